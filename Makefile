@@ -1,0 +1,70 @@
+# Needs Python 3.11 or newer, g++ and make. The first target that needs it makes .venv and installs everything there;
+# later ones start at once. Variables: PYTHON (interpreter for .venv), PIP_ARGS (see constraints.txt), ARGS (arguments
+# for pytest or a benchmark), JOBS (tests at a time).
+
+PYTHON    ?=
+PIP_ARGS  ?=
+ARGS      ?=
+JOBS      ?= 2
+BENCH     ?= $(sort $(wildcard benchmarks/bench_*.py))
+
+VENV      := .venv
+BIN       := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench clean distclean
+.DELETE_ON_ERROR:
+
+help: ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: $(INSTALLED) ## make .venv and install everything into it
+
+demo: $(INSTALLED) ## map the tiny example model and write its report to build/demo
+	$(BIN)/spikesim map examples/tiny_dssa -o build/demo --force
+
+test: $(INSTALLED) ## run all tests; ARGS="-k hardware" picks some
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+check: $(INSTALLED) ## lint, format, types, who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED) ## run every benchmark and print its figures; BENCH=benchmarks/bench_encode.py picks one
+	@set -e; for script in $(BENCH); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+
+clean: ## remove results and caches, keep .venv
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv as well
+	rm -rf $(VENV)
+
+# The stamp is younger than what decides what is installed; an existing .venv is only completed.
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -c '$(NEW_ENOUGH)' || \
+	  { echo "$(VENV) holds a Python older than 3.11: remove it (make distclean) and run make again." >&2; exit 1; }
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade > /dev/null
+	@echo "installing into $(VENV) (a minute or two, only when pyproject.toml or constraints.txt changed)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	  if $$python -c '$(NEW_ENOUGH)' > /dev/null 2>&1; then \
+	    $$python -m venv $(VENV) && exit 0; \
+	    rm -rf $(VENV); \
+	    echo "$$python cannot make a virtual environment: install its venv module (on Debian: python3-venv)." >&2; \
+	    exit 1; \
+	  fi; \
+	done; \
+	echo "spikesim needs Python 3.11 or newer, and none was found: install it, or name it with PYTHON=path." >&2; \
+	exit 1

@@ -1,0 +1,77 @@
+"""Speed of `encode` against the machine's memory copy, and of the event counters: python benchmarks/bench_encode.py.
+
+The bar: INT8 input is encoded to packed spikes at 20 % of the rate at which np.copyto copies bytes, or faster.
+Copy and encoder take turns within one run, and the best of the repetitions counts, so that other load disturbs
+both alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numba
+import numpy as np
+
+from spikesim.coding import encode
+from spikesim.events import event_statistics
+
+BAR = 0.20
+COPY_BYTES = 1 << 28  # far beyond any cache
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--tokens", type=int, default=8192, help="rows of 2560 channels (default: %(default)s)"
+    )
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=numba.get_num_threads())
+    arguments = parser.parse_args()
+    numba.set_num_threads(arguments.threads)
+
+    rng = np.random.default_rng(0)
+    x = rng.laplace(size=(arguments.tokens, 2560)).astype(np.float32)
+    counts = np.round(x * (127 / np.abs(x).max(axis=1, keepdims=True))).astype(np.int8)
+    sparse = np.clip(np.round(x * 3), -127, 127).astype(np.int8)
+    buffer = np.ones((2, COPY_BYTES), np.int8)  # ones: every page exists before the first copy
+
+    jobs: dict[str, Callable[[], object]] = {
+        "memory copy": lambda: np.copyto(buffer[0], buffer[1]),
+        "encode bitwise, 7 steps": lambda: encode(counts, "bitwise", 7),
+        "encode signed_digit, 8 steps": lambda: encode(counts, "signed_digit", 8),
+        "encode twos_complement, 8 steps": lambda: encode(counts, "twos_complement", 8),
+        "encode bitwise, steps from data": lambda: encode(counts, "bitwise"),
+    }
+    for coding in ("bitwise", "signed_digit", "twos_complement", "ternary"):
+        jobs[f"events {coding}, 16 ways"] = lambda coding=coding: event_statistics(sparse, 16, coding)  # type: ignore[misc]
+    for job in jobs.values():
+        job()  # compiled here
+    best = {name: seconds(job) for name, job in jobs.items()}
+    for _ in range(arguments.repeats):
+        for name, job in jobs.items():
+            best[name] = min(best[name], seconds(job))
+
+    copy = COPY_BYTES / best["memory copy"]
+    print(f"{counts.size / 1e6:.0f} MB of INT8, {arguments.threads} threads, best of {arguments.repeats}")
+    for name, time_s in best.items():
+        rate = (COPY_BYTES if name == "memory copy" else counts.size) / time_s
+        bar = (
+            f"  ({'meets' if rate / copy >= BAR else 'MISSES'} the bar of {BAR:.0%})"
+            if "steps" in name
+            else ""
+        )
+        print(f"{name:32} {rate / 1e9:6.2f} GB/s  {rate / copy:6.1%} of copy{bar}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Addresses in the vector memory: vectors that are never alive together share words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from spikesim.program import Program, View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """`addresses`: first word of every vector that is not constant; `words`: how many words that takes at most."""
+
+    addresses: dict[str, int]
+    words: int
+
+
+def operands(instruction: Any) -> tuple[list[str], list[str]]:
+    """Names of the vectors an instruction (reads, writes)."""
+    reads: list[str] = []
+    writes: list[str] = []
+    for field, value in instruction:
+        if isinstance(value, View):
+            (writes if field in ("dst", "cos", "sin") and _is_output(instruction, field) else reads).append(
+                value.name
+            )
+        elif field in ("reduce", "reduction") and value is not None:
+            writes.append(value.dst.name)
+        elif field == "keys" and value is not None and value.selected is not None:
+            reads.append(value.selected.name)
+    return reads, writes
+
+
+def _is_output(instruction: Any, field: str) -> bool:
+    return field == "dst" or instruction.op == "phase"
+
+
+def allocate(program: Program) -> Allocation:
+    """First fit by liveness: a vector occupies its words from the first write to the last read.
+
+    Inputs are alive from the start, the output to the end. The same vector always gets the same address for the same
+    program, so that emitted images are reproducible.
+    """
+    names = {name for name in program.text.vectors if name not in program.constants}
+    first: dict[str, int] = dict.fromkeys(program.text.inputs, -1)
+    last: dict[str, int] = dict.fromkeys(program.text.inputs, -1)
+    end = 0
+    for number, instruction in enumerate(program.instructions()):
+        reads, writes = operands(instruction)
+        for name in names.intersection(reads + writes):
+            first.setdefault(name, number)
+            last[name] = number
+        end = number
+    last[program.text.output] = end + 1
+    addresses: dict[str, int] = {}
+    words = 0
+    for name in sorted(first, key=lambda n: (first[n], -program.text.vectors[n], n)):
+        size = program.text.vectors[name]
+        taken = sorted(
+            (addresses[other], addresses[other] + program.text.vectors[other])
+            for other in addresses
+            if last[other] >= first[name] and first[other] <= last[name]
+        )
+        address = 0
+        for start, stop in taken:
+            if address + size <= start:
+                break
+            address = max(address, stop)
+        addresses[name] = address
+        words = max(words, address + size)
+    return Allocation(addresses=addresses, words=words)

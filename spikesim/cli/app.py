@@ -1,0 +1,59 @@
+"""The commands put together."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated, NoReturn
+
+import typer
+
+from spikesim import __version__
+from spikesim.cli.encode import encode
+from spikesim.cli.failures import TERMINATED, Guarded
+from spikesim.cli.info import info
+from spikesim.cli.map_model import map_command
+from spikesim.cli.simulate import simulate
+
+app = typer.Typer(
+    name="spikesim",
+    cls=Guarded,
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # what reaches the user as a traceback is a bug, and is shown in full
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spikesim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def spikesim(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Map spiking DSSA language models to an event-driven core, and simulate its values and cycles."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command("map")(map_command)
+app.command("simulate")(simulate)
+app.command("encode", context_settings={"ignore_unknown_options": True})(encode)  # so that -3 is a number
+app.command("info")(info)
+
+
+def main() -> None:
+    """Run the command line and exit: 0, 1 for a failure with its sentence, 2 for wrong usage, 130 for Ctrl-C."""
+    signal.signal(signal.SIGTERM, _terminate)
+    app()
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    """Leave through every `finally`, so that no temporary folder stays behind."""
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,123 @@
+"""`spikesim info`: what a checkpoint, or a folder that `spikesim map` wrote, holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spikesim.cli.console import stdout
+from spikesim.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from spikesim.results import Report
+
+
+def info(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL | DIR", help="A checkpoint, or what `spikesim map` wrote.", show_default=False
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, sizes in bytes.")] = False,
+) -> None:
+    """Show the layers, parameters and memory sizes of a model, or the summary of a mapped one."""
+    from spikesim.report import JSON_NAME
+
+    if (path / JSON_NAME).is_file():
+        _show_report(path / JSON_NAME, as_json)
+    else:
+        _show_model(path, as_json)
+
+
+def _show_report(path: Path, as_json: bool) -> None:
+    from rich.text import Text
+
+    from spikesim.cli.outcome import summary_table
+
+    text, report = _read_report(path)
+    if as_json:
+        typer.echo(text, nl=False)
+        return
+    console = stdout()
+    model = report.model
+    layers = ", ".join(f"{count} {kind}" for kind, count in model.layers.items())
+    console.print(Text(f"{model.name}: {model.parameters:,} parameters; layers: {layers}"))
+    console.print(Text(f"made by: {report.command}", style="dim"), soft_wrap=True)
+    console.print(summary_table(report))
+
+
+def _read_report(path: Path) -> tuple[str, Report]:
+    from pydantic import ValidationError
+
+    from spikesim.results import Report
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, Report.model_validate_json(text)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, ValidationError) as error:
+        raise CheckpointError(f"{path} must be a report of this version of spikesim") from error
+
+
+def _show_model(path: Path, as_json: bool) -> None:
+    from spikesim.cli.model_facts import model_facts
+    from spikesim.mapping.checkpoint import open_checkpoint
+
+    checkpoint = open_checkpoint(path)
+    shapes = {name: checkpoint.shape(name) for name in checkpoint.names()}
+    facts = model_facts(checkpoint.config, shapes)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    console = stdout()
+    for table in _tables(path.resolve().name, facts):
+        console.print(table)
+
+
+def _tables(name: str, facts: dict[str, Any]) -> tuple[Table, Table]:
+    """Return a table of layers by kind, and one of everything else."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from spikesim.report.numbers import size, whole
+
+    layers = Table(box=box.SIMPLE_HEAD, title=Text(f"{name}, each layer of a kind"), title_justify="left")
+    layers.add_column("kind")
+    for column in ("layers", "parameters", "INT8 weights", "state", "cache", "cache/token"):
+        layers.add_column(column, justify="right")
+    for kind, entry in facts["layers"].items():
+        layers.add_row(
+            kind,
+            whole(entry["number"]),
+            whole(entry["parameters"]),
+            size(entry["int8_weight_bytes"]),
+            size(entry["state_bytes"]),
+            size(entry["cache_bytes"]),
+            size(entry["cache_bytes_per_token"]),
+        )
+    rest = Table(box=box.SIMPLE_HEAD, show_header=False)
+    rest.add_column("name")
+    rest.add_column("value", justify="right")
+    for key, value in facts["sizes"].items():
+        shown = size(value) if "bytes" in key else whole(value)
+        rest.add_row(key.replace("_bytes", "").replace("_", " ").replace("int8", "INT8"), shown)
+    rest.add_section()
+    for key, value in facts["config"].items():
+        rest.add_row(key, Text(_setting(value)))
+    return layers, rest
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "–" if value is None else str(value)

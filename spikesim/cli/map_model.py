@@ -1,0 +1,139 @@
+"""`spikesim map`: from a trained model to a program, a simulation and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spikesim.cli import options
+from spikesim.cli.outcome import announce
+from spikesim.cli.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from spikesim.hardware import HardwareConfig
+
+
+def map_command(
+    context: typer.Context,
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A .pt checkpoint or a model directory.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder for the report and the programs. Default: the model's name and -spikesim.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+    force: options.Force = False,
+    tokens: options.Tokens = None,
+    text: options.Text = None,
+    random_tokens: options.RandomTokens = None,
+    seed: options.Seed = 0,
+    sequence_length: options.SequenceLength = None,
+    max_tokens: options.MaxTokens = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration",
+            metavar="FILE",
+            help="Text or token ids that set the static scales.",
+            rich_help_panel=options.INPUT,
+        ),
+    ] = None,
+    hardware: options.Hardware = None,
+    coding: Annotated[
+        str | None,
+        typer.Option(
+            "--coding",
+            metavar="NAME",
+            help="How integers become events: bitwise, signed_digit, twos_complement or ternary.",
+            rich_help_panel=options.HARDWARE,
+        ),
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(
+            "--activation",
+            metavar="NAME",
+            help="Where integers come from: threshold (adaptive) or int8 (largest magnitude).",
+            rich_help_panel=options.HARDWARE,
+        ),
+    ] = None,
+    threshold_k: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold-k",
+            metavar="K",
+            help="Threshold = mean |x| ÷ K; larger is finer and makes more spikes.",
+            rich_help_panel=options.HARDWARE,
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            "--window",
+            metavar="T",
+            help="Bit planes of an activation, 1 to 7; what does not fit is clipped and counted.",
+            rich_help_panel=options.HARDWARE,
+        ),
+    ] = None,
+) -> None:
+    """Quantise MODEL, compile it for the core, simulate it, and write a report.
+
+    Without an input, a model that comes with held-out text runs that; any other runs random tokens.
+    """
+    options.one_input(tokens, text, random_tokens)
+    config = _with_numerics(
+        options.read_hardware(hardware),
+        coding=coding,
+        activation=activation,
+        threshold_k=threshold_k,
+        window=window,
+    )
+    folder = output if output is not None else Path(f"{model.resolve().stem}-spikesim")
+    options.check_output(folder, force)
+
+    from spikesim.files import atomic_directory
+
+    with atomic_directory(folder) as workspace:
+        from spikesim.flow import map_model
+        from spikesim.report import write_report
+
+        with TerminalProgress() as progress:
+            report = map_model(
+                model,
+                output=workspace,
+                hardware=config,
+                tokens=tokens,
+                text=text,
+                calibration=calibration,
+                sequence_length=sequence_length,
+                max_tokens=max_tokens,
+                random_tokens=random_tokens,
+                seed=seed,
+                command=context.find_root().obj,
+                progress=progress,
+            )
+            with progress.stage("report"):
+                write_report(report, workspace)
+    announce(report, folder)
+
+
+def _with_numerics(hardware: HardwareConfig, **given: object) -> HardwareConfig:
+    """Return the hardware with the settings of the command line, those that were given.
+
+    Raises `HardwareError` for a wrong value and a usage error for one without effect.
+    """
+    changed = hardware.replace(
+        **{f"numerics.{name}": value for name, value in given.items() if value is not None}
+    )
+    if changed.numerics.activation == "int8" and given["threshold_k"] is not None:
+        raise typer.BadParameter("--threshold-k has no effect with int8 activations")
+    return changed

@@ -1,0 +1,92 @@
+"""Options that several commands share, and what they mean together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spikesim.errors import OutputError
+
+if TYPE_CHECKING:
+    from spikesim.hardware import HardwareConfig
+
+INPUT, HARDWARE, OUTPUT = "Input", "Hardware and numbers", "Output"
+
+Tokens = Annotated[
+    Path | None, typer.Option("--tokens", metavar="FILE", help="Run these token ids.", rich_help_panel=INPUT)
+]
+Text = Annotated[
+    Path | None,
+    typer.Option(
+        "--text", metavar="FILE", help="Run this text, through the model's tokenizer.", rich_help_panel=INPUT
+    ),
+]
+RandomTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--random-tokens",
+        metavar="N",
+        min=1,
+        help="Run N random token ids; fidelity and sparsity then say little about text.",
+        rich_help_panel=INPUT,
+    ),
+]
+SequenceLength = Annotated[
+    int | None,
+    typer.Option(
+        "--sequence-length",
+        metavar="N",
+        min=1,
+        help="Cut the input into sequences of N tokens.",
+        rich_help_panel=INPUT,
+    ),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens", metavar="N", min=1, help="Run the first N tokens only.", rich_help_panel=INPUT
+    ),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, help="For random tokens.", rich_help_panel=INPUT)
+]
+Hardware = Annotated[
+    Path | None,
+    typer.Option(
+        "--hardware",
+        metavar="FILE.toml",
+        help="The core and its memories; every setting has a default.",
+        rich_help_panel=HARDWARE,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result.", rich_help_panel=OUTPUT)]
+
+
+def one_input(tokens: Path | None, text: Path | None, random_tokens: int | None) -> None:
+    """Raise a usage error if more than one kind of input is named."""
+    given = {"--tokens": tokens, "--text": text, "--random-tokens": random_tokens}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise typer.BadParameter(f"give one of {' and '.join(names)}, not several")
+
+
+def read_hardware(path: Path | None) -> HardwareConfig:
+    """Read a hardware file, or return the default hardware. Raises `HardwareError`."""
+    from spikesim.hardware import HardwareConfig
+
+    return HardwareConfig() if path is None else HardwareConfig.from_toml(path)
+
+
+def check_output(output: Path, force: bool) -> None:
+    """Raise `OutputError` if `output` holds an earlier result that may not be replaced.
+
+    Everything else about the folder is checked by `atomic_directory`, before the work begins.
+    """
+    from spikesim.files import MARKER
+
+    if not force and (output / MARKER).is_file():
+        raise OutputError(
+            f"{output} holds an earlier result; add --force to replace it, or name another folder"
+        )

@@ -1,0 +1,75 @@
+"""`spikesim simulate`: run a mapped model again, without its checkpoint."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikesim.cli import options
+from spikesim.cli.outcome import announce
+from spikesim.cli.progress import TerminalProgress
+from spikesim.errors import OutputError
+
+
+def simulate(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="What `spikesim map` wrote.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder for a report. Without it the summary is printed only.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+    force: options.Force = False,
+    tokens: options.Tokens = None,
+    text: options.Text = None,
+    random_tokens: options.RandomTokens = None,
+    seed: options.Seed = 0,
+    sequence_length: options.SequenceLength = None,
+    max_tokens: options.MaxTokens = None,
+    hardware: options.Hardware = None,
+) -> None:
+    """Run the programs in DIR on other tokens or on other hardware.
+
+    There is no float model in DIR, so fidelity against it is not measured.
+    """
+    options.one_input(tokens, text, random_tokens)
+    config = None if hardware is None else options.read_hardware(hardware)
+    if output is not None:
+        if output.resolve() == folder.resolve():
+            raise OutputError(f"the output must be another folder than {folder}, whose programs it needs")
+        options.check_output(output, force)
+
+    from spikesim.files import atomic_directory
+
+    with ExitStack() as stack:
+        workspace = None if output is None else stack.enter_context(atomic_directory(output))
+        from spikesim.flow import simulate_mapping
+        from spikesim.report import write_report
+
+        progress = stack.enter_context(TerminalProgress())
+        report = simulate_mapping(
+            folder,
+            hardware=config,
+            tokens=tokens,
+            text=text,
+            sequence_length=sequence_length,
+            max_tokens=max_tokens,
+            random_tokens=random_tokens,
+            seed=seed,
+            command=context.find_root().obj,
+            progress=progress,
+        )
+        if workspace is not None:
+            with progress.stage("report"):
+                write_report(report, workspace)
+    announce(report, output)

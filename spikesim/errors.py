@@ -1,0 +1,44 @@
+"""The errors spikesim raises on purpose, each with one sentence a user can act on.
+
+Messages have the form "<thing> must be <rule>, not <value>". The command line catches `SpikesimError`, prints
+the sentence and exits with `exit_code`; anything else that escapes is a bug and keeps its traceback.
+"""
+
+
+class SpikesimError(Exception):
+    """Raised only through its subclasses; the base of every error a user can cause and put right."""
+
+    exit_code: int = 1
+    """Exit status of the command line when this error ends it."""
+
+
+class CheckpointError(SpikesimError):
+    """Raised when checkpoint weights are missing, unreadable, or have wrong names, shapes or values."""
+
+
+class ConfigError(SpikesimError):
+    """Raised when a model configuration is missing, malformed, or describes a model that is not supported."""
+
+
+class HardwareError(SpikesimError):
+    """Raised when a hardware description is missing, malformed, or describes a core that cannot be built."""
+
+
+class TokenError(SpikesimError):
+    """Raised when text cannot be turned into tokens, or a token is outside the vocabulary of the model."""
+
+
+class CodingError(SpikesimError):
+    """Raised when a value has no form in a spike coding, or a spike train breaks the rules of its coding."""
+
+
+class CapacityError(SpikesimError):
+    """Raised when a model or a sequence does not fit the memories, widths or limits of the hardware."""
+
+
+class OutputError(SpikesimError):
+    """Raised when a result cannot be written: read-only folder, full disk, or foreign files in its place."""
+
+
+class NumericError(SpikesimError):
+    """Raised when arithmetic leaves its proven range: an accumulator too narrow, a NaN, an infinite scale."""

@@ -1,0 +1,239 @@
+"""The whole chain for one model: load, calibrate, quantise, compile, place, simulate; layer by layer, in one pass.
+
+Two residual streams walk through the model side by side: the float model's and the integer model's. A layer's float
+weights exist only while its turn lasts, its INT8 weights until they are written, so that a model larger than memory can
+be mapped.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from spikesim.errors import CheckpointError
+from spikesim.fidelity import Score, cosines
+from spikesim.files import write_json_atomic
+from spikesim.golden.frame import Words
+from spikesim.hardware import HardwareConfig
+from spikesim.mapping.checkpoint import Checkpoint, open_checkpoint
+from spikesim.mapping.compile import (
+    check_context,
+    compile_head,
+    compile_layer,
+    compile_position,
+    embed,
+    stream_fraction,
+)
+from spikesim.mapping.model import DSSALayer
+from spikesim.mapping.norm import RMSNorm
+from spikesim.mapping.ranges import RangeRecorder
+from spikesim.program import ACTIVATION_LIMIT
+from spikesim.program_file import load_program
+from spikesim.progress import SILENT, Progress
+from spikesim.results import LayerCosine, ModelSummary, Report
+from spikesim.runner import Runner, Stopwatch
+from spikesim.summary import summarise_model, summarise_run
+from spikesim.tokens import Tokens, calibration_tokens, evaluation_tokens, targets
+
+PROGRAM_FOLDER = "programs"
+MAPPING_FILE = "mapping.json"
+EMBEDDING_FILE = "embedding.npy"
+
+_FLOAT_TOKENS = 2**13
+"""Tokens that run through a float layer at once."""
+
+
+def map_model(
+    model: Path,
+    *,
+    output: Path,
+    hardware: HardwareConfig,
+    tokens: Path | None = None,
+    text: Path | None = None,
+    calibration: Path | None = None,
+    sequence_length: int | None = None,
+    max_tokens: int | None = None,
+    random_tokens: int | None = None,
+    seed: int = 0,
+    command: str = "",
+    progress: Progress = SILENT,
+) -> Report:
+    """Maps a checkpoint onto the hardware and simulates it; writes programs and mapping into `output`, which exists.
+
+    Raises a SpikesimError for whatever the user can put right.
+    """
+    stopwatch = Stopwatch()
+    with stopwatch.stage("load"):
+        checkpoint = open_checkpoint(model)
+        config = checkpoint.config
+        run = evaluation_tokens(
+            model,
+            config.vocab_size,
+            hardware.limits.max_context,
+            tokens,
+            text,
+            sequence_length,
+            max_tokens,
+            random_tokens,
+            seed,
+        )
+        check_context(config, run.ids.shape[1], hardware)
+        examples, calibration_note = calibration_tokens(model, config.vocab_size, calibration, run)
+        embedding = checkpoint.tensor("model.embeddings.weight")
+        stream = stream_fraction(embedding)
+        h = torch.nn.functional.embedding(torch.from_numpy(run.ids), embedding)
+        # Without examples of its own, calibration watches the evaluated tokens as they pass.
+        h_examples = None if examples is None else embedding[torch.from_numpy(examples)]
+        words = embed(embedding, run.ids.T, stream)
+        (output / PROGRAM_FOLDER).mkdir()
+        _save_embedding(embedding, stream, output / PROGRAM_FOLDER / EMBEDDING_FILE)
+        del embedding
+    runner = Runner(hardware, run.ids.size, stopwatch, output / PROGRAM_FOLDER)
+    layer_cosines = []
+    with torch.no_grad(), progress.stage("layers", config.num_hidden_layers + 1) as advance:
+        angles = runner.position(compile_position(config), *run.ids.shape)
+        for index, kind in enumerate(config.layer_kinds):
+            with stopwatch.stage("load"):
+                tensors = checkpoint.layer_tensors(index)
+                layer = DSSALayer.from_tensors(config, index, tensors)
+            with stopwatch.stage("calibrate"):
+                ranges = RangeRecorder(config.moba_chunk_size if kind == "moba" else 0)
+                if h_examples is not None:
+                    h_examples = _run_float(layer, h_examples, ranges)
+                h = _run_float(layer, h, ranges if h_examples is None else None)
+            with stopwatch.stage("quantise"):
+                program = compile_layer(config, index, tensors, ranges, hardware, stream)
+                del tensors, layer
+            words = runner.layer(program, words, angles, index)
+            mean, least = cosines(h, _as_float(words, stream))
+            layer_cosines.append(LayerCosine(layer=index, kind=kind, cosine=mean, minimum=least))
+            advance()
+        score = _score_head(checkpoint, runner, h, words, run, stream)
+        advance()
+    summary = summarise_model(model, checkpoint)
+    write_json_atomic(
+        output / MAPPING_FILE,
+        {
+            "model": summary.model_dump(mode="json"),
+            "hardware": hardware.model_dump(mode="json"),
+            "stream_fraction": stream,
+            "programs": [vars(placement) for placement in runner.placer.placements],
+        },
+    )
+    fidelity = score.fidelity(is_bytes=run.is_bytes, has_float=True)
+    fidelity = fidelity.model_copy(update={"layer_cosine": tuple(layer_cosines)})
+    settings = {"calibration": calibration_note, "stream_fraction": stream}
+    return summarise_run(summary, run, fidelity, runner, settings, command)
+
+
+def simulate_mapping(
+    folder: Path,
+    *,
+    hardware: HardwareConfig | None = None,
+    tokens: Path | None = None,
+    text: Path | None = None,
+    sequence_length: int | None = None,
+    max_tokens: int | None = None,
+    random_tokens: int | None = None,
+    seed: int = 0,
+    command: str = "",
+    progress: Progress = SILENT,
+) -> Report:
+    """Runs a mapped model again, from the programs in `folder`, on other tokens or another array.
+
+    `hardware` may change what changes cycles; the numerics are part of the programs and stay as they were mapped.
+    """
+    try:
+        mapping = json.loads((folder / MAPPING_FILE).read_text(encoding="utf-8"))
+        summary = ModelSummary.model_validate(mapping["model"])
+        mapped = HardwareConfig.model_validate(mapping["hardware"])
+        table = np.load(folder / PROGRAM_FOLDER / EMBEDDING_FILE, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{folder} must be a folder that spikesim map wrote: {reason}") from None
+    hardware = mapped if hardware is None else hardware.model_copy(update={"numerics": mapped.numerics})
+    run = evaluation_tokens(
+        folder,
+        summary.vocab_size,
+        mapped.limits.max_context,
+        tokens,
+        text,
+        sequence_length,
+        max_tokens,
+        random_tokens,
+        seed,
+    )
+    stopwatch = Stopwatch()
+    runner = Runner(hardware, run.ids.size, stopwatch, None)
+    words = table[run.ids.T].astype(np.int32)
+    programs, score, following = (
+        folder / PROGRAM_FOLDER,
+        Score(),
+        torch.from_numpy(targets(run.ids).T.reshape(-1)),
+    )
+    with progress.stage("layers", len(summary.layer_kinds) + 1) as advance:
+        angles = runner.position(load_program(programs, "position"), *run.ids.shape)
+        for index in range(len(summary.layer_kinds)):
+            with stopwatch.stage("load"):
+                program = load_program(programs, f"layer_{index:02d}")
+            words = runner.layer(program, words, angles, index)
+            advance()
+        runner.head(
+            load_program(programs, "head"),
+            words,
+            lambda rows, logits: score.add(None, logits, following[rows]),
+        )
+        advance()
+    fidelity = score.fidelity(is_bytes=run.is_bytes, has_float=False)
+    return summarise_run(summary, run, fidelity, runner, {"mapped in": str(folder)}, command)
+
+
+def _score_head(
+    checkpoint: Checkpoint, runner: Runner, h: torch.Tensor, words: Words, run: Tokens, stream: int
+) -> Score:
+    """Runs the head on both streams and scores their logits."""
+    config = checkpoint.config
+    with runner.stopwatch.stage("load"):
+        norm = RMSNorm(config.hidden_size, config.norm_eps)
+        norm.weight.copy_(checkpoint.tensor("model.norm.weight"))
+        tied = config.tie_word_embeddings
+        weight = checkpoint.tensor("model.embeddings.weight" if tied else "lm_head.weight")
+    with runner.stopwatch.stage("quantise"):
+        program = compile_head(config, weight, norm.weight, runner.hardware, stream)
+    flat = h.transpose(0, 1).flatten(0, 1)
+    following = torch.from_numpy(targets(run.ids).T.reshape(-1))
+    score = Score()
+    runner.head(
+        program,
+        words,
+        lambda rows, logits: score.add(norm(flat[rows]) @ weight.T, logits, following[rows]),
+    )
+    return score
+
+
+def _run_float(layer: DSSALayer, h: torch.Tensor, ranges: RangeRecorder | None) -> torch.Tensor:
+    """One float layer on h: float32[sequences, tokens, hidden], some sequences at a time."""
+    positions = torch.arange(h.shape[1])
+    parts = torch.split(h, max(1, _FLOAT_TOKENS // h.shape[1]))
+    return torch.cat([layer(part, positions, tap=ranges) for part in parts])
+
+
+def _as_float(words: Words, stream: int) -> torch.Tensor:
+    """int32[tokens, sequences, hidden] -> float32[sequences, tokens, hidden]."""
+    return torch.from_numpy(words).float().mul_(2.0**-stream).transpose(0, 1)
+
+
+def _save_embedding(embedding: torch.Tensor, stream: int, path: Path) -> None:
+    """The host's look-up table, int[vocab, hidden] in the narrowest type that holds it, written in blocks."""
+    largest = float(embedding.abs().max()) * 2.0**stream
+    kind = np.int16 if largest < ACTIVATION_LIMIT else np.int32
+    shape = (embedding.shape[0], embedding.shape[1])
+    table: np.memmap[Any, Any] = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)  # type: ignore[no-untyped-call]
+    for first in range(0, shape[0], _FLOAT_TOKENS):
+        ids = np.arange(first, min(first + _FLOAT_TOKENS, shape[0]))
+        table[first : first + ids.size] = embed(embedding, ids, stream)
+    table.flush()

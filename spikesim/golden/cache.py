@@ -1,0 +1,56 @@
+"""Cached keys, values and block means: INT8, one entry per token.
+
+The core keeps only the tokens a layer can still read (a window, or the longest context); the golden model keeps them
+all, which changes no value, and reads the part it needs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.program import CacheSpec, Pool
+
+
+class Cache:
+    """`keys`, `values`: int8[sequences, heads, tokens, size]; `means`: int8[sequences, heads, blocks, size]."""
+
+    def __init__(self, spec: CacheSpec, sequences: int) -> None:
+        shape = (sequences, spec.heads, 0, spec.size)
+        self.keys = np.empty(shape, np.int8)
+        self.values = np.empty(shape, np.int8)
+        self.means = np.empty(shape, np.int8)
+        self._block_sum = np.zeros((sequences, spec.heads, spec.size), np.int32)
+
+    def store(self, kind: str, src: NDArray[np.int32]) -> None:
+        """src: int32[tokens, sequences, heads, size] in ±127, appended as `keys` or `values`."""
+        entries = src.transpose(1, 2, 0, 3).astype(np.int8)
+        if kind == "keys":
+            self.keys = np.concatenate([self.keys, entries], axis=2)
+        else:
+            self.values = np.concatenate([self.values, entries], axis=2)
+
+    def pool(self, instruction: Pool, src: NDArray[np.int32], position: int) -> None:
+        """Add src: int32[tokens, sequences, heads, size] to block sums; append the mean of every block that ends.
+
+        `position` is that of the first token. The mean is saturate(round(sum · scale / 2^shift)).
+        """
+        entries = src.transpose(1, 2, 0, 3)
+        done, finished = 0, []
+        while done < entries.shape[2]:
+            take = min(instruction.block - (position + done) % instruction.block, entries.shape[2] - done)
+            self._block_sum += entries[:, :, done : done + take].sum(axis=2, dtype=np.int32)
+            done += take
+            if (position + done) % instruction.block == 0:
+                finished.append(self._mean(instruction))
+                self._block_sum[...] = 0
+        if finished:
+            self.means = np.concatenate([self.means, np.stack(finished, axis=2)], axis=2)
+
+    def _mean(self, instruction: Pool) -> NDArray[np.int8]:
+        scaled = self._block_sum.astype(np.int64) * instruction.scale
+        half = np.int64(1) << np.int64(instruction.shift - 1)
+        quotient = scaled >> np.int64(instruction.shift)
+        rest = scaled & (2 * half - 1)
+        quotient += (rest > half) | ((rest == half) & (quotient & 1 == 1))
+        return np.clip(quotient, -127, 127).astype(np.int8)

@@ -1,0 +1,103 @@
+"""A frame: the words of every vector for a run of tokens, seen through the views of instructions.
+
+The golden model runs many tokens and sequences side by side: vectors are int32[tokens, sequences, words], and a frame
+shows instructions a slice of tokens, flattened to a batch. Vectors indexed by key live only as long as their frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from spikesim.program import CacheKeys, View
+
+Words = NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRange:
+    """The keys a frame's tokens may read: positions `first` … `stop` − 1, and which of them are valid for whom.
+
+    `valid`: bool[batch, heads or 1, stop − first].
+    """
+
+    first: int
+    stop: int
+    valid: NDArray[np.bool_]
+
+
+class Frame:
+    """Tokens `start` … `stop` − 1 of `vectors`; token t has position `position + t`.
+
+    `vectors`: int32[tokens, sequences, words] by name. `constants`: int32[words] by name, the same for every token.
+    `scores`: vectors indexed by key, int32[batch, heads, keys].
+    """
+
+    def __init__(
+        self, vectors: dict[str, Words], constants: Mapping[str, Words], position: int, start: int, stop: int
+    ) -> None:
+        self.vectors = vectors
+        self.constants = constants
+        self.start = start
+        self.stop = stop
+        self.first_position = position + start
+        self.sequences = next(iter(vectors.values())).shape[1]
+        self.batch = (stop - start) * self.sequences
+        self.scores: dict[str, Words] = {}
+        self._ranges: dict[CacheKeys, KeyRange] = {}
+
+    def view(self, view: View) -> Words:
+        """int32[batch, groups, length]: the words themselves, so that writing through it writes the vector."""
+        if view.name in self.scores:
+            return self.scores[view.name]
+        if view.name in self.constants:
+            words = self.constants[view.name][view.offset :]
+            return as_strided(
+                words,
+                (self.batch, view.groups, view.length),
+                (0, view.stride * words.itemsize, words.itemsize),
+            )
+        words = self.vectors[view.name][self.start : self.stop, :, view.offset :]
+        return as_strided(
+            words,
+            (self.batch, view.groups, view.length),
+            (words.strides[1], view.stride * words.itemsize, words.itemsize),
+        )
+
+    def scalars(self, view: View) -> Words:
+        """int32[batch, groups] of a view of single words."""
+        return self.view(view)[:, :, 0]
+
+    def positions(self) -> NDArray[np.int64]:
+        """int64[batch]: each token's position in its sequence."""
+        return np.repeat(np.arange(self.stop - self.start) + self.first_position, self.sequences)
+
+    def unflatten(self, words: Words) -> Words:
+        """[batch, …] -> [tokens, sequences, …]."""
+        return words.reshape(self.stop - self.start, self.sequences, *words.shape[1:])
+
+    def keys(self, keys: CacheKeys) -> KeyRange:
+        """The range and validity of the keys an attention instruction reads, for the tokens of this frame."""
+        if keys not in self._ranges:
+            self._ranges[keys] = self._key_range(keys)
+        return self._ranges[keys]
+
+    def _key_range(self, keys: CacheKeys) -> KeyRange:
+        last = self.first_position + (self.stop - self.start)
+        first = max(0, self.first_position - keys.span + 1) if keys.kind == "window" else 0
+        query = self.positions()[:, None, None]
+        key = np.arange(first, last)[None, None, :]
+        valid = key <= query
+        if keys.kind == "window":
+            valid &= key > query - keys.span
+        if keys.kind == "blocks" and keys.selected is not None:
+            block = key // keys.span
+            chosen = block == query // keys.span
+            for choice in np.moveaxis(self.view(keys.selected), 2, 0):
+                chosen = chosen | (block == choice[:, :, None])
+            valid = valid & chosen
+        return KeyRange(first=first, stop=last, valid=valid)

@@ -1,0 +1,288 @@
+"""The golden machine: runs a program on many tokens and sequences at once, in integers, with no notion of time.
+
+What it computes per token does not depend on how many tokens are given at once: sections say which
+instructions may run for many tokens together (`spikesim.program.Section`), and `tests/test_machine.py` checks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from spikesim import program as isa
+from spikesim.golden import pointwise, scalars
+from spikesim.golden.cache import Cache
+from spikesim.golden.frame import Frame, Words
+from spikesim.golden.product import batched_product, product
+from spikesim.golden.select import select_top
+from spikesim.golden.state import State
+
+Observer = Callable[[isa.Section, Frame], None]
+"""Called when a section is done for a frame's tokens, while all its vectors are still there."""
+
+SCORE_WORDS = 2**22
+"""Words of one vector indexed by key that may be alive at a time: bounds the memory of attention."""
+
+SHIFT_SUFFIX = ".shift"
+"""A decay leaves its row shifts in the vector `<dst><suffix>`, for the cycle model."""
+
+
+class Machine:
+    """One program with its caches and states for `sequences` independent sequences.
+
+    `clipped` counts, by the name of the counts vector, the words that saturated in instructions marked `clip`.
+    """
+
+    def __init__(self, program: isa.Program, sequences: int = 1) -> None:
+        self.program = program
+        self.sequences = sequences
+        self.position = 0
+        self.caches = {name: Cache(spec, sequences) for name, spec in program.text.caches.items()}
+        self.states = {name: State(spec, sequences) for name, spec in program.text.states.items()}
+        self.clipped: dict[str, int] = {}
+
+    def run(self, inputs: dict[str, Words], observe: Observer | None = None) -> dict[str, Words]:
+        """inputs: int32[tokens, sequences, words] by vector name -> every vector of the program, same layout.
+
+        Tokens continue where the last call stopped.
+        """
+        tokens = next(iter(inputs.values())).shape[0]
+        # Frames flatten tokens and sequences into one axis, which needs them adjacent in memory.
+        vectors = {name: np.ascontiguousarray(words) for name, words in inputs.items()}
+        for name, words in self.program.text.vectors.items():
+            if name not in vectors and name not in self.program.constants:
+                vectors[name] = np.zeros((tokens, self.sequences, words), np.int32)
+        for section in self.program.text.sections:
+            if section.kind == "recurrent":
+                self._run_recurrent(section, vectors, tokens, observe)
+                continue
+            for start, stop in self._spans(section, tokens):
+                frame = self._frame(vectors, start, stop)
+                for instruction in section.instructions:
+                    self.execute(instruction, frame)
+                if observe is not None:
+                    observe(section, frame)
+        self.position += tokens
+        return vectors
+
+    def _frame(self, vectors: dict[str, Words], start: int, stop: int) -> Frame:
+        return Frame(vectors, self.program.constants, self.position, start, stop)
+
+    def _run_recurrent(
+        self, section: isa.Section, vectors: dict[str, Words], tokens: int, observe: Observer | None
+    ) -> None:
+        for instruction in section.instructions:
+            if isinstance(instruction, isa.Decay):
+                shape = (tokens, self.sequences, instruction.dst.groups)
+                vectors[instruction.dst.name + SHIFT_SUFFIX] = np.zeros(shape, np.int32)
+        for token in range(tokens):
+            frame = self._frame(vectors, token, token + 1)
+            for instruction in section.instructions:
+                self.execute(instruction, frame)
+        if observe is not None:
+            observe(section, self._frame(vectors, 0, tokens))
+
+    def _spans(self, section: isa.Section, tokens: int) -> Iterator[tuple[int, int]]:
+        """Slices of tokens whose key-indexed vectors stay within `SCORE_WORDS`."""
+        if section.kind == "parallel":
+            yield 0, tokens
+            return
+        heads = max(i.dst.groups for i in section.instructions if isinstance(i, isa.Gather))
+        window = max(map(_window, section.instructions))
+        start = 0
+        while start < tokens:
+            keys = window or self.position + start + 1
+            rows = max(1, SCORE_WORDS // (heads * self.sequences * (keys + 64)))
+            stop = min(tokens, start + min(rows, max(64, keys)))
+            yield start, stop
+            start = stop
+
+    def execute(self, instruction: Any, frame: Frame) -> None:
+        """Run one instruction for the tokens of a frame."""
+        getattr(self, "_" + instruction.op)(instruction, frame)
+
+    def _multiply(self, i: isa.Multiply, frame: Frame) -> None:
+        a = frame.view(i.a)
+        valid = _NO_MASK
+        if i.keys is not None:
+            valid = _spread(frame.keys(i.keys).valid, a.shape)
+            frame.scores[i.dst.name] = np.empty(a.shape, np.int32)
+        dst = frame.view(i.dst)
+        b = _NO_VECTOR if i.b is None else _spread(frame.view(i.b), a.shape)
+        scalar = _NO_SCALAR if i.scalar is None else _spread(frame.scalars(i.scalar), a.shape[:2])
+        statistic, kind = _statistic(i.reduce, frame)
+        clipped = pointwise.multiply(
+            dst,
+            a,
+            b,
+            scalar,
+            valid,
+            statistic,
+            i.b is not None,
+            i.scalar is not None,
+            i.keys is not None,
+            i.shift_b,
+            i.shift,
+            i.limit,
+            kind,
+        )
+        if i.clip:
+            self.clipped[i.dst.name] = self.clipped.get(i.dst.name, 0) + clipped
+
+    def _add(self, i: isa.Add, frame: Frame) -> None:
+        statistic, kind = _statistic(i.reduce, frame)
+        sign = -1 if i.subtract else 1
+        pointwise.add(frame.view(i.dst), frame.view(i.a), frame.view(i.b), statistic, sign, i.limit, kind)
+
+    def _reduce(self, i: isa.Reduce, frame: Frame) -> None:
+        statistic, kind = _statistic(i.reduction, frame)
+        norm = _NO_SCALAR if i.norm is None else frame.scalars(i.norm)
+        mantissa, exponent = (0, 0) if i.initial is None else (i.initial.mantissa, i.initial.exponent)
+        pointwise.reduce(frame.view(i.a), norm, statistic, i.norm is not None, mantissa, exponent, kind)
+
+    def _invert(self, i: isa.Invert, frame: Frame) -> None:
+        scalars.invert(
+            frame.scalars(i.dst), frame.scalars(i.src), i.root, i.constant.mantissa, i.constant.exponent
+        )
+
+    def _scalar_multiply(self, i: isa.ScalarMultiply, frame: Frame) -> None:
+        scalars.scalar_multiply(
+            frame.scalars(i.dst),
+            frame.scalars(i.a),
+            frame.scalars(i.b),
+            i.constant.mantissa,
+            i.constant.exponent,
+        )
+
+    def _exponential(self, i: isa.Exponential, frame: Frame) -> None:
+        scalars.exponential(frame.scalars(i.dst), frame.scalars(i.src), i.fraction)
+
+    def _lookup(self, i: isa.Lookup, frame: Frame) -> None:
+        pointwise.lookup(frame.view(i.dst), frame.view(i.a), i.fraction, pointwise.LOOKUPS[i.function])
+
+    def _softmax_weights(self, i: isa.SoftmaxWeights, frame: Frame) -> None:
+        a = frame.view(i.a)
+        valid = _spread(frame.keys(i.keys).valid, a.shape)
+        frame.scores[i.dst.name] = np.empty(a.shape, np.int32)
+        statistic, _ = _statistic(i.reduce, frame)
+        pointwise.softmax_weights(
+            frame.view(i.dst), a, frame.scalars(i.maximum), valid, statistic, i.fraction, i.limit
+        )
+
+    def _phase(self, i: isa.Phase, frame: Frame) -> None:
+        pointwise.phase(frame.view(i.cos), frame.view(i.sin), frame.positions(), frame.view(i.increment))
+
+    def _rotate(self, i: isa.Rotate, frame: Frame) -> None:
+        statistic, kind = _statistic(i.reduce, frame)
+        pointwise.rotate(
+            frame.view(i.dst), frame.view(i.a), frame.view(i.cos), frame.view(i.sin), statistic, kind
+        )
+
+    def _select_top(self, i: isa.SelectTop, frame: Frame) -> None:
+        a = frame.view(i.a)
+        if i.keys is None:
+            candidates = np.full(frame.batch, a.shape[2])
+        else:
+            candidates = frame.positions() // i.keys.span
+        select_top(frame.view(i.dst), a, candidates)
+
+    def _gather(self, i: isa.Gather, frame: Frame) -> None:
+        counts = frame.view(i.counts)
+        if i.operand == "matrix":
+            frame.view(i.dst)[:, 0] = product(
+                np.ascontiguousarray(counts[:, 0]), self.program.matrices[i.name]
+            )
+        elif i.operand == "state":
+            self.states[i.name].gather(frame.view(i.dst), counts, self._copies(i.partition, frame))
+        else:
+            self._gather_cache(i, counts, frame)
+
+    def _gather_cache(self, i: isa.Gather, counts: Words, frame: Frame) -> None:
+        cache = self.caches[i.name]
+        heads = i.dst.groups
+        if i.operand == "means":
+            blocks = (
+                max(1, (frame.first_position + frame.stop - frame.start - 1) // i.keys.span) if i.keys else 1
+            )
+            means = np.zeros((self.sequences, cache.means.shape[1], blocks, cache.means.shape[3]), np.int8)
+            known = min(blocks, cache.means.shape[2])
+            means[:, :, :known] = cache.means[:, :, :known]
+            rows = means.swapaxes(2, 3)
+        elif i.keys is not None:
+            keys = frame.keys(i.keys)
+            entries = cache.keys if i.operand == "keys" else cache.values
+            rows = entries[:, :, keys.first : keys.stop]
+            if i.operand == "keys":
+                rows = rows.swapaxes(2, 3)
+        first = i.first_head // i.sharing
+        rows = rows[:, first : first + max(1, heads // i.sharing)]
+        out = _grouped_product(frame.unflatten(counts), rows).reshape(frame.batch, heads, -1)
+        if i.operand == "values":
+            frame.view(i.dst)[...] = out
+        else:
+            frame.scores[i.dst.name] = out
+
+    def _scatter(self, i: isa.Scatter, frame: Frame) -> None:
+        self.states[i.state].scatter(
+            frame.view(i.counts), frame.view(i.update), i.shift, self._copies(i.partition, frame)
+        )
+
+    def _decay(self, i: isa.Decay, frame: Frame) -> None:
+        shifts = frame.vectors[i.dst.name + SHIFT_SUFFIX][frame.start]
+        copies = self._copies(i.partition, frame)
+        self.states[i.state].decay(frame.scalars(i.dst), shifts, frame.scalars(i.factor), copies)
+
+    def _store(self, i: isa.Store, frame: Frame) -> None:
+        self.caches[i.cache].store(i.kind, frame.unflatten(frame.view(i.src)))
+
+    def _pool(self, i: isa.Pool, frame: Frame) -> None:
+        self.caches[i.cache].pool(i, frame.unflatten(frame.view(i.src)), frame.first_position)
+
+    def _copies(self, partition: isa.View | None, frame: Frame) -> NDArray[np.int64]:
+        """int64[batch]: which copy of a state each sequence uses."""
+        if partition is None:
+            return np.zeros(frame.batch, np.int64)
+        return frame.scalars(partition)[:, 0].astype(np.int64)
+
+
+_NO_VECTOR = np.zeros((1, 1, 1), np.int32)
+_NO_SCALAR = np.zeros((1, 1), np.int32)
+_NO_MASK = np.zeros((1, 1, 1), np.bool_)
+
+
+def _window(instruction: Any) -> int:
+    """Tokens of the sliding window an instruction reads, 0 if it reads none."""
+    keys: isa.CacheKeys | None = getattr(instruction, "keys", None)
+    return keys.span if keys is not None and keys.kind == "window" else 0
+
+
+def _statistic(reduction: isa.Reduction | None, frame: Frame) -> tuple[Words, int]:
+    """Where a reduction goes, int32[batch, groups], and its code."""
+    if reduction is None:
+        return _NO_SCALAR, 0
+    return frame.scalars(reduction.dst), pointwise.REDUCTIONS[reduction.kind]
+
+
+def _spread(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """`array` broadcast to `shape`, still writable as compiled loops with fixed signatures ask; they only read it."""
+    strides = [
+        0 if have == 1 != want else step
+        for have, want, step in zip(array.shape, shape, array.strides, strict=True)
+    ]
+    return as_strided(array, shape, strides)
+
+
+def _grouped_product(counts: Words, rows: NDArray[np.int8]) -> Words:
+    """counts: int32[tokens, sequences, heads, inner], rows: int8[sequences, kv heads, inner, columns]
+    -> int32[tokens, sequences, heads, columns]; query head h reads kv head h // (heads / kv heads)."""
+    tokens, sequences, heads, inner = counts.shape
+    groups = rows.shape[1]
+    ratio = heads // groups
+    left = counts.reshape(tokens, sequences, groups, ratio, inner).transpose(1, 2, 0, 3, 4)
+    out = batched_product(left.reshape(sequences, groups, tokens * ratio, inner), rows)
+    out = out.reshape(sequences, groups, tokens, ratio, -1).transpose(2, 0, 1, 3, 4)
+    return np.ascontiguousarray(out).reshape(tokens, sequences, heads, -1)

@@ -1,0 +1,122 @@
+"""The SSE state: INT16 rows with one lazily applied decay factor per head.
+
+`S_true = G · S_stored`: a decay multiplies G, and only when G falls below ½ are the stored rows shifted. A
+state that a token does not select is not touched at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.golden.arithmetic import exponent_of, mantissa_of, pack_scalar, round_shift
+from spikesim.jit import Int, jit
+from spikesim.program import StateSpec
+
+FULL_FACTOR = (-16) * 65536 + 65535
+"""The decay factor G of an empty state: the packed scalar just below 1."""
+
+_LARGEST_SHIFT = 16
+
+
+class State:
+    """`rows`: int16[sequences, copies, heads, size, size]; `factors`: int32[sequences, copies, heads], packed scalars.
+
+    `overflows` counts words that wrapped: a state width that was calibrated too narrow.
+    """
+
+    def __init__(self, spec: StateSpec, sequences: int) -> None:
+        shape = (sequences, spec.copies, spec.heads)
+        self.rows = np.zeros((*shape, spec.size, spec.size), np.int16)
+        self.factors = np.full(shape, FULL_FACTOR, np.int32)
+        self.overflows = 0
+
+    def gather(self, dst: NDArray[np.int32], counts: NDArray[np.int32], copy: NDArray[np.int64]) -> None:
+        """dst[b, h, :] = Σ_i counts[b, h, i] · rows[b, copy[b], h, i, :]."""
+        _gather(dst, counts, self.rows, copy)
+
+    def scatter(
+        self, counts: NDArray[np.int32], update: NDArray[np.int32], shift: int, copy: NDArray[np.int64]
+    ) -> None:
+        """rows[b, copy[b], h, i, :] += round(counts[b, h, i] · update[b, h, :] / 2^shift), halves to even."""
+        self.overflows += _scatter(counts, update, shift, self.rows, copy)
+
+    def decay(
+        self,
+        dst: NDArray[np.int32],
+        shifts: NDArray[np.int32],
+        factor: NDArray[np.int32],
+        copy: NDArray[np.int64],
+    ) -> None:
+        """G ← G · factor; `dst` gets the new G and `shifts` the right shift applied to the rows, 0 mostly."""
+        _decay(dst, shifts, factor, self.rows, self.factors, copy)
+
+
+@jit("void(int32[:,:,:], int32[:,:,:], int16[:,:,:,:,:], int64[:])")
+def _gather(dst: Any, counts: Any, rows: Any, copy: Any) -> None:
+    size = rows.shape[4]
+    line = np.empty(size, np.int32)
+    for b in range(counts.shape[0]):
+        for h in range(counts.shape[1]):
+            line[:] = 0
+            for i in range(counts.shape[2]):
+                count = np.int32(counts[b, h, i])
+                if count:
+                    row = rows[b, copy[b], h, i]
+                    for j in range(size):
+                        line[j] += count * np.int32(row[j])
+            for j in range(size):
+                dst[b, h, j] = line[j]
+
+
+@jit("int64(int32[:,:,:], int32[:,:,:], int64, int16[:,:,:,:,:], int64[:])")
+def _scatter(counts: Any, update: Any, shift: Int, rows: Any, copy: Any) -> Int:
+    size = rows.shape[4]
+    places = np.int32(shift)
+    half = np.int32((np.int64(1) << shift) >> 1)
+    line = np.empty(size, np.int32)
+    overflows = np.int64(0)
+    for b in range(counts.shape[0]):
+        for h in range(counts.shape[1]):
+            for j in range(size):
+                line[j] = update[b, h, j]
+            for i in range(counts.shape[2]):
+                count = np.int32(counts[b, h, i])
+                if count:
+                    row = rows[b, copy[b], h, i]
+                    for j in range(size):
+                        # round_shift, in 32 bits and without branches, so that the loop is vectorised
+                        change = count * line[j]
+                        quotient = change >> places
+                        rest = change - (quotient << places)
+                        tie = np.int32(rest == half) & quotient
+                        up = (np.int32(rest > half) | (tie & np.int32(1))) & np.int32(half > 0)
+                        exact = np.int32(row[j]) + quotient + up
+                        wrapped = np.int16(exact)
+                        overflows += np.int64(np.int32(wrapped) != exact)
+                        row[j] = wrapped
+    return overflows
+
+
+@jit("void(int32[:,:], int32[:,:], int32[:,:], int16[:,:,:,:,:], int32[:,:,:], int64[:])")
+def _decay(dst: Any, shifts: Any, factor: Any, rows: Any, factors: Any, copy: Any) -> None:
+    for b in range(factor.shape[0]):
+        for h in range(factor.shape[1]):
+            old = factors[b, copy[b], h]
+            word = pack_scalar(
+                mantissa_of(old) * mantissa_of(factor[b, h]), exponent_of(old) + exponent_of(factor[b, h])
+            )
+            shift = _LARGEST_SHIFT
+            if mantissa_of(word):
+                shift = max(min(-16 - exponent_of(word), _LARGEST_SHIFT), 0)
+            new = -16 * 65536 + (mantissa_of(word) if mantissa_of(word) else 32768)
+            if shift:
+                state = rows[b, copy[b], h]
+                for i in range(state.shape[0]):
+                    for j in range(state.shape[1]):
+                        state[i, j] = round_shift(np.int64(state[i, j]), shift)
+            factors[b, copy[b], h] = new
+            dst[b, h] = new
+            shifts[b, h] = shift

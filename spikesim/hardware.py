@@ -1,0 +1,336 @@
+"""What a spike core is: one frozen configuration, read from a TOML file; each section is a class below.
+
+`HardwareConfig.numerics` is what changes values. Everything else may change cycles, area and capacity, never
+a value. Every wrong setting is a `HardwareError` of the form
+"array.lanes must be a power of two from 1 to 256, not 0".
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from spikesim.errors import HardwareError
+
+Coding = Literal["bitwise", "ternary", "twos_complement", "signed_digit"]
+Activation = Literal["threshold", "int8"]
+Order = Literal["plane", "row"]
+
+KIB = 1024
+"""Bytes in a KiB."""
+STATE_BYTES = 2
+"""Bytes of one SSE state element (INT16)."""
+
+
+@dataclass(frozen=True)
+class Within:
+    """The legal range of a number, ends included; prints as the rule in the error sentence."""
+
+    low: int | float
+    high: int | float
+    power_of_two: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the range after pydantic has checked the type."""
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def check(self, value: float) -> float:
+        """Return `value`, or raise `ValueError` if it is out of range (NaN always is)."""
+        legal = self.low <= value <= self.high
+        if self.power_of_two:
+            legal = legal and int(value).bit_count() == 1
+        if not legal:
+            raise ValueError(f"must be {self}")
+        return value
+
+    def __str__(self) -> str:
+        """Return the rule in words: "a power of two from 1 to 256"."""
+        if self.power_of_two:
+            kind = "a power of two"
+        else:
+            kind = "a whole number" if isinstance(self.low, int) else "a number"
+        ends = (f"{end:g}" if isinstance(end, float) else str(end) for end in (self.low, self.high))
+        return f"{kind} from " + " to ".join(ends)
+
+
+class _Section(BaseModel):
+    """A table of the TOML file. Its docstrings per field say unit and meaning, `Within` says the range."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+
+    section: ClassVar[str]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_sentence(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise HardwareError(_sentence(cls, cls.section, error)) from None
+
+
+class ArrayConfig(_Section):
+    """The event array: `ways` banks × `lanes` columns. Row i of a matrix lies in bank i mod ways."""
+
+    section: ClassVar[str] = "array"
+
+    ways: Annotated[int, Within(1, 64, power_of_two=True)] = 16
+    """Banks, each delivering at most one row per cycle."""
+    lanes: Annotated[int, Within(1, 256, power_of_two=True)] = 8
+    """Columns, each with one adder tree over the ways and one accumulator."""
+    order: Order = "plane"
+    """Order of events: all of a bit plane in succession (no shifter), or all of a row (one read per row)."""
+    accumulator_bits: Annotated[int, Within(16, 48)] = 32
+    """Width of a lane's accumulator. The compiler proves it sufficient; accumulators wrap, never saturate."""
+    scan_bits: Annotated[int, Within(1, 256, power_of_two=True)] = 32
+    """Plane bits the event encoder scans at once."""
+    fifo_depth: Annotated[int, Within(1, 1024)] = 4
+    """Events that wait in front of each bank."""
+
+
+class ClockConfig(_Section):
+    """The one clock of the design."""
+
+    section: ClassVar[str] = "clock"
+
+    frequency_hz: Annotated[int, Within(1_000, 10_000_000_000)] = 500_000_000
+    """Clock frequency in Hz."""
+
+    @property
+    def period_ns(self) -> float:
+        """Clock period in ns."""
+        return 1e9 / self.frequency_hz
+
+
+class MemoryConfig(_Section):
+    """The memories of one core."""
+
+    section: ClassVar[str] = "memory"
+
+    row_kib: Annotated[int, Within(1, 4_194_304)] = 2048
+    """INT8 row memory in KiB: weights, K/V cache, block means."""
+    state_kib: Annotated[int, Within(1, 4_194_304)] = 256
+    """INT16 SSE state in KiB."""
+    vector_words: Annotated[int, Within(256, 16_777_216)] = 65536
+    """Vector memory in words of 32 bits."""
+    program_words: Annotated[int, Within(64, 16_777_216)] = 65536
+    """Program memory in words."""
+
+
+class SystemConfig(_Section):
+    """How many cores there are and how events reach them."""
+
+    section: ClassVar[str] = "system"
+
+    cores: Annotated[int, Within(1, 4096)] = 1
+    """Cores; the outputs of a matrix are split over them."""
+    broadcast_latency_cycles: Annotated[int, Within(0, 1_000_000)] = 16
+    """Cycles from one core's output to every core's input, paid once per instruction with several cores."""
+    broadcast_words_per_cycle: Annotated[int, Within(1, 1024)] = 4
+    """Vector words of 32 bits that the broadcast moves per cycle."""
+
+
+class DramConfig(_Section):
+    """Memory outside the cores: what does not fit into row memory streams from here."""
+
+    section: ClassVar[str] = "dram"
+
+    bandwidth_bytes_per_s: Annotated[float, Within(1e3, 1e15)] = 25_600_000_000.0
+    """Sustained read bandwidth in bytes per second, shared by all cores."""
+
+
+class LimitsConfig(_Section):
+    """What memories are laid out for."""
+
+    section: ClassVar[str] = "limits"
+
+    max_context: Annotated[int, Within(1, 16_777_216)] = 4096
+    """Longest sequence in tokens that the K/V cache and the score vector have room for."""
+
+
+class NumericsConfig(_Section):
+    """What changes values: how numbers become spikes."""
+
+    section: ClassVar[str] = "numerics"
+
+    coding: Coding = "bitwise"
+    """How an integer becomes events; "bitwise" is sign and magnitude in bit planes."""
+    activation: Activation = "threshold"
+    """Where integers come from: the adaptive threshold per token, or INT8 scaled by the largest magnitude."""
+    threshold_k: Annotated[float, Within(0.25, 16.0)] = 3.0
+    """Threshold = mean |x| / threshold_k; larger means finer integers and more spikes."""
+    window: Annotated[int, Within(1, 7)] = 7
+    """Bit planes of an activation. Integers beyond ±(2^window − 1) saturate and are counted as clipped."""
+    softmax_bits: Annotated[int, Within(1, 7)] = 7
+    """Bits of an unsigned softmax weight."""
+    state_bits: Annotated[int, Within(16, 16)] = 16
+    """Bits of an SSE state element; 16 is the only width there is."""
+
+    @property
+    def limit(self) -> int:
+        """Largest magnitude of an activation integer, 2^window − 1."""
+        return (1 << self.window) - 1
+
+
+class HardwareConfig(BaseModel):
+    """A spike core and the system around it. Frozen and hashable; settings left out have their default.
+
+    Raises `HardwareError` however it is made: from arguments, `from_toml` or `replace`.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    array: ArrayConfig = Field(default_factory=ArrayConfig)
+    clock: ClockConfig = Field(default_factory=ClockConfig)
+    memory: MemoryConfig = Field(default_factory=MemoryConfig)
+    system: SystemConfig = Field(default_factory=SystemConfig)
+    dram: DramConfig = Field(default_factory=DramConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    numerics: NumericsConfig = Field(default_factory=NumericsConfig)
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a hardware file. Every `HardwareError` names the file."""
+        try:
+            return cls.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}"
+        except UnicodeDecodeError as error:
+            reason = f"must be UTF-8 text, not hold byte {error.start} = 0x{error.object[error.start]:02x}"
+        except tomllib.TOMLDecodeError as error:
+            reason = f"must be TOML: {error}"
+        except HardwareError as error:
+            raise HardwareError(f"hardware file {path}: {error}") from None
+        raise HardwareError(f"hardware file {path} {reason}")
+
+    def to_toml(self) -> str:
+        """Return all settings as text that `from_toml` reads back to an equal configuration."""
+        tables = [
+            "\n".join([f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())])
+            for name, table in self.model_dump().items()
+        ]
+        return "\n\n".join(tables) + "\n"
+
+    def replace(self, **changes: object) -> Self:
+        """Return a checked copy with some settings changed: `hw.replace(**{"array.lanes": 16})`."""
+        tables = self.model_dump()
+        for name, value in changes.items():
+            section, _, setting = name.partition(".")
+            if section not in tables or not setting:
+                raise HardwareError(f"a setting must be named section.name, such as array.lanes, not {name}")
+            tables[section][setting] = value
+        return self.model_validate(tables)
+
+    def values_key(self) -> tuple[tuple[str, int | float | str], ...]:
+        """Return the settings that change values, hashable: equal keys give bit-equal results."""
+        return tuple(self.numerics.model_dump().items())
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row of one bank in row memory: an INT8 per lane."""
+        return self.array.lanes
+
+    @property
+    def row_memory_bytes(self) -> int:
+        """Row memory of one core in bytes."""
+        return self.memory.row_kib * KIB
+
+    @property
+    def rows_per_bank(self) -> int:
+        """Whole rows that fit into one bank's share of row memory."""
+        return self.row_memory_bytes // (self.array.ways * self.row_bytes)
+
+    @property
+    def state_row_bytes(self) -> int:
+        """Bytes of one row of one bank in state memory: an INT16 per lane."""
+        return self.array.lanes * STATE_BYTES
+
+    @property
+    def state_memory_bytes(self) -> int:
+        """State memory of one core in bytes."""
+        return self.memory.state_kib * KIB
+
+    @property
+    def state_rows_per_bank(self) -> int:
+        """Whole rows that fit into one bank's share of state memory."""
+        return self.state_memory_bytes // (self.array.ways * self.state_row_bytes)
+
+    @property
+    def dram_bytes_per_cycle(self) -> float:
+        """Bytes that arrive from DRAM per clock cycle, for all cores together."""
+        return self.dram.bandwidth_bytes_per_s / self.clock.frequency_hz
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_sentence(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            config = handler(values)
+        except ValidationError as error:
+            raise HardwareError(_sentence(cls, "", error)) from None
+        config._check_sizes()
+        return config
+
+    def _check_sizes(self) -> None:
+        """Raise `HardwareError` for settings that are legal each but not together."""
+        row_kib = math.ceil(self.array.ways * self.row_bytes / KIB)
+        if self.rows_per_bank < 1:
+            raise HardwareError(
+                f"memory.row_kib must be at least {row_kib}, one row of {self.array.lanes} lanes"
+                f" for each of {self.array.ways} ways, not {self.memory.row_kib}"
+            )
+        state_kib = math.ceil(self.array.ways * self.state_row_bytes / KIB)
+        if self.state_rows_per_bank < 1:
+            raise HardwareError(
+                f"memory.state_kib must be at least {state_kib}, one row of {self.array.lanes} lanes"
+                f" for each of {self.array.ways} ways, not {self.memory.state_kib}"
+            )
+        if self.limits.max_context > self.memory.vector_words:
+            raise HardwareError(
+                f"limits.max_context must be at most memory.vector_words = {self.memory.vector_words},"
+                f" where the score vector lies, not {self.limits.max_context}"
+            )
+
+
+def _sentence(model: type[BaseModel], section: str, error: ValidationError) -> str:
+    """Turn the first problem pydantic found into one sentence that names the setting and its rule."""
+    problem = error.errors(include_url=False, include_context=False)[0]
+    if not problem["loc"]:
+        name = section or "a hardware description"
+        return f"{name} must be a table of settings, not {_shown(problem['input'])}"
+    key = str(problem["loc"][0])
+    name = f"{section}.{key}" if section else key
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(key, model.model_fields, n=1)
+        known = f"did you mean {close[0]}?" if close else f"known: {', '.join(model.model_fields)}"
+        return f"{name} is not a {'setting' if section else 'section'}; {known}"
+    return f"{name} must be {_rule(model, key)}, not {_shown(problem['input'])}"
+
+
+def _rule(model: type[BaseModel], key: str) -> str:
+    field = model.model_fields[key]
+    for item in field.metadata:
+        if isinstance(item, Within):
+            return str(item.low) if item.low == item.high else str(item)
+    return "one of " + ", ".join(f'"{choice}"' for choice in get_args(field.annotation))
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

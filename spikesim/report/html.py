@@ -1,0 +1,119 @@
+"""`report.html`: the template filled with a report's figures, tables and facts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from spikesim.report import figures, numbers
+from spikesim.report.palette import DARK, LIGHT, is_layer, kind_colour, kind_name
+from spikesim.report.raster import spike_raster
+from spikesim.report.summary import facts, is_random, verdict
+from spikesim.results import COARSE_LABELS, Report
+
+FEW_LAYERS = 12
+"""Up to so many layers, tables with a row per layer are unfolded from the start."""
+
+
+_UNIT_GAP = re.compile(r"(?<=\d) (?=[%×]|[TGMkmµn](?:\W|$)|[TGMkmµn]?(?:B|B/s|Hz|s)(?:\W|$))")
+
+
+def render(report: Report) -> str:
+    """Return the whole page. It loads nothing from anywhere; equal reports give equal pages."""
+    environment = Environment(
+        loader=PackageLoader("spikesim.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "duration": numbers.duration,
+        "fixed": numbers.fixed,
+        "kind_colour": kind_colour,
+        "kind_name": kind_name,
+        "nobreak": nobreak,
+        "percent": numbers.percent,
+        "plural": numbers.plural,
+        "quality": numbers.quality,
+        "setting": setting,
+        "si": numbers.si,
+        "size": numbers.size,
+        "whole": numbers.whole,
+    }
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        facts=facts(report),
+        verdict=verdict(report),
+        random=is_random(report),
+        figures=draw(report),
+        hardware=grouped(report.hardware),
+        quantisation=grouped(report.quantisation),
+        ratio=numbers.ratio,
+        is_layer=is_layer,
+        warnings=[text for text in report.warnings if text != report.input.note],
+        coarse_labels=COARSE_LABELS,
+        open_tables=len(report.model.layer_kinds) <= FEW_LAYERS,
+        light=LIGHT,
+        dark=DARK,
+    )
+
+
+def draw(report: Report) -> dict[str, Markup]:
+    """Return the inline SVG of every figure that the report has data for, by name."""
+    tokens = report.input.n_tokens
+    drawn: dict[str, str] = {"counts": figures.count_distribution(report.spikes)}
+    if report.fidelity.layer_cosine:
+        drawn["cosine"] = figures.layer_cosine(report.fidelity)
+    if report.raster is not None and report.raster.counts and report.raster.counts[0]:
+        drawn["raster"] = spike_raster(report.raster, report.spikes)
+    if report.spikes.by_layer:
+        drawn["rate"] = figures.firing_rate(report.spikes)
+    if report.cycles.by_layer:
+        drawn["cycles"] = figures.layer_cycles(report.cycles, tokens)
+    if report.cycles.by_instruction:
+        drawn["instructions"] = figures.instruction_cycles(report.cycles, tokens)
+    if report.cores.by_layer:
+        drawn["occupancy"] = figures.occupancy(report.cores)
+    # Our own drawing, and its one text from outside (a label) is escaped by `to_svg` and by matplotlib.
+    return {name: Markup(svg) for name, svg in drawn.items()}
+
+
+def grouped(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Sort settings into sections; those outside any section come first, below the empty name.
+
+    >>> grouped({"array": {"ways": 16}, "coding": "bitwise"})
+    {'': {'coding': 'bitwise'}, 'array': {'ways': 16}}
+    """
+    plain = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
+    sections = {name: dict(value) for name, value in settings.items() if isinstance(value, Mapping)}
+    return {"": plain, **sections} if plain else sections
+
+
+def nobreak(text: str) -> str:
+    """Keep numbers and their units on one line."""
+    return _UNIT_GAP.sub("\u00a0", text)
+
+
+def setting(value: Any, name: str) -> str:
+    """Return a setting's value with the unit that its name says.
+
+    >>> setting(500_000_000, "frequency_hz"), setting(2.56e10, "bandwidth_bytes_per_s"), setting(None, "seed")
+    ('500\\xa0MHz', '25.6\\xa0GB/s', '–')
+    """
+    if value is None:
+        return numbers.MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        for ending, unit in (("_hz", "Hz"), ("_bytes_per_s", "B/s")):
+            if name.endswith(ending):
+                return nobreak(numbers.si(value, unit))
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return ", ".join(setting(item, "") for item in value)
+    return str(value)

@@ -1,0 +1,113 @@
+"""The handful of facts a reader wants first; the page shows them as cards, the command line as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spikesim.report.numbers import MISSING, fixed, percent, plural, quality, ratio, si, whole
+
+if TYPE_CHECKING:
+    from spikesim.results import Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One figure: `value` large, `detail` below it. `random`: it says more about random tokens than about the model."""
+
+    title: str
+    value: str
+    unit: str = ""
+    detail: str = ""
+    random: bool = False
+
+
+def is_random(report: Report) -> bool:
+    """Tell whether the tokens were drawn at random."""
+    return report.input.kind == "random tokens"
+
+
+def facts(report: Report) -> tuple[Fact, ...]:
+    """Return sparsity, spikes per value, throughput, quality, agreement and cores, in this order."""
+    return (
+        _sparsity(report),
+        _spikes_per_value(report),
+        _throughput(report),
+        _quality(report),
+        _agreement(report),
+        _cores(report),
+    )
+
+
+def verdict(report: Report) -> str:
+    """Return one sentence on cycles, with its basis, and what it does not say."""
+    cycles = report.cycles
+    times = ratio(cycles.spiking, cycles.dense)
+    return (
+        f"The spiking core computes {times} as many cycles as its dense INT8 twin"
+        f" ({cycles.basis}). Area and power are not in this comparison."
+    )
+
+
+def _sparsity(report: Report) -> Fact:
+    spikes = report.spikes
+    return Fact(
+        title="Spike sparsity",
+        value=fixed(100 * spikes.sparsity[spikes.headline], 2),
+        unit="%",
+        detail=f"{spikes.headline}; see the other definitions",
+        random=is_random(report),
+    )
+
+
+def _spikes_per_value(report: Report) -> Fact:
+    spikes = report.spikes
+    detail = f"{percent(spikes.silent, 1)} silent, {percent(spikes.clipped_share)} clipped"
+    return Fact(
+        title="Spikes per value", value=fixed(spikes.average, 3), detail=detail, random=is_random(report)
+    )
+
+
+def _throughput(report: Report) -> Fact:
+    rates = report.throughput_tokens_per_s
+    times = ratio(report.cycles.elapsed.spiking, report.cycles.elapsed.dense)
+    detail = f"spiking; dense twin {si(rates.dense)}, {times} its cycles"
+    return Fact(title="Tokens per second", value=si(rates.spiking), detail=detail)
+
+
+def _quality(report: Report) -> Fact:
+    fidelity = report.fidelity
+    pair, title = fidelity.bits_per_byte, "Bits per byte, integer"
+    if pair is None:
+        pair, title = fidelity.perplexity, "Perplexity, integer"
+    if pair is None:
+        return Fact(title="Bits per byte", value=MISSING, detail="not measured", random=is_random(report))
+    if pair.float_model is None:
+        detail = "no float model to compare with"
+    else:
+        detail = f"float {quality(pair.float_model)}"
+        if fidelity.increase_percent is not None:
+            detail += f"; loss {fidelity.increase_percent:+.2f} %".replace("-", "−")
+    return Fact(title=title, value=quality(pair.integer_model), detail=detail, random=is_random(report))
+
+
+def _agreement(report: Report) -> Fact:
+    fidelity = report.fidelity
+    if fidelity.top1_agreement is None:
+        return Fact(title="Top-1 agreement", value=MISSING, detail="no float model to compare with")
+    return Fact(
+        title="Top-1 agreement",
+        value=fixed(100 * fidelity.top1_agreement, 2),
+        unit="%",
+        detail=f"with the float model, {plural(fidelity.scored_tokens, 'token')}",
+        random=is_random(report),
+    )
+
+
+def _cores(report: Report) -> Fact:
+    cores = report.cores
+    bound = {"compute": "compute", "dram": "DRAM"}[cores.bound]
+    detail = f"array {percent(cores.occupancy.spiking, 1)} busy, bound by {bound}"
+    return Fact(
+        title="Cores used", value=whole(cores.used), unit=f"of {whole(cores.available)}", detail=detail
+    )

@@ -1,0 +1,93 @@
+"""The simulator: a program's values by the golden model, its cycles in closed form, spiking and dense at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from spikesim.cycle.cost import Counters
+from spikesim.cycle.model import CycleModel
+from spikesim.golden.frame import Frame, Words
+from spikesim.golden.machine import Machine
+from spikesim.hardware import HardwareConfig
+from spikesim.program import Gather, Program, Section
+from spikesim.statistics import SpikeStatistics
+
+
+@dataclass(kw_only=True)
+class InstructionCycles:
+    """Cycles of one instruction summed over all tokens, and its counters."""
+
+    op: str
+    spiking: int = 0
+    dense: int = 0
+    counters: Counters = field(default_factory=Counters)
+
+
+class Simulator:
+    """Runs one program for some sequences side by side and adds up what every instruction costs.
+
+    `cycles`: one `InstructionCycles` per instruction, in program order. `spikes`: statistics of every counts
+    vector that drives a weight matrix, by its name. `per_token`: with `detail`, per instruction the cycles of
+    every token, {"spiking", "dense"} -> int64[tokens · sequences].
+    """
+
+    def __init__(
+        self, program: Program, hardware: HardwareConfig, sequences: int = 1, *, detail: bool = False
+    ) -> None:
+        self.program = program
+        self.machine = Machine(program, sequences)
+        self.model = CycleModel(program, hardware)
+        self.cycles = [InstructionCycles(op=i.op) for i in program.instructions()]
+        self.tokens = 0
+        self.spikes: dict[str, SpikeStatistics] = {}
+        self.per_token: list[dict[str, list[Any]]] | None = None
+        if detail:
+            self.per_token = [{"spiking": [], "dense": []} for _ in self.cycles]
+        self._first: dict[int, int] = {}
+        first = 0
+        for section in program.text.sections:
+            self._first[id(section)] = first
+            first += len(section.instructions)
+
+    def run(self, inputs: dict[str, Words]) -> dict[str, Words]:
+        """inputs: int32[tokens, sequences, words] by name -> all vectors; continues where the last call stopped."""
+        self.tokens += next(iter(inputs.values())).shape[0] * self.machine.sequences
+        return self.machine.run(inputs, self._observe)
+
+    def _observe(self, section: Section, frame: Frame) -> None:
+        first = self._first[id(section)]
+        for number, instruction in enumerate(section.instructions, first):
+            cost = self.model.cost(instruction, frame)
+            entry = self.cycles[number]
+            entry.spiking += int(cost.spiking.sum())
+            entry.dense += int(cost.dense.sum())
+            entry.counters.add(cost.counters)
+            if self.per_token is not None:
+                self.per_token[number]["spiking"].append(cost.spiking)
+                self.per_token[number]["dense"].append(cost.dense)
+            if isinstance(instruction, Gather) and instruction.operand == "matrix":
+                self._count(instruction, frame)
+
+    def _count(self, gather: Gather, frame: Frame) -> None:
+        counts = frame.view(gather.counts)[:, 0]
+        statistics = SpikeStatistics.of(counts)
+        known = self.spikes.get(gather.counts.name)
+        self.spikes[gather.counts.name] = statistics if known is None else known + statistics
+
+    def counters(self) -> Counters:
+        """All instructions' counters together."""
+        total = Counters()
+        for entry in self.cycles:
+            total.add(entry.counters)
+        return total
+
+    @property
+    def overflows(self) -> int:
+        """State words that wrapped."""
+        return sum(state.overflows for state in self.machine.states.values())
+
+    @property
+    def clipped(self) -> dict[str, int]:
+        """Counts that saturated to the window, by vector name."""
+        return self.machine.clipped

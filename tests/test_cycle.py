@@ -1,0 +1,203 @@
+"""Cycles in closed form against a slow machine that takes one event, and drains one word, per cycle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikesim import timing
+from spikesim.digits import digits
+from spikesim.hardware import HardwareConfig
+from spikesim.simulator import Simulator
+from tests.programs import angles, compiled_layer, small_config
+
+
+def _event_cycles(counts: np.ndarray, ways: int, coding: str, order: str) -> int:
+    """Steps the banks cycle by cycle: every bank takes an event while it has one left."""
+    planes = digits(counts[None], coding)[:, 0] != 0
+    if order == "row":
+        queues = [[int(planes[:, bank::ways].sum())] for bank in range(ways)]
+    else:
+        top = max((p for p in range(planes.shape[0]) if planes[p].any()), default=-1)
+        queues = [[int(planes[p, bank::ways].sum()) for p in range(top + 1)] for bank in range(ways)]
+    cycles = 0
+    for step in range(len(queues[0]) if queues else 0):
+        left = [queue[step] for queue in queues]
+        taken = 0
+        while any(left):
+            left = [max(0, n - 1) for n in left]
+            taken += 1
+        # the accumulators double once per plane, which needs a cycle even when nothing fires
+        cycles += max(taken, 1) if order == "plane" else taken
+    return cycles
+
+
+def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int) -> int:
+    """Plays a gather: the array fills the accumulators, a drain buffer empties one word per cycle beside it."""
+    now = -(-channels // timing.COUNTS_PER_WORD)
+    buffer_free = now
+    chunks = -(-outputs // lanes) * passes
+    for chunk in range(chunks):
+        done = now + events
+        handed = max(done, buffer_free)
+        words = lanes if chunk < chunks - 1 else outputs - (-(-outputs // lanes) - 1) * lanes
+        buffer_free = handed + words
+        now = handed
+    return buffer_free if chunks else 0
+
+
+@given(
+    st.integers(1, 300),
+    st.integers(0, 70),
+    st.integers(0, 60),
+    st.sampled_from([1, 2, 8, 16]),
+    st.sampled_from([1, 2]),
+)
+def test_gather_closed_form(channels: int, outputs: int, events: int, lanes: int, passes: int) -> None:
+    """The closed form equals the played gather for every shape, also where the drain is the bottleneck."""
+    closed = timing.gather(
+        np.int64(channels), np.int64(outputs), np.int64(events), lanes=lanes, passes=passes
+    )
+    assert int(closed) == _drained(channels, outputs, events, lanes, passes)
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    ways=st.sampled_from([1, 4, 16]),
+    lanes=st.sampled_from([2, 8]),
+    order=st.sampled_from(["plane", "row"]),
+    coding=st.sampled_from(["ternary", "bitwise", "twos_complement", "signed_digit"]),
+    kind=st.sampled_from([0, 1, 2]),
+)
+def test_every_gather_of_a_layer_costs_what_its_events_take(
+    ways: int, lanes: int, order: str, coding: str, kind: int
+) -> None:
+    """All gathers of real layers, token by token, against the played array, spiking and dense."""
+    hardware = HardwareConfig().replace(
+        **{
+            "array.ways": ways,
+            "array.lanes": lanes,
+            "array.order": order,
+            "numerics.coding": coding,
+            "limits.max_context": 64,
+        }
+    )
+    config = small_config()
+    compiled = compiled_layer(config, kind, hardware, tokens=13, sequences=1)
+    simulator = Simulator(compiled.program, hardware, 1, detail=True)
+    weights: dict[str, list[np.ndarray]] = {}
+    original = simulator._observe
+
+    def observe(section, frame) -> None:  # type: ignore[no-untyped-def]
+        for instruction in section.instructions:
+            if instruction.op == "gather" and instruction.operand == "values":
+                weights.setdefault(instruction.counts.name, []).append(frame.scores[instruction.counts.name])
+        original(section, frame)
+
+    simulator._observe = observe  # type: ignore[method-assign]
+    vectors = simulator.run({"h": compiled.words, **angles(config, 13, 1)})
+    fixed = timing.ISSUE_CYCLES + timing.LATENCY["gather"]
+    checked = 0
+    assert simulator.per_token is not None
+    for number, instruction in enumerate(compiled.program.instructions()):
+        if instruction.op != "gather" or instruction.operand not in ("matrix", "state"):
+            continue
+        spiking = np.concatenate(simulator.per_token[number]["spiking"])
+        dense = np.concatenate(simulator.per_token[number]["dense"])
+        view = instruction.counts
+        for token in range(13):
+            groups = vectors[view.name][token, 0, view.offset :][: view.words].reshape(
+                view.groups, view.length
+            )
+            outputs = instruction.dst.length
+            passes = 2 if instruction.operand == "state" else 1
+            expected = [
+                sum(_drained(view.length, outputs, e, lanes, passes) for e in events)
+                for events in (
+                    [_event_cycles(group.astype(np.int8), ways, coding, order) for group in groups],
+                    [-(-view.length // ways)] * view.groups,
+                )
+            ]
+            assert [spiking[token], dense[token]] == [cycles + fixed for cycles in expected]
+            checked += 1
+    assert checked >= 13 * 4
+
+
+def test_attention_reads_only_what_the_window_and_the_blocks_hold() -> None:
+    """Value gathers of a window and of MoBA against played arrays built from the definition of the cache layout."""
+    hardware = HardwareConfig().replace(**{"array.ways": 4, "array.lanes": 4, "limits.max_context": 64})
+    config = small_config()
+    for kind, cache in ((0, "attn"), (1, "swa")):
+        compiled = compiled_layer(config, kind, hardware, tokens=20, sequences=1)
+        simulator = Simulator(compiled.program, hardware, 1, detail=True)
+        seen: list[tuple[int, np.ndarray]] = []
+        original = simulator._observe
+
+        def observe(section, frame, seen=seen, original=original) -> None:  # type: ignore[no-untyped-def]
+            for instruction in section.instructions:
+                if instruction.op == "gather" and instruction.operand == "values":
+                    keys = frame.keys(instruction.keys)
+                    for row, counts in enumerate(frame.scores[instruction.counts.name]):
+                        full = np.zeros((counts.shape[0], 64), np.int64)
+                        full[:, keys.first : keys.stop] = counts
+                        seen.append((int(frame.positions()[row]), full))
+            original(section, frame)
+
+        simulator._observe = observe  # type: ignore[method-assign]
+        simulator.run({"h": compiled.words, **angles(config, 20, 1)})
+        assert simulator.per_token is not None
+        number = next(
+            n
+            for n, i in enumerate(compiled.program.instructions())
+            if i.op == "gather" and i.operand == "values"
+        )
+        cycles = np.concatenate(simulator.per_token[number]["spiking"])
+        fixed = timing.ISSUE_CYCLES + timing.LATENCY["gather"]
+        for (position, weights), got in zip(seen, cycles, strict=True):
+            expected = 0
+            for head in weights:
+                if cache == "swa":
+                    valid = [p for p in range(position + 1) if p > position - config.window_size]
+                    slots = {p: p % config.window_size for p in valid}
+                else:
+                    # blocks of 5 tokens, each padded to 8 so that it starts in bank 0
+                    slots = {p: p // 5 * 8 + p % 5 for p in range(position + 1)}
+                    own = position // 5
+                    valid = [p for p in slots if p // 5 == own] + [
+                        p for p in slots if p // 5 < own and p // 5 in _chosen(head, own)
+                    ]
+                banked = np.zeros(64 * 2, np.int8)
+                for p, slot in slots.items():
+                    banked[slot] += head[p]
+                events = _event_cycles(banked, 4, "bitwise", "plane")
+                channels = len(valid) if cache == "swa" else None
+                if channels is None:
+                    channels = min(position + 1, position % 5 + 1 + 5 * min(1, own))
+                expected += _drained(channels, config.head_dim, events, 4, 1)
+            assert got == expected + fixed
+
+
+def _chosen(head: np.ndarray, own: int) -> set[int]:
+    """Past blocks with any weight."""
+    return {block for block in range(own) if head[block * 5 : block * 5 + 5].any()}
+
+
+@pytest.mark.parametrize("ways", [1, 16])
+def test_decay_sweeps_are_charged_when_they_happen(ways: int) -> None:
+    """A decay costs one cycle per head, and a sweep over all row chunks for each head whose rows were shifted."""
+    hardware = HardwareConfig().replace(**{"array.ways": ways, "limits.max_context": 64})
+    config = small_config()
+    compiled = compiled_layer(config, 1, hardware, tokens=24, sequences=1)
+    simulator = Simulator(compiled.program, hardware, 1, detail=True)
+    vectors = simulator.run({"h": compiled.words, **angles(config, 24, 1)})
+    assert simulator.per_token is not None
+    sweep, swept = -(-16 // ways) * 2, 0
+    for number, instruction in enumerate(compiled.program.instructions()):
+        if instruction.op == "decay":
+            shifts = vectors[instruction.dst.name + ".shift"][:, 0]
+            swept += int((shifts > 0).sum())
+            expected = 4 + sweep * (shifts > 0).sum(axis=1) + timing.ISSUE_CYCLES + timing.LATENCY["decay"]
+            assert np.array_equal(np.concatenate(simulator.per_token[number]["spiking"]), expected)
+    assert swept > 0

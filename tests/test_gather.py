@@ -1,0 +1,68 @@
+"""The gather: integer products are exact, for every coding, at the extremes, and whatever the array looks like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from spikesim.digits import digits
+from spikesim.golden.product import batched_product, product
+
+CODINGS = ("ternary", "bitwise", "twos_complement", "signed_digit")
+
+counts_arrays = hnp.arrays(
+    np.int8, st.tuples(st.integers(1, 5), st.integers(1, 40)), elements=st.integers(-127, 127)
+)
+
+
+def _truth(counts: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return counts.astype(np.int64) @ matrix.astype(np.int64).T
+
+
+@given(counts_arrays, st.integers(1, 20), st.randoms(use_true_random=False))
+def test_product_equals_integer_matmul(counts: np.ndarray, outputs: int, random) -> None:  # type: ignore[no-untyped-def]
+    """Against numpy's int64 and torch's int32 products."""
+    generator = np.random.default_rng(random.randint(0, 2**32))
+    matrix = generator.integers(-128, 128, (outputs, counts.shape[1]), dtype=np.int8)
+    result = product(counts.astype(np.int32), matrix)
+    assert np.array_equal(result, _truth(counts, matrix))
+    expected = torch.from_numpy(counts).int() @ torch.from_numpy(matrix).int().T
+    assert torch.equal(torch.from_numpy(result), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 1031, 1032, 1033, 2560, 9728])
+def test_product_is_exact_at_the_extremes(channels: int) -> None:
+    """All operands at their largest magnitude: the float32 blocks must not round."""
+    counts = np.full((2, channels), 127, np.int32)
+    counts[1] = -127
+    matrix = np.full((3, channels), -128, np.int8)
+    matrix[1] = 127
+    matrix[2, ::2] = 1
+    assert np.array_equal(product(counts, matrix), _truth(counts, matrix))
+
+
+@pytest.mark.parametrize("inner", [3, 1040, 4100])
+def test_batched_product_is_exact(inner: int) -> None:
+    """The products of attention, with more keys than one exact float32 block holds."""
+    generator = np.random.default_rng(inner)
+    left = generator.integers(-127, 128, (2, 3, 4, inner)).astype(np.int32)
+    right = generator.integers(-128, 128, (2, 3, inner, 5)).astype(np.int8)
+    left[0, 0, 0], right[0, 0] = 127, -128
+    assert np.array_equal(batched_product(left, right), left.astype(np.int64) @ right.astype(np.int64))
+
+
+@settings(deadline=None)
+@given(counts_arrays, st.sampled_from(CODINGS))
+def test_events_of_every_coding_add_up_to_the_product(counts: np.ndarray, coding: str) -> None:
+    """acc += sign · (row << plane) over all events, plane by plane, is the integer product."""
+    generator = np.random.default_rng(counts.size)
+    matrix = generator.integers(-128, 128, (6, counts.shape[1]), dtype=np.int8)
+    total = np.zeros((counts.shape[0], 6), np.int64)
+    for plane, spikes in enumerate(digits(counts, coding)):
+        weight = 1 if coding == "ternary" else 2**plane
+        total += weight * (spikes.astype(np.int64) @ matrix.astype(np.int64).T)
+    assert np.array_equal(total, product(counts.astype(np.int32), matrix))

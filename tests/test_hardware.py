@@ -1,0 +1,236 @@
+"""The hardware file: defaults, presets, derived sizes, and one clear sentence for everything wrong."""
+
+from __future__ import annotations
+
+import pickle
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikesim.errors import HardwareError
+from spikesim.hardware import ArrayConfig, HardwareConfig, NumericsConfig
+
+PRESETS = sorted((Path(__file__).parents[1] / "examples" / "hardware").glob("*.toml"))
+
+
+def preset(name: str) -> HardwareConfig:
+    return HardwareConfig.from_toml(PRESETS[0].with_name(name))
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.name)
+def test_every_preset_is_legal(path: Path) -> None:
+    HardwareConfig.from_toml(path)
+
+
+def test_default_file_is_the_builtin_default_and_documents_every_setting() -> None:
+    text = PRESETS[0].with_name("default.toml").read_text(encoding="utf-8")
+    assert HardwareConfig.from_toml(PRESETS[0].with_name("default.toml")) == HardwareConfig()
+    assert tomllib.loads(text) == HardwareConfig().model_dump()
+    settings = [line for line in text.splitlines() if "=" in line.partition("#")[0]]
+    assert [line for line in settings if not line.partition("#")[2].strip()] == []
+
+
+def test_spb2_state_memory_holds_one_layer() -> None:
+    hw = preset("spb2_64core.toml")
+    one_layer = 5 * 32 * 128 * 128 * 2  # states × heads × key × value × bytes
+    assert hw.system.cores * hw.state_memory_bytes == one_layer
+
+
+def test_small_preset_has_the_other_order() -> None:
+    array = preset("small.toml").array
+    assert (array.ways, array.lanes, array.order) == (4, 4, "row")
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for section in HardwareConfig.model_fields.values():
+        assert section.annotation is not None
+        for name, field in section.annotation.model_fields.items():
+            assert field.description, name
+
+
+def test_derived_sizes() -> None:
+    hw = HardwareConfig()
+    assert hw.row_bytes == 8
+    assert hw.rows_per_bank == 2048 * 1024 // (16 * 8)
+    assert hw.state_row_bytes == 16
+    assert hw.state_rows_per_bank == 256 * 1024 // (16 * 8 * 2)
+    assert hw.clock.period_ns == 2.0
+    assert hw.dram_bytes_per_cycle == pytest.approx(51.2)
+    assert hw.numerics.limit == 127
+    assert NumericsConfig(window=3).limit == 7
+
+
+def test_rows_that_do_not_divide_memory_are_rounded_down() -> None:
+    hw = HardwareConfig().replace(**{"array.ways": 64, "array.lanes": 256, "memory.row_kib": 31})
+    assert hw.rows_per_bank == 1
+
+
+def test_replace_changes_only_what_is_named() -> None:
+    hw = HardwareConfig()
+    wide = hw.replace(**{"array.lanes": 16, "dram.bandwidth_bytes_per_s": 10**9})
+    assert wide.array.lanes == 16
+    assert wide.dram.bandwidth_bytes_per_s == 1e9
+    assert wide.replace(**{"array.lanes": 8, "dram.bandwidth_bytes_per_s": 25.6e9}) == hw
+    assert hw == HardwareConfig()
+
+
+def test_values_key_sees_numerics_and_nothing_else() -> None:
+    hw = HardwareConfig()
+    for name in ("array.ways", "system.cores", "limits.max_context", "memory.row_kib"):
+        assert hw.replace(**{name: 64}).values_key() == hw.values_key()
+    changed = {"coding": "ternary", "activation": "int8", "threshold_k": 2.0, "window": 3, "softmax_bits": 6}
+    for name, value in changed.items():
+        assert hw.replace(**{f"numerics.{name}": value}).values_key() != hw.values_key()
+    assert set(changed) | {"state_bits"} == set(NumericsConfig.model_fields)
+    assert len({hw.values_key(), hw.values_key()}) == 1
+
+
+def test_configuration_can_be_hashed_pickled_and_not_changed() -> None:
+    hw = preset("small.toml")
+    assert pickle.loads(pickle.dumps(hw)) == hw
+    assert hash(hw) == hash(preset("small.toml"))
+    with pytest.raises(ValueError, match="frozen"):
+        hw.array.ways = 8  # type: ignore[misc]
+    assert hw.array.ways == 4
+
+
+@given(
+    ways=st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
+    lanes=st.sampled_from([1, 8, 256]),
+    order=st.sampled_from(["plane", "row"]),
+    bandwidth=st.floats(1e3, 1e15),
+    coding=st.sampled_from(["bitwise", "ternary", "twos_complement", "signed_digit"]),
+    window=st.integers(1, 7),
+)
+def test_toml_round_trip(
+    ways: int,
+    lanes: int,
+    order: str,
+    bandwidth: float,
+    coding: str,
+    window: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    hw = HardwareConfig().replace(
+        **{
+            "array.ways": ways,
+            "array.lanes": lanes,
+            "array.order": order,
+            "dram.bandwidth_bytes_per_s": bandwidth,
+            "numerics.coding": coding,
+            "numerics.window": window,
+        }
+    )
+    path = tmp_path_factory.getbasetemp() / "hardware.toml"
+    path.write_text(hw.to_toml(), encoding="utf-8")
+    assert HardwareConfig.from_toml(path) == hw
+
+
+WRONG = {
+    "array.lanes=0": "array.lanes must be a power of two from 1 to 256, not 0",
+    "array.lanes=512": "array.lanes must be a power of two from 1 to 256, not 512",
+    "array.lanes=-8": "array.lanes must be a power of two from 1 to 256, not -8",
+    "array.ways=12": "array.ways must be a power of two from 1 to 64, not 12",
+    "array.ways=16.0": "array.ways must be a power of two from 1 to 64, not 16.0",
+    "array.ways=true": "array.ways must be a power of two from 1 to 64, not true",
+    'array.ways="16"': 'array.ways must be a power of two from 1 to 64, not "16"',
+    "array.ways=[16]": "array.ways must be a power of two from 1 to 64, not [16]",
+    'array.order="column"': 'array.order must be one of "plane", "row", not "column"',
+    "array.accumulator_bits=8": "array.accumulator_bits must be a whole number from 16 to 48, not 8",
+    "array.fifo_depth=0": "array.fifo_depth must be a whole number from 1 to 1024, not 0",
+    "array.lane=4": "array.lane is not a setting; did you mean lanes?",
+    "clock.x=4": "clock.x is not a setting; known: frequency_hz",
+    "array=4": "array must be a table of settings, not 4",
+    "arrays.ways=4": "arrays is not a section; did you mean array?",
+    "clock.frequency_hz=5e8": (
+        "clock.frequency_hz must be a whole number from 1000 to 10000000000, not 500000000.0"
+    ),
+    "memory.row_kib=0": "memory.row_kib must be a whole number from 1 to 4194304, not 0",
+    "system.cores=0": "system.cores must be a whole number from 1 to 4096, not 0",
+    "dram.bandwidth_bytes_per_s=0": "dram.bandwidth_bytes_per_s must be a number from 1000 to 1e+15, not 0",
+    "dram.bandwidth_bytes_per_s=nan": (
+        "dram.bandwidth_bytes_per_s must be a number from 1000 to 1e+15, not NaN"
+    ),
+    "dram.bandwidth_bytes_per_s=inf": (
+        "dram.bandwidth_bytes_per_s must be a number from 1000 to 1e+15, not Infinity"
+    ),
+    'numerics.coding="rate"': (
+        'numerics.coding must be one of "bitwise", "ternary", "twos_complement", "signed_digit", not "rate"'
+    ),
+    "numerics.activation=1979-05-27": (
+        'numerics.activation must be one of "threshold", "int8", not "1979-05-27"'
+    ),
+    "numerics.threshold_k=0.2": "numerics.threshold_k must be a number from 0.25 to 16, not 0.2",
+    "numerics.window=8": "numerics.window must be a whole number from 1 to 7, not 8",
+    "numerics.state_bits=8": "numerics.state_bits must be 16, not 8",
+    "memory.row_kib=1\narray.ways=64\narray.lanes=256": (
+        "memory.row_kib must be at least 16, one row of 256 lanes for each of 64 ways, not 1"
+    ),
+    "memory.state_kib=1\narray.ways=64\narray.lanes=256": (
+        "memory.state_kib must be at least 32, one row of 256 lanes for each of 64 ways, not 1"
+    ),
+    "limits.max_context=65537": (
+        "limits.max_context must be at most memory.vector_words = 65536,"
+        " where the score vector lies, not 65537"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_wrong_file_gives_one_sentence_that_names_file_and_setting(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(HardwareError) as caught:
+        HardwareConfig.from_toml(path)
+    assert str(caught.value) == f"hardware file {path}: {WRONG[text]}"
+
+
+def test_long_values_are_shortened() -> None:
+    with pytest.raises(HardwareError, match=r'not "x{1,60}\.\.\.$'):
+        HardwareConfig().replace(**{"array.order": "x" * 1000})
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"[array\nways = 4", "must be TOML: "),
+        (b"[array]\nways = 4\nways = 8", "must be TOML: "),
+        (b"# \xff", "must be UTF-8 text, not hold byte 2 = 0xff"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_unreadable_file(content: bytes | None, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HardwareError) as caught:
+        HardwareConfig.from_toml(path)
+    assert str(caught.value).startswith(f"hardware file {path} {sentence}")
+
+
+def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(HardwareError, match="cannot be read: Is a directory"):
+        HardwareConfig.from_toml(tmp_path)
+
+
+def test_empty_file_is_the_default(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").touch()
+    assert HardwareConfig.from_toml(tmp_path / "x.toml") == HardwareConfig()
+
+
+def test_wrong_arguments_raise_the_same_error_as_a_wrong_file() -> None:
+    with pytest.raises(HardwareError, match=r"^array\.ways must be a power of two from 1 to 64, not 3$"):
+        ArrayConfig(ways=3)
+    with pytest.raises(HardwareError, match=r"^array\.ways must be a power of two from 1 to 64, not 3$"):
+        HardwareConfig.model_validate({"array": {"ways": 3}})
+
+
+@pytest.mark.parametrize("name", ["lanes", "array", "array.", "cpu.lanes", ""])
+def test_replace_wants_section_and_setting(name: str) -> None:
+    with pytest.raises(
+        HardwareError, match=r"^a setting must be named section\.name, such as array\.lanes, not"
+    ):
+        HardwareConfig().replace(**{name: 16})
