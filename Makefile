@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench clean distclean
+.PHONY: help install demo test check format bench fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -40,6 +40,12 @@ format: $(INSTALLED) ## format the code and mend what the linter can
 
 bench: $(INSTALLED) ## run every benchmark and print its figures; BENCH=benchmarks/bench_encode.py picks one
 	@set -e; for script in $(BENCH); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+
+fidelity: $(INSTALLED) ## what each setting costs the example model on all its held-out text (about ten minutes)
+	@$(BIN)/python benchmarks/fidelity.py
+
+large: $(INSTALLED) ## map four layers of SpikingBrain2.0-5B shape; needs 6 GiB of memory and 5 GB of disk
+	@$(BIN)/python benchmarks/large.py $(ARGS)
 
 clean: ## remove results and caches, keep .venv
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache .hypothesis

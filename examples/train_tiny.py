@@ -397,6 +397,7 @@ def train(rank: int, plan: Plan, out: Path, port: int) -> None:
     for step in range(plan.steps):
         starts = torch.randint(0, len(text) - SEQUENCE - 1, (BATCH, 1), generator=generator)
         loss, parts = loss_of(model, text[starts + offsets].long(), plan, step)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
         dist.all_reduce(flat)
@@ -447,9 +448,9 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="directory that receives model.pt and the texts"
     )
-    parser.add_argument("--steps", type=int, default=1700)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument(
-        "--spiking-from", type=int, help="first spiking-aware step (default: half of the steps)"
+        "--spiking-from", type=int, help="first spiking-aware step (default: at 65 % of the steps)"
     )
     parser.add_argument("--start", help="checkpoint to continue from")
     parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
@@ -460,7 +461,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=29517, help="local TCP port the two workers meet on")
     options = parser.parse_args()
     if not options.measure:
-        spiking_from = options.steps // 2 if options.spiking_from is None else options.spiking_from
+        spiking_from = options.steps * 65 // 100 if options.spiking_from is None else options.spiking_from
         plan = Plan(
             steps=options.steps,
             spiking_from=spiking_from,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikesim.errors import CapacityError
+from spikesim.errors import CapacityError, ConfigError
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.builder import ProgramBuilder, Value
 from spikesim.mapping.lower_attention import attend, attention_outputs
@@ -229,8 +229,14 @@ def _mlp(low: Lowering, h: Value) -> Value:
         return builder.add("h_out", h, down)
 
 
-def check_context(config: DSSAConfig, length: int, hardware: HardwareConfig) -> None:
-    """Raises CapacityError if sequences of `length` tokens exceed what the hardware's memories are laid out for."""
+def check_mappable(config: DSSAConfig, length: int, hardware: HardwareConfig) -> None:
+    """Raises before any work is done for what no hardware setting or no shorter input would mend.
+
+    ConfigError: the core lacks something the float model has. CapacityError: sequences of `length` tokens exceed what
+    the hardware's memories are laid out for.
+    """
+    if config.use_short_conv:
+        raise ConfigError("use_short_conv must be false to map a model: the core has no short convolution")
     if length > hardware.limits.max_context:
         raise CapacityError(
             f"the sequence length must be at most limits.max_context ({hardware.limits.max_context}), not {length}; "

@@ -35,7 +35,7 @@ from spikesim.program import (
 SCORE_FRACTION = 10
 """Binary point of scores, in units of log2."""
 
-SCORE_WORDS = 2**14
+PASS_WORDS = 2**14
 """Heads are processed in passes, so that the scores of one pass fit this many words of the vector memory."""
 
 
@@ -126,7 +126,7 @@ def attend(
         if kind == "moba":
             _pool(low, keys.view, cache)
         counts = encode(low, f"{prefix}.q", q)
-    per_pass = max(1, SCORE_WORDS // _longest_run(low, kind, max_context))
+    per_pass = max(1, PASS_WORDS // _longest_run(low, kind, max_context))
     per_pass = _heads_per_pass(per_pass, heads, heads // kv_heads)
     to_log2 = math.log2(math.e) / math.sqrt(size) * counts.factor
     score_scales, score_fraction = builder.reals(

@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 
-from spikesim.errors import ConfigError
 from spikesim.mapping.builder import Value
 from spikesim.mapping.lowering import (
     Counts,
@@ -90,10 +89,6 @@ def sse_outputs(low: Lowering) -> list[Output]:
 def recur(low: Lowering, values: dict[str, Value]) -> Value:
     """The delta rule from the projected inputs to the normed (and gated) head outputs, ready to be encoded."""
     builder, config = low.builder, low.config
-    if config.use_short_conv:
-        raise ConfigError(
-            "use_short_conv must be false: the core has no short convolution; the float model has"
-        )
     heads, size = config.num_heads, config.head_dim
     builder.states[SHARED] = StateSpec(copies=1, heads=heads, size=size)
     builder.states[PARTITIONS] = StateSpec(copies=config.num_sparse_partition, heads=heads, size=size)

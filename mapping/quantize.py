@@ -42,7 +42,7 @@ def mantissas(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], int]:
     Raises NumericError for values that are not finite.
 
     >>> mantissas(np.array([1.0, -0.25]))
-    (array([ 32768,  -8192], dtype=int32), 15)
+    (array([32768, -8192], dtype=int32), 15)
     """
     if not np.isfinite(values).all():
         raise NumericError("constants must be finite")

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikesim.errors import CheckpointError
+from spikesim.errors import CapacityError, CheckpointError
 from spikesim.fidelity import Score, cosines
 from spikesim.files import write_json_atomic
 from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.checkpoint import Checkpoint, open_checkpoint
 from spikesim.mapping.compile import (
-    check_context,
+    check_mappable,
     compile_head,
     compile_layer,
     compile_position,
@@ -37,7 +37,14 @@ from spikesim.progress import SILENT, Progress
 from spikesim.results import LayerCosine, ModelSummary, Report
 from spikesim.runner import Runner, Stopwatch
 from spikesim.summary import summarise_model, summarise_run
-from spikesim.tokens import Tokens, calibration_tokens, evaluation_tokens, targets
+from spikesim.tokens import (
+    Tokens,
+    calibration_tokens,
+    evaluation_tokens,
+    load_tokens,
+    save_tokens,
+    targets,
+)
 
 PROGRAM_FOLDER = "programs"
 MAPPING_FILE = "mapping.json"
@@ -81,7 +88,7 @@ def map_model(
             random_tokens,
             seed,
         )
-        check_context(config, run.ids.shape[1], hardware)
+        check_mappable(config, run.ids.shape[1], hardware)
         examples, calibration_note = calibration_tokens(model, config.vocab_size, calibration, run)
         embedding = checkpoint.tensor("model.embeddings.weight")
         stream = stream_fraction(embedding)
@@ -115,6 +122,7 @@ def map_model(
         score = _score_head(checkpoint, runner, h, words, run, stream)
         advance()
     summary = summarise_model(model, checkpoint)
+    save_tokens(run, output / PROGRAM_FOLDER)
     write_json_atomic(
         output / MAPPING_FILE,
         {
@@ -143,7 +151,7 @@ def simulate_mapping(
     command: str = "",
     progress: Progress = SILENT,
 ) -> Report:
-    """Runs a mapped model again, from the programs in `folder`, on other tokens or another array.
+    """Runs a mapped model again, from the programs in `folder`: on the same tokens or others, on another array.
 
     `hardware` may change what changes cycles; the numerics are part of the programs and stay as they were mapped.
     """
@@ -153,20 +161,28 @@ def simulate_mapping(
         mapped = HardwareConfig.model_validate(mapping["hardware"])
         table = np.load(folder / PROGRAM_FOLDER / EMBEDDING_FILE, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise CheckpointError(f"{folder} must be a folder that spikesim map wrote: {reason}") from None
     hardware = mapped if hardware is None else hardware.model_copy(update={"numerics": mapped.numerics})
-    run = evaluation_tokens(
-        folder,
-        summary.vocab_size,
-        mapped.limits.max_context,
-        tokens,
-        text,
-        sequence_length,
-        max_tokens,
-        random_tokens,
-        seed,
-    )
+    if tokens is None and text is None and random_tokens is None:
+        run = load_tokens(folder / PROGRAM_FOLDER, sequence_length, max_tokens)
+    else:
+        run = evaluation_tokens(
+            folder,
+            summary.vocab_size,
+            mapped.limits.max_context,
+            tokens,
+            text,
+            sequence_length,
+            max_tokens,
+            random_tokens,
+            seed,
+        )
+    if run.ids.shape[1] > mapped.limits.max_context:
+        raise CapacityError(
+            f"sequences must be at most {mapped.limits.max_context} tokens, for which the programs were compiled, "
+            f"not {run.ids.shape[1]}"
+        )
     stopwatch = Stopwatch()
     runner = Runner(hardware, run.ids.size, stopwatch, None)
     words = table[run.ids.T].astype(np.int32)

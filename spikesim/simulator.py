@@ -16,9 +16,12 @@ from spikesim.statistics import SpikeStatistics
 
 @dataclass(kw_only=True)
 class InstructionCycles:
-    """Cycles of one instruction summed over all tokens, and its counters."""
+    """Cycles of one instruction summed over all tokens, and its counters.
 
-    op: str
+    `kind`: its op, for a gather with what it reads: "gather matrix", "gather keys" …
+    """
+
+    kind: str
     spiking: int = 0
     dense: int = 0
     counters: Counters = field(default_factory=Counters)
@@ -38,7 +41,7 @@ class Simulator:
         self.program = program
         self.machine = Machine(program, sequences)
         self.model = CycleModel(program, hardware)
-        self.cycles = [InstructionCycles(op=i.op) for i in program.instructions()]
+        self.cycles = [InstructionCycles(kind=_kind(i)) for i in program.instructions()]
         self.tokens = 0
         self.spikes: dict[str, SpikeStatistics] = {}
         self.per_token: list[dict[str, list[Any]]] | None = None
@@ -91,3 +94,7 @@ class Simulator:
     def clipped(self) -> dict[str, int]:
         """Counts that saturated to the window, by vector name."""
         return self.machine.clipped
+
+
+def _kind(instruction: Any) -> str:
+    return f"gather {instruction.operand}" if isinstance(instruction, Gather) else str(instruction.op)

@@ -227,7 +227,7 @@ class Tally:
             elapsed, elapsed_dense = elapsed + max(mine[0], dram), elapsed_dense + max(mine[1], dram)
             counters.add(tally.counters)
             for entry in tally.entries:
-                sums = by_instruction.setdefault(entry.op, [0, 0, 0])
+                sums = by_instruction.setdefault(entry.kind, [0, 0, 0])
                 sums[0] += entry.spiking
                 sums[1] += entry.dense
                 sums[2] += self.tokens

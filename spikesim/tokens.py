@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ TOKENIZER_FILE = "tokenizer.json"
 HELD_OUT_FILE = "heldout.txt"
 CALIBRATION_FILE = "calibration.txt"
 """Files beside a checkpoint that are used when the command line names none."""
+
+TOKENS_FILE = "tokens.npy"
+ORIGIN_FILE = "tokens.json"
 
 DEFAULT_SEQUENCE = 256
 DEFAULT_RANDOM_TOKENS = 256
@@ -177,6 +181,32 @@ def calibration_tokens(
         ids, _ = text_tokens(path, folder, vocabulary)
     check_vocabulary(ids, vocabulary, str(path))
     return sequences(ids, evaluation.ids.shape[1], None), f"ranges from {path.name}, {ids.size} tokens"
+
+
+def save_tokens(tokens: Tokens, folder: Path) -> None:
+    """Writes the tokens and where they come from into a mapping, so that it can be simulated again on the same."""
+    np.save(folder / TOKENS_FILE, tokens.ids)
+    origin = {name: value for name, value in vars(tokens).items() if name != "ids"}
+    (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+
+
+def load_tokens(folder: Path, length: int | None, limit: int | None) -> Tokens:
+    """The tokens a mapping was made with, cut anew if asked. Raises TokenError if they are missing or damaged."""
+    try:
+        ids = np.load(folder / TOKENS_FILE, allow_pickle=False)
+        origin = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
+        tokens = Tokens(ids=ids, **origin)
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise TokenError(
+            f"the tokens in {folder} cannot be read ({reason}); name others with --tokens"
+        ) from None
+    if length is None and limit is None:
+        return tokens
+    # Bytes per token are kept as they were on average.
+    used = sequences(ids.reshape(-1), length or ids.shape[1], limit)
+    n_bytes = None if tokens.n_bytes is None else round(tokens.n_bytes * used.size / ids.size)
+    return replace(tokens, ids=used, n_bytes=n_bytes)
 
 
 def targets(ids: NDArray[np.int64]) -> NDArray[np.int64]:

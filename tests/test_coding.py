@@ -243,7 +243,7 @@ def test_spike_matmul_is_exact_beyond_float64() -> None:
     assert np.array_equal(spike_matmul(encode(counts, "signed_digit"), weights), counts @ weights)
 
 
-@pytest.mark.parametrize("size", [1 << 16, 100_003])
+@pytest.mark.parametrize("size", [1 << 16, 200_003])
 @pytest.mark.parametrize(
     ("coding", "steps", "bytes_per_value"),
     [

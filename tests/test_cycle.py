@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import angles, compiled_layer, small_config
 
 from spikesim import timing
 from spikesim.digits import digits
 from spikesim.hardware import HardwareConfig
 from spikesim.simulator import Simulator
-from tests.programs import angles, compiled_layer, small_config
 
 
 def _event_cycles(counts: np.ndarray, ways: int, coding: str, order: str) -> int:

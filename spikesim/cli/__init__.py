@@ -1,9 +1,21 @@
-"""The command line: `spikesim map`, `simulate`, `encode` and `info`, one module each.
+"""The command line: `spikesim map`, `simulate`, `encode` and `info`, one module each, put together in `app`.
 
-Importing it loads typer and nothing heavy; each command imports what it needs when it runs, so that `--help`
-is quick.
+Each command imports what it needs when it runs, so that `--help` is quick.
 """
 
-from spikesim.cli.app import app, main
+from __future__ import annotations
 
-__all__ = ["app", "main"]
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line and exit: 0, 1 for a failure with its sentence, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        from spikesim.cli.app import run
+
+        run()
+    except KeyboardInterrupt:  # before a command began, or a second one while it was cleaning up
+        sys.stderr.write("spikesim: interrupted; nothing was written\n")
+        sys.exit(130)

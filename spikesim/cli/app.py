@@ -48,8 +48,8 @@ app.command("encode", context_settings={"ignore_unknown_options": True})(encode)
 app.command("info")(info)
 
 
-def main() -> None:
-    """Run the command line and exit: 0, 1 for a failure with its sentence, 2 for wrong usage, 130 for Ctrl-C."""
+def run() -> None:
+    """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _terminate)
     app()
 

@@ -56,6 +56,11 @@ class Guarded(TyperGroup):
             sys.exit(code)
         return code
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the command line; an interruption is possible here too."""
+        with failures_as_sentences():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
         with failures_as_sentences():

@@ -1,0 +1,127 @@
+"""Maps a synthetic SpikingBrain2.0-5B checkpoint cut to four layers end to end and prints time and peak memory.
+
+The checkpoint has the real shapes and random weights: BF16, sharded safetensors, written one tensor at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from spikesim.mapping.model_config import DSSAConfig
+from spikesim.mapping.parameters import model_shapes
+
+CONFIG = {
+    "model_type": "sse_swa_moba",
+    "hidden_size": 2560,
+    "num_hidden_layers": 4,
+    "num_heads": 32,
+    "head_dim": 128,
+    "intermediate_size": 9728,
+    "hidden_act": "swish",
+    "norm_eps": 1e-6,
+    "vocab_size": 151936,
+    "tie_word_embeddings": True,
+    "num_sparse_partition": 4,
+    "num_writer": 2,
+    "num_reader": 2,
+    "use_output_gate": False,
+    "use_short_conv": False,
+    "attn": {
+        "layers": [0, 3],
+        "full_layers": [3],
+        "num_heads": 32,
+        "num_kv_heads": 8,
+        "qk_norm": True,
+        "qkv_bias": False,
+        "rope_theta": 5000000,
+        "window_size": 128,
+        "moba_chunk_size": 4096,
+        "moba_topk": 12,
+    },
+    "max_position_embeddings": 524288,
+}
+
+
+def write_checkpoint(folder: Path) -> int:
+    """Writes config.json, the shards and their index; returns the bytes of all tensors but the embedding."""
+    config = DSSAConfig.from_dict(CONFIG)
+    (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    torch.manual_seed(0)
+    shards: dict[str, dict[str, torch.Size | tuple[int, ...]]] = {}
+    for name, shape in model_shapes(config).items():
+        part = name.split(".")[2] if name.startswith("model.layers.") else "rest"
+        shards.setdefault(f"model-{part}.safetensors", {})[name] = shape
+    weight_map, size = {}, 0
+    for file, shapes in shards.items():
+        tensors = {name: _random(name, tuple(shape)) for name, shape in shapes.items()}
+        save_file(tensors, folder / file)
+        weight_map |= dict.fromkeys(tensors, file)
+        size += sum(t.numel() * t.element_size() for name, t in tensors.items() if "embeddings" not in name)
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": weight_map}), encoding="utf-8"
+    )
+    return size
+
+
+def _random(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    if name.endswith(("norm.weight", "norm.weight")) and len(shape) == 1:
+        return torch.ones(shape, dtype=torch.bfloat16)
+    if name.endswith("A_log"):
+        return torch.empty(shape).uniform_(0, 2.7)
+    if name.endswith("dt_bias"):
+        return torch.empty(shape).uniform_(-7, -2)
+    scale = 0.02 if "embeddings" in name else shape[-1] ** -0.5
+    return torch.randn(shape, dtype=torch.bfloat16) * scale
+
+
+def main() -> None:
+    """Writes, maps in a child process, prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tokens", type=int, default=64)
+    arguments = parser.parse_args()
+    hardware = Path(__file__).parents[1] / "examples" / "hardware" / "spb2_64core.toml"
+    with tempfile.TemporaryDirectory() as folder:
+        model, out = Path(folder) / "spb2-4layers", Path(folder) / "out"
+        model.mkdir()
+        size = write_checkpoint(model)
+        print(f"checkpoint without embedding      {size / 1e9:8.2f} GB")
+        command = [str(Path(sys.executable).parent / "spikesim"), "map", str(model), "-o", str(out)]
+        command += ["--hardware", str(hardware), "--random-tokens", str(arguments.tokens)]
+        start = time.perf_counter()
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        peak = 0
+        while child.poll() is None:
+            peak = max(peak, _peak_bytes(child.pid))
+            time.sleep(0.2)
+        seconds = time.perf_counter() - start
+        if child.returncode:
+            raise SystemExit(child.returncode)
+        report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    print(f"mapped and simulated, {arguments.tokens} tokens   {seconds:8.1f} s   {report['seconds']}")
+    print(f"peak memory (bar: 6 GiB)          {peak / 2**30:8.2f} GiB")
+    print(f"spiking / dense cycles per token  {report['cycles']['per_token']}")
+    print(
+        f"tokens per second                 {report['throughput_tokens_per_s']}, bound by {report['cores']['bound']}"
+    )
+
+
+def _peak_bytes(pid: int) -> int:
+    """The process's largest resident memory so far, 0 once it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        return 0
+
+
+if __name__ == "__main__":
+    main()
