@@ -38,6 +38,7 @@ from spikesim.results import LayerCosine, ModelSummary, Report
 from spikesim.runner import Runner, Stopwatch
 from spikesim.summary import summarise_model, summarise_run
 from spikesim.tokens import (
+    InputRequest,
     Tokens,
     calibration_tokens,
     evaluation_tokens,
@@ -50,6 +51,9 @@ PROGRAM_FOLDER = "programs"
 MAPPING_FILE = "mapping.json"
 EMBEDDING_FILE = "embedding.npy"
 
+DEFAULT_REQUEST = InputRequest()
+"""The model's own held-out text, or random tokens if it has none."""
+
 _FLOAT_TOKENS = 2**13
 """Tokens that run through a float layer at once."""
 
@@ -59,13 +63,8 @@ def map_model(
     *,
     output: Path,
     hardware: HardwareConfig,
-    tokens: Path | None = None,
-    text: Path | None = None,
+    request: InputRequest = DEFAULT_REQUEST,
     calibration: Path | None = None,
-    sequence_length: int | None = None,
-    max_tokens: int | None = None,
-    random_tokens: int | None = None,
-    seed: int = 0,
     command: str = "",
     progress: Progress = SILENT,
 ) -> Report:
@@ -77,17 +76,7 @@ def map_model(
     with stopwatch.stage("load"):
         checkpoint = open_checkpoint(model)
         config = checkpoint.config
-        run = evaluation_tokens(
-            model,
-            config.vocab_size,
-            hardware.limits.max_context,
-            tokens,
-            text,
-            sequence_length,
-            max_tokens,
-            random_tokens,
-            seed,
-        )
+        run = evaluation_tokens(request, model, config.vocab_size, hardware.limits.max_context)
         check_mappable(config, run.ids.shape[1], hardware)
         examples, calibration_note = calibration_tokens(model, config.vocab_size, calibration, run)
         embedding = checkpoint.tensor("model.embeddings.weight")
@@ -142,12 +131,7 @@ def simulate_mapping(
     folder: Path,
     *,
     hardware: HardwareConfig | None = None,
-    tokens: Path | None = None,
-    text: Path | None = None,
-    sequence_length: int | None = None,
-    max_tokens: int | None = None,
-    random_tokens: int | None = None,
-    seed: int = 0,
+    request: InputRequest = DEFAULT_REQUEST,
     command: str = "",
     progress: Progress = SILENT,
 ) -> Report:
@@ -164,20 +148,10 @@ def simulate_mapping(
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise CheckpointError(f"{folder} must be a folder that spikesim map wrote: {reason}") from None
     hardware = mapped if hardware is None else hardware.model_copy(update={"numerics": mapped.numerics})
-    if tokens is None and text is None and random_tokens is None:
-        run = load_tokens(folder / PROGRAM_FOLDER, sequence_length, max_tokens)
+    if request.names_input:
+        run = evaluation_tokens(request, folder, summary.vocab_size, mapped.limits.max_context)
     else:
-        run = evaluation_tokens(
-            folder,
-            summary.vocab_size,
-            mapped.limits.max_context,
-            tokens,
-            text,
-            sequence_length,
-            max_tokens,
-            random_tokens,
-            seed,
-        )
+        run = load_tokens(folder / PROGRAM_FOLDER, request)
     if run.ids.shape[1] > mapped.limits.max_context:
         raise CapacityError(
             f"sequences must be at most {mapped.limits.max_context} tokens, for which the programs were compiled, "

@@ -108,18 +108,6 @@ def _on_128_bytes(planes: Callable[[Any, list[Any]], list[Any]]) -> Any:
     return intrinsic(typed)
 
 
-def _store_past_cache(_context: Any, target: Any, index: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        target, index, word = arguments
-        data = context.make_array(signature.args[0])(context, builder, target).data
-        store = builder.store(word, builder.gep(data, [index]), align=8)
-        hint = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
-        store.set_metadata("nontemporal", hint)
-        return context.get_dummy_value()
-
-    return types.void(target, types.intp, types.uint64), generate
-
-
 def _trailing_zeros(_context: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
@@ -146,9 +134,3 @@ planes_of_signed_digits = cast(Transposer, _on_128_bytes(_signed_digits))
 
 trailing_zeros = cast(Callable[[np.uint64], int], intrinsic(_trailing_zeros))
 """trailing_zeros(word: uint64) -> int: position of the lowest set bit, 64 if there is none."""
-
-store_past_cache = cast(Callable[[NDArray[np.uint64], int, np.uint64], None], intrinsic(_store_past_cache))
-"""store_past_cache(target, index, word): target[index] = word, with the hint that nobody reads it soon.
-
-Memory that is written from end to end then need not be read first. `target` is flat and contiguous.
-"""

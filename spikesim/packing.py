@@ -17,12 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.intrinsics import (
-    planes_of_bytes,
-    planes_of_magnitudes,
-    planes_of_signed_digits,
-    store_past_cache,
-)
+from spikesim.intrinsics import planes_of_bytes, planes_of_magnitudes, planes_of_signed_digits
 from spikesim.jit import jit, threads_for
 
 _BLOCK_WORDS: Final = 256
@@ -32,9 +27,6 @@ go, long enough for the hardware to notice that memory is being written in order
 _STRIDE: Final = _BLOCK_WORDS + 8  # not a power of two: rows would compete for the same places in the cache
 _ROWS: Final = 12
 """Planes and sign planes that one-byte numbers have at most."""
-
-_LARGE_WORDS: Final = 1 << 19
-"""Planes of more than 4 MiB would push everything else out of the caches, and not stay there themselves."""
 
 
 class Form(IntEnum):
@@ -102,7 +94,6 @@ def _pack_bytes(
     """One-byte numbers; a signed one is given modulo 256."""
     planes = bits.shape[0]
     words = min(codes.size // 64, bits.shape[1] - first)
-    large = bits.size + signs.size > _LARGE_WORDS
     for block in numba.prange((words + _BLOCK_WORDS - 1) // _BLOCK_WORDS):
         begin, end = block * _BLOCK_WORDS, min((block + 1) * _BLOCK_WORDS, words)
         span = slice(first + begin, first + end)
@@ -120,29 +111,16 @@ def _pack_bytes(
             rows[8] = 0
         for p in range(planes):
             if p < 8:
-                _copy(rows[p], bits[planes - 1 - p, span], large)
+                bits[planes - 1 - p, span] = rows[p, : end - begin]
             elif form == _TWOS_COMPLEMENT and signed:
-                _copy(rows[7], bits[planes - 1 - p, span], large)
+                bits[planes - 1 - p, span] = rows[7, : end - begin]
             else:
                 bits[planes - 1 - p, span] = 0
         for j in range(signs.shape[0]):
             if j < 4:
-                _copy(rows[8 + j], signs[j, span], large)
+                signs[j, span] = rows[8 + j, : end - begin]
             else:
                 signs[j, span] = 0
-
-
-@jit()
-def _copy(
-    source: NDArray[np.uint64], target: NDArray[np.uint64], large: bool
-) -> None:  # pragma: no cover (compiled)
-    """The first words of the source to the whole target; around the cache if all the planes are too large for it."""
-    if large:
-        for i in range(target.size):
-            store_past_cache(target, i, source[i])
-    else:
-        for i in range(target.size):
-            target[i] = source[i]
 
 
 @jit(parallel=True)

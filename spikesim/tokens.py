@@ -28,6 +28,26 @@ DEFAULT_RANDOM_TOKENS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputRequest:
+    """What a user asks to run: a token file, a text or random tokens, at most one of them; and how it is cut.
+
+    `sequence_length`: tokens per sequence; `max_tokens`: tokens in all, at most; `seed`: of random tokens.
+    """
+
+    tokens: Path | None = None
+    text: Path | None = None
+    random_tokens: int | None = None
+    sequence_length: int | None = None
+    max_tokens: int | None = None
+    seed: int = 0
+
+    @property
+    def names_input(self) -> bool:
+        """Whether any input is named, or the choice is left to what comes with the model."""
+        return not (self.tokens is None and self.text is None and self.random_tokens is None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tokens:
     """`ids`: int64[sequences, length]. `n_bytes`: bytes of the text they stand for; None if they are no text."""
 
@@ -137,32 +157,28 @@ def random_tokens(vocabulary: int, count: int, length: int, seed: int) -> Tokens
     )
 
 
-def evaluation_tokens(
-    model: Path,
-    vocabulary: int,
-    longest: int,
-    tokens: Path | None,
-    text: Path | None,
-    length: int | None,
-    limit: int | None,
-    count: int | None,
-    seed: int,
-) -> Tokens:
-    """The tokens to run: a token file, a text, the model's own held-out text, or random ones, in this order."""
+def evaluation_tokens(request: InputRequest, model: Path, vocabulary: int, longest: int) -> Tokens:
+    """The tokens to run: a token file, a text, the model's own held-out text, or random ones, in this order.
+
+    `longest`: tokens per sequence at most, unless the request asks for more.
+    """
     folder = model_folder(model)
-    length = length or min(DEFAULT_SEQUENCE, longest)
+    length = request.sequence_length or min(DEFAULT_SEQUENCE, longest)
+    if request.tokens is not None:
+        ids = token_file(request.tokens)
+        check_vocabulary(ids, vocabulary, str(request.tokens))
+        used = sequences(ids, length, request.max_tokens)
+        return Tokens(ids=used, kind="tokens", name=str(request.tokens))
     held_out = folder / HELD_OUT_FILE
-    if tokens is not None:
-        ids = token_file(tokens)
-        check_vocabulary(ids, vocabulary, str(tokens))
-        return Tokens(ids=sequences(ids, length, limit), kind="tokens", name=str(tokens))
-    if text is None and count is None and held_out.is_file():
+    text = request.text
+    if text is None and request.random_tokens is None and held_out.is_file():
         text = held_out
     if text is None:
-        return random_tokens(vocabulary, min(count or DEFAULT_RANDOM_TOKENS, limit or 2**62), length, seed)
+        count = request.random_tokens or DEFAULT_RANDOM_TOKENS
+        return random_tokens(vocabulary, min(count, request.max_tokens or count), length, request.seed)
     ids, n_bytes = text_tokens(text, folder, vocabulary)
     check_vocabulary(ids, vocabulary, str(text))
-    used = sequences(ids, length, limit)
+    used = sequences(ids, length, request.max_tokens)
     kind: InputKind = "held-out text" if text == held_out else "text"
     return Tokens(ids=used, kind=kind, name=text.name, n_bytes=round(n_bytes * used.size / ids.size))
 
@@ -190,7 +206,7 @@ def save_tokens(tokens: Tokens, folder: Path) -> None:
     (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
 
 
-def load_tokens(folder: Path, length: int | None, limit: int | None) -> Tokens:
+def load_tokens(folder: Path, request: InputRequest) -> Tokens:
     """The tokens a mapping was made with, cut anew if asked. Raises TokenError if they are missing or damaged."""
     try:
         ids = np.load(folder / TOKENS_FILE, allow_pickle=False)
@@ -201,10 +217,10 @@ def load_tokens(folder: Path, length: int | None, limit: int | None) -> Tokens:
         raise TokenError(
             f"the tokens in {folder} cannot be read ({reason}); name others with --tokens"
         ) from None
-    if length is None and limit is None:
+    if request.sequence_length is None and request.max_tokens is None:
         return tokens
     # Bytes per token are kept as they were on average.
-    used = sequences(ids.reshape(-1), length or ids.shape[1], limit)
+    used = sequences(ids.reshape(-1), request.sequence_length or ids.shape[1], request.max_tokens)
     n_bytes = None if tokens.n_bytes is None else round(tokens.n_bytes * used.size / ids.size)
     return replace(tokens, ids=used, n_bytes=n_bytes)
 

@@ -29,6 +29,7 @@ from spikesim.files import MARKER, atomic_directory
 from spikesim.hardware import Coding, HardwareConfig
 from spikesim.report import write_report
 from spikesim.results import Report
+from spikesim.tokens import InputRequest
 
 
 def _load(name: str) -> ModuleType:
@@ -204,13 +205,8 @@ def test_map_hands_everything_on(flow: Flow, tmp_path: Path) -> None:
         "hardware": HardwareConfig.from_toml(hardware).replace(
             **{"numerics.coding": "signed_digit", "numerics.window": 5}
         ),
-        "tokens": None,
-        "text": Path("t.txt"),
+        "request": InputRequest(text=Path("t.txt"), sequence_length=64, max_tokens=99, seed=3),
         "calibration": Path("c.txt"),
-        "sequence_length": 64,
-        "max_tokens": 99,
-        "random_tokens": None,
-        "seed": 3,
         "command": f"spikesim map m.pt -o out --text t.txt --calibration c.txt --hardware {hardware} --coding"
         " signed_digit --window 5 --sequence-length 64 --max-tokens 99 --seed 3",
     }
@@ -361,7 +357,7 @@ def test_simulate_prints_and_writes_nothing(flow: Flow, mapped: Path, tmp_path: 
     (call,) = flow.calls
     assert call["hardware"] is None
     assert call["folder"] == mapped
-    assert call["random_tokens"] == 32
+    assert call["request"] == InputRequest(random_tokens=32)
     assert [path.name for path in tmp_path.iterdir()] == ["mapped"]
 
 
@@ -590,7 +586,13 @@ main()
 def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: signal.Signals, code: int, said: str) -> None:
     words = [sys.executable, "-c", SLOW, "map", "m.pt", "-o", "out/deep"]
     with subprocess.Popen(
-        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test run started in the background of a script ignores SIGINT, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - single-threaded child
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

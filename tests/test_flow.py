@@ -14,7 +14,7 @@ from spikesim.flow import map_model, simulate_mapping
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.compile import check_mappable
 from spikesim.results import Report
-from spikesim.tokens import random_tokens, sequences, token_file
+from spikesim.tokens import InputRequest, random_tokens, sequences, token_file
 
 HARDWARE = HardwareConfig()
 
@@ -22,7 +22,9 @@ HARDWARE = HardwareConfig()
 @pytest.fixture(scope="module")
 def mapped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
     folder = tmp_path_factory.mktemp("mapped")
-    return folder, map_model(TINY, output=folder, hardware=HARDWARE, random_tokens=96, sequence_length=48)
+    return folder, map_model(
+        TINY, output=folder, hardware=HARDWARE, request=InputRequest(random_tokens=96, sequence_length=48)
+    )
 
 
 def test_report_adds_up(mapped: tuple[Path, Report]) -> None:
@@ -69,10 +71,10 @@ def test_another_array_changes_cycles_only(mapped: tuple[Path, Report]) -> None:
 
 def test_other_tokens_and_other_cuts(mapped: tuple[Path, Report]) -> None:
     folder, _ = mapped
-    shorter = simulate_mapping(folder, sequence_length=16, max_tokens=40)
+    shorter = simulate_mapping(folder, request=InputRequest(sequence_length=16, max_tokens=40))
     assert (shorter.input.sequences, shorter.input.sequence_length) == (2, 16)
     with pytest.raises(CapacityError, match="at most 4096 tokens"):
-        simulate_mapping(folder, random_tokens=5000, sequence_length=5000)
+        simulate_mapping(folder, request=InputRequest(random_tokens=5000, sequence_length=5000))
 
 
 def test_a_short_convolution_is_refused_before_any_work() -> None:
@@ -104,7 +106,9 @@ def test_what_does_not_fit_streams_and_is_charged(tmp_path: Path) -> None:
             "limits.max_context": 64,
         }
     )
-    report = map_model(TINY, output=tmp_path, hardware=hardware, random_tokens=32, sequence_length=32)
+    report = map_model(
+        TINY, output=tmp_path, hardware=hardware, request=InputRequest(random_tokens=32, sequence_length=32)
+    )
     assert report.cores.streamed_layers == 4
     assert report.cores.bound == "dram"
     assert all(layer.bound == "dram" for layer in report.cycles.by_layer if layer.kind != "position")
@@ -126,7 +130,10 @@ def test_hardware_that_cannot_run_the_model_is_refused(
 ) -> None:
     with pytest.raises(CapacityError, match=sentence):
         map_model(
-            TINY, output=tmp_path, hardware=HARDWARE.replace(**changes), random_tokens=32, sequence_length=32
+            TINY,
+            output=tmp_path,
+            hardware=HARDWARE.replace(**changes),
+            request=InputRequest(random_tokens=32, sequence_length=32),
         )
 
 
@@ -145,14 +152,14 @@ def test_a_damaged_program_is_refused(mapped: tuple[Path, Report], tmp_path: Pat
     program = tmp_path / "programs" / "layer_01.safetensors"
     program.write_bytes(program.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="program layer_01"):
-        simulate_mapping(tmp_path, random_tokens=8)
+        simulate_mapping(tmp_path, request=InputRequest(random_tokens=8))
 
 
 def test_tokens_out_of_range_and_empty_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokens.txt"
     path.write_text("1 2 256", encoding="ascii")
     with pytest.raises(TokenError, match=r"must be in 0 … 255, not 256"):
-        map_model(TINY, output=tmp_path, hardware=HARDWARE, tokens=path)
+        map_model(TINY, output=tmp_path, hardware=HARDWARE, request=InputRequest(tokens=path))
     path.write_text("", encoding="ascii")
     with pytest.raises(TokenError, match="at least one whole number"):
         token_file(path)

@@ -89,7 +89,7 @@ def map_command(
 
     Without an input, a model that comes with held-out text runs that; any other runs random tokens.
     """
-    options.one_input(tokens, text, random_tokens)
+    request = options.input_request(tokens, text, random_tokens, sequence_length, max_tokens, seed)
     config = _with_numerics(
         options.read_hardware(hardware),
         coding=coding,
@@ -111,13 +111,8 @@ def map_command(
                 model,
                 output=workspace,
                 hardware=config,
-                tokens=tokens,
-                text=text,
                 calibration=calibration,
-                sequence_length=sequence_length,
-                max_tokens=max_tokens,
-                random_tokens=random_tokens,
-                seed=seed,
+                request=request,
                 command=context.find_root().obj,
                 progress=progress,
             )

@@ -11,6 +11,7 @@ from spikesim.errors import OutputError
 
 if TYPE_CHECKING:
     from spikesim.hardware import HardwareConfig
+    from spikesim.tokens import InputRequest
 
 INPUT, HARDWARE, OUTPUT = "Input", "Hardware and numbers", "Output"
 
@@ -64,12 +65,29 @@ Hardware = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result.", rich_help_panel=OUTPUT)]
 
 
-def one_input(tokens: Path | None, text: Path | None, random_tokens: int | None) -> None:
-    """Raise a usage error if more than one kind of input is named."""
+def input_request(
+    tokens: Path | None,
+    text: Path | None,
+    random_tokens: int | None,
+    sequence_length: int | None,
+    max_tokens: int | None,
+    seed: int,
+) -> InputRequest:
+    """Put the input options together; a usage error if more than one kind of input is named."""
+    from spikesim.tokens import InputRequest
+
     given = {"--tokens": tokens, "--text": text, "--random-tokens": random_tokens}
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise typer.BadParameter(f"give one of {' and '.join(names)}, not several")
+    return InputRequest(
+        tokens=tokens,
+        text=text,
+        random_tokens=random_tokens,
+        sequence_length=sequence_length,
+        max_tokens=max_tokens,
+        seed=seed,
+    )
 
 
 def read_hardware(path: Path | None) -> HardwareConfig:

@@ -42,7 +42,7 @@ def simulate(
 
     There is no float model in DIR, so fidelity against it is not measured.
     """
-    options.one_input(tokens, text, random_tokens)
+    request = options.input_request(tokens, text, random_tokens, sequence_length, max_tokens, seed)
     config = None if hardware is None else options.read_hardware(hardware)
     if output is not None:
         if output.resolve() == folder.resolve():
@@ -60,12 +60,7 @@ def simulate(
         report = simulate_mapping(
             folder,
             hardware=config,
-            tokens=tokens,
-            text=text,
-            sequence_length=sequence_length,
-            max_tokens=max_tokens,
-            random_tokens=random_tokens,
-            seed=seed,
+            request=request,
             command=context.find_root().obj,
             progress=progress,
         )
