@@ -15,13 +15,13 @@ from spikesim.hardware import HardwareConfig
 MODEL = Path(__file__).parents[1] / "examples" / "tiny_dssa"
 
 SETTINGS: dict[str, dict[str, object]] = {
-    "INT8 absmax": {"numerics.activation": "int8"},
-    "INT8, signed digit": {"numerics.activation": "int8", "numerics.coding": "signed_digit"},
-    "threshold k = 4": {"numerics.threshold_k": 4.0},
     "threshold k = 3": {},
-    "threshold k = 3, window 4": {"numerics.window": 4},
+    "INT8 absmax": {"numerics.activation": "int8"},
     "threshold k = 2": {"numerics.threshold_k": 2.0},
     "threshold k = 1": {"numerics.threshold_k": 1.0},
+    "threshold k = 3, window 4": {"numerics.window": 4},
+    "threshold k = 3, signed digit": {"numerics.coding": "signed_digit"},
+    "INT8, signed digit": {"numerics.activation": "int8", "numerics.coding": "signed_digit"},
 }
 
 

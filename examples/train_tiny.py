@@ -300,17 +300,28 @@ class Router:
 
     The weight of a partition cancels in the state update, so the language loss cannot train the router. Three terms
     do: even use of the partitions, a clear gap between chosen and unchosen, and equal logits with and without
-    quantisation.
+    quantisation. They reach the routing weights only; further down they would outweigh the language loss.
     """
 
-    def __init__(self, inner: Tap, halves: int) -> None:
+    def __init__(self, inner: Tap, halves: int, model: DSSAModel) -> None:
         self.inner, self.halves = inner, halves
+        self.weights = {
+            f"layers.{index}.": layer.attn.sse_e_proj.weight
+            for index, layer in enumerate(model.model.layers)
+            if isinstance(layer.attn, SSEMixer)
+        }
+        self.seen: Tensor | None = None
         self.balance: list[Tensor] = []
         self.margin: list[Tensor] = []
 
     def __call__(self, name: str, x: Tensor) -> Tensor:
         """Tap: record what concerns the router, hand everything else on."""
-        if name.endswith("sse.e"):
+        if name.endswith("attn_norm"):
+            x = self.inner(name, x)
+            self.seen = x.detach()
+            return x
+        if name.endswith("sse.e") and self.seen is not None:
+            logits, x = x, functional.linear(self.seen, self.weights[name.removesuffix("sse.e")])
             chosen, count = CONFIG.num_writer, CONFIG.num_sparse_partition
             ordered, order = x.sort(-1, descending=True)
             used = functional.one_hot(order[..., :chosen], count).sum(-2).float().mean((0, 1))
@@ -318,7 +329,8 @@ class Router:
             self.margin.append((1 - ordered[..., chosen - 1] + ordered[..., chosen]).clamp(min=0).mean())
             if self.halves == 2:
                 plain, coded = x.chunk(2)
-                self.margin.append((coded - plain.detach()).square().mean())
+                self.margin.append((coded - plain).square().mean())
+            return logits
         return self.inner(name, x)
 
 
@@ -328,9 +340,9 @@ def loss_of(model: DSSAModel, text: Tensor, plan: Plan, step: int) -> tuple[Tens
     if spiking:
         text = text[: len(text) // 2].repeat(2, 1)
         half = len(text) // 2
-        tap = Router(spiking_tap(threshold(2 if step % 4 == 3 else 3), slice(half, None)), 2)
+        tap = Router(spiking_tap(threshold(2 if step % 4 == 3 else 3), slice(half, None)), 2, model)
     else:
-        tap = Router(identity, 1)
+        tap = Router(identity, 1, model)
     logits = model(text[:, :-1], None, tap)
     target = text[:, 1:]
     routing = plan.balance_weight * sum(tap.balance) + plan.margin_weight * sum(tap.margin)
@@ -340,9 +352,11 @@ def loss_of(model: DSSAModel, text: Tensor, plan: Plan, step: int) -> tuple[Tens
     float_logits, coded_logits = logits.chunk(2)
     plain = functional.cross_entropy(float_logits.flatten(0, 1), target[:half].flatten())
     coded = functional.cross_entropy(coded_logits.flatten(0, 1), target[half:].flatten())
+    # Both halves share their weights, so both sides of the distance need their gradient: with a detached target the
+    # weights would drift where the quantised half goes, the target with them, and the float loss runs away.
     distance = functional.kl_div(
         coded_logits.log_softmax(-1).flatten(0, 1),
-        float_logits.detach().log_softmax(-1).flatten(0, 1),
+        float_logits.log_softmax(-1).flatten(0, 1),
         log_target=True,
         reduction="batchmean",
     )

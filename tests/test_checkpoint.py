@@ -363,10 +363,10 @@ def test_the_shipped_example_is_small_and_predicts_text_it_never_saw_better_than
     assert (EXAMPLE / "model.pt").stat().st_size <= 4_000_000
     model = load_model(EXAMPLE)
     assert set(model.config.layer_kinds) == {"moba", "sse", "full"}
-    text = (EXAMPLE / "heldout.txt").read_bytes()
-    windows = torch.frombuffer(bytearray(text[: 16 * 257]), dtype=torch.uint8).view(16, 257).long()
+    text = (EXAMPLE / "heldout.txt").read_bytes()[: 16 * 257]
+    windows = torch.frombuffer(bytearray(text), dtype=torch.uint8).view(16, 257).long()
     with torch.no_grad():
         logits = model(windows[:, :-1])
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
-    gzip_bits = len(gzip.compress(text, 9)) * 8 / len(text)
-    assert float(loss) / math.log(2) < gzip_bits
+    # the same bytes on both sides: files differ a lot in how predictable they are
+    assert float(loss) / math.log(2) < len(gzip.compress(text, 9)) * 8 / len(text)
