@@ -46,7 +46,9 @@ def stream_fraction(embedding: torch.Tensor) -> int:
 
     One binary point serves the whole model, so that a model can be compiled layer by layer in one pass.
     """
-    mean_square = float(embedding.to(torch.float32).square().mean(dtype=torch.float64))
+    # Block by block: a large vocabulary's embedding need not exist a second time.
+    total = sum(float(rows.double().square().sum()) for rows in torch.split(embedding, 8192))
+    mean_square = total / embedding.numel()
     if mean_square == 0:
         return STREAM_BITS
     return STREAM_BITS - round(math.log2(math.sqrt(mean_square)))

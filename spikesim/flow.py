@@ -219,7 +219,7 @@ def _as_float(words: Words, stream: int) -> torch.Tensor:
 
 def _save_embedding(embedding: torch.Tensor, stream: int, path: Path) -> None:
     """The host's look-up table, int[vocab, hidden] in the narrowest type that holds it, written in blocks."""
-    largest = float(embedding.abs().max()) * 2.0**stream
+    largest = max(float(embedding.max()), -float(embedding.min())) * 2.0**stream
     kind = np.int16 if largest < ACTIVATION_LIMIT else np.int32
     shape = (embedding.shape[0], embedding.shape[1])
     table: np.memmap[Any, Any] = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)  # type: ignore[no-untyped-call]
