@@ -7,7 +7,6 @@ not fit any more streams.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from spikesim.errors import CapacityError
@@ -181,8 +180,3 @@ def _padded_tokens(spec: CacheSpec, unit: int) -> int:
     if not spec.block:
         return ceil_div(spec.tokens, unit) * unit
     return ceil_div(spec.tokens, spec.block) * ceil_div(spec.block, unit) * unit
-
-
-def total(placements: Iterable[ProgramPlacement], name: str) -> int:
-    """Sum of one figure over placements."""
-    return sum(int(getattr(placement, name)) for placement in placements)

@@ -18,8 +18,8 @@ class Counters:
     * `spikes`: spikes encoded, once per gather or scatter.
     * `row_reads`: row-memory words read by the spiking core; `row_reads_dense` by its twin.
     * `array_cycles`, `array_cycles_dense`: cycles in which the array takes operands.
-    * `weight_rows`: active weight rows times their bytes, what a streamed matrix moves; `weight_bytes_dense`
-      all of them.
+    * `weight_bytes`: active weight rows times their bytes; `weight_bytes_dense`: all of them.
+    * `keys_read`, `keys_cached`: keys that attention reads, and those it could have read.
     """
 
     events: int = 0
@@ -30,7 +30,6 @@ class Counters:
     array_cycles_dense: int = 0
     weight_bytes: int = 0
     weight_bytes_dense: int = 0
-    state_rows: int = 0
     keys_read: int = 0
     keys_cached: int = 0
 

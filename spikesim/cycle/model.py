@@ -159,8 +159,6 @@ class CycleModel:
         counters = self._counters(
             statistics, chunks.reshape(-1), spiking.reshape(-1), dense.reshape(-1), width
         )
-        if i.operand == "state":
-            counters.state_rows = int(statistics.active_rows.sum(dtype=np.int64))
         if keys:
             counters.keys_read = int(frame.keys(_keys(i)).valid.sum()) * (
                 i.counts.groups // frame.keys(_keys(i)).valid.shape[1]
