@@ -233,6 +233,13 @@ class ProgramBuilder:
         return Program(text=text, constants=self.constants, matrices=self.matrices)
 
 
+def known(statistic: View | None) -> View:
+    """A statistic that the producing instruction was asked to leave."""
+    if statistic is None:
+        raise ValueError("the value must carry its statistic")
+    return statistic
+
+
 def accumulator_bound(weights: NDArray[np.int8], count_limit: int) -> int:
     """Largest magnitude an accumulator can reach: count_limit times the largest row sum of |weight|."""
     largest = 0

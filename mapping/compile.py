@@ -232,7 +232,7 @@ def _mlp(low: Lowering, h: Value) -> Value:
 
 
 def check_mappable(config: DSSAConfig, length: int, hardware: HardwareConfig) -> None:
-    """Raises before any work is done for what no hardware setting or no shorter input would mend.
+    """Raises, before any work is done, if the model or the input cannot be mapped.
 
     ConfigError: the core lacks something the float model has. CapacityError: sequences of `length` tokens exceed what
     the hardware's memories are laid out for.

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.mapping.builder import Value
+from spikesim.mapping.builder import Value, known
 from spikesim.mapping.lowering import Lowering, Output, activation, encode, rms_norm, statistic_for, wide
 from spikesim.mapping.quantize import mantissas
 from spikesim.program import (
@@ -177,7 +177,7 @@ def attend(
                 SoftmaxWeights(
                     dst=weights,
                     a=scores.view,
-                    maximum=_known(scores.statistic),
+                    maximum=known(scores.statistic),
                     fraction=SCORE_FRACTION,
                     limit=2**low.numerics.softmax_bits - 1,
                     reduce=total,
@@ -324,9 +324,3 @@ def _weighted_mean(
             shift=scale_fraction - fraction - shift_b,
         )
     )
-
-
-def _known(view: View | None) -> View:
-    if view is None:
-        raise ValueError("the scores must carry their maximum")
-    return view

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from spikesim.mapping.builder import Value
+from spikesim.mapping.builder import Value, known
 from spikesim.mapping.lowering import (
     Counts,
     Lowering,
@@ -195,8 +195,8 @@ class _Step:
         self.shift = self._update_shift(size)
         name = f"sse.set{number}"
         beta_unit = 2.0**-16 * (2 if low.config.allow_neg_eigval else 1)
-        self.k_scale = self.builder.invert(f"{name}.k_scale", _known(self.k.squares), root=True)
-        self.q_scale = self.builder.invert(f"{name}.q_scale", _known(self.q.squares), size**-0.5, root=True)
+        self.k_scale = self.builder.invert(f"{name}.k_scale", known(self.k.squares), root=True)
+        self.q_scale = self.builder.invert(f"{name}.q_scale", known(self.q.squares), size**-0.5, root=True)
         self.u_scale = self.builder.scalar_multiply(f"{name}.u_scale", rate, self.k_scale, beta_unit)
 
     def _update_shift(self, size: int) -> int:
@@ -274,9 +274,3 @@ def _gated(low: Lowering, normed: Value, gate_low: Value) -> Value:
         b_fraction=active.fraction,
         fraction=activation(low.ranges, "sse.o_norm"),
     )
-
-
-def _known(view: View | None) -> View:
-    if view is None:
-        raise ValueError("counts must carry their sum of squares")
-    return view

@@ -151,7 +151,7 @@ def simulate_mapping(
     if request.names_input:
         run = evaluation_tokens(request, folder, summary.vocab_size, mapped.limits.max_context)
     else:
-        run = load_tokens(folder / PROGRAM_FOLDER, request)
+        run = load_tokens(folder / PROGRAM_FOLDER, request, summary.vocab_size)
     if run.ids.shape[1] > mapped.limits.max_context:
         raise CapacityError(
             f"sequences must be at most {mapped.limits.max_context} tokens, for which the programs were compiled, "

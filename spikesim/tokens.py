@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import TokenError
+from spikesim.files import write_json_atomic
 from spikesim.results import InputKind
 
 BYTE_VOCABULARY = 256
@@ -203,10 +204,10 @@ def save_tokens(tokens: Tokens, folder: Path) -> None:
     """Writes the tokens and where they come from into a mapping, so that it can be simulated again on the same."""
     np.save(folder / TOKENS_FILE, tokens.ids)
     origin = {name: value for name, value in vars(tokens).items() if name != "ids"}
-    (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    write_json_atomic(folder / ORIGIN_FILE, origin)
 
 
-def load_tokens(folder: Path, request: InputRequest) -> Tokens:
+def load_tokens(folder: Path, request: InputRequest, vocabulary: int) -> Tokens:
     """The tokens a mapping was made with, cut anew if asked. Raises TokenError if they are missing or damaged."""
     try:
         ids = np.load(folder / TOKENS_FILE, allow_pickle=False)
@@ -217,6 +218,7 @@ def load_tokens(folder: Path, request: InputRequest) -> Tokens:
         raise TokenError(
             f"the tokens in {folder} cannot be read ({reason}); name others with --tokens"
         ) from None
+    check_vocabulary(ids, vocabulary, str(folder))
     if request.sequence_length is None and request.max_tokens is None:
         return tokens
     # Bytes per token are kept as they were on average.

@@ -18,7 +18,6 @@ class Counters:
     * `spikes`: spikes encoded, once per gather or scatter.
     * `row_reads`: row-memory words read by the spiking core; `row_reads_dense` by its twin.
     * `array_cycles`, `array_cycles_dense`: cycles in which the array takes operands.
-    * `weight_bytes`: active weight rows times their bytes; `weight_bytes_dense`: all of them.
     * `keys_read`, `keys_cached`: keys that attention reads, and those it could have read.
     """
 
@@ -28,8 +27,6 @@ class Counters:
     row_reads_dense: int = 0
     array_cycles: int = 0
     array_cycles_dense: int = 0
-    weight_bytes: int = 0
-    weight_bytes_dense: int = 0
     keys_read: int = 0
     keys_cached: int = 0
 

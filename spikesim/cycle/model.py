@@ -117,14 +117,11 @@ class CycleModel:
                 timing.load_counts(channels), self.broadcast_words
             )
         one = np.int64(1)
-        cost = Cost(
+        return Cost(
             spiking=broadcast + timing.gather(channels * one, mine * one, spiking, lanes=self.lanes),
             dense=broadcast + timing.gather(channels * one, mine * one, dense, lanes=self.lanes),
             counters=self._counters(statistics, np.full(frame.batch, chunks), spiking, dense, channels),
         )
-        cost.counters.weight_bytes = int(statistics.active_rows.sum(dtype=np.int64)) * outputs
-        cost.counters.weight_bytes_dense = frame.batch * channels * outputs
-        return cost
 
     def _gather_values(self, i: isa.Gather, frame: Frame) -> Cost:
         keys = _keys(i)
