@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench fidelity large clean distclean
+.PHONY: help install demo test check format bench verify soak mutants coverage synthesis fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -40,6 +40,21 @@ format: $(INSTALLED) ## format the code and mend what the linter can
 
 bench: $(INSTALLED) ## run every benchmark and print its figures; BENCH=benchmarks/bench_encode.py picks one
 	@set -e; for script in $(BENCH); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+
+verify: $(INSTALLED) ## the shipped model on the RTL, spiking and dense, against the simulator
+	$(BIN)/spikesim verify examples/tiny_dssa --tokens 16
+
+soak: $(INSTALLED) ## random programs on random cores in lockstep; ARGS="configurations programs seed"
+	@PYTHONPATH=tests $(BIN)/python tests/soak.py $(ARGS)
+
+mutants: $(INSTALLED) ## plausible bugs in the RTL, each of which the benches must find; ARGS=pointwise picks a list
+	@PYTHONPATH=tests $(BIN)/python tests/mutants.py $(ARGS)
+
+coverage: $(INSTALLED) ## lines, toggles and functional bins of the RTL under random programs
+	@PYTHONPATH=tests $(BIN)/python tests/coverage.py
+
+synthesis: $(INSTALLED) ## the core on Nangate45 at 2 ns: cells, area, worst path per unit
+	@PYTHONPATH=tests $(BIN)/python benchmarks/synthesis.py $(ARGS)
 
 fidelity: $(INSTALLED) ## what each setting costs the example model on all its held-out text (about ten minutes)
 	@$(BIN)/python benchmarks/fidelity.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,15 +37,16 @@ def _is_output(instruction: Any, field: str) -> bool:
     return field == "dst" or instruction.op == "phase"
 
 
-def allocate(program: Program) -> Allocation:
+def allocate(program: Program, pinned: Collection[str] = ()) -> Allocation:
     """First fit by liveness: a vector occupies its words from the first write to the last read.
 
-    Inputs are alive from the start, the output to the end. The same vector always gets the same address for the same
-    program, so that emitted images are reproducible.
+    Inputs are alive from the start, the output to the end. `pinned` vectors have their place elsewhere. The
+    same vector always gets the same address for the same program, so that emitted images are reproducible.
     """
-    names = {name for name in program.text.vectors if name not in program.constants}
-    first: dict[str, int] = dict.fromkeys(program.text.inputs, -1)
-    last: dict[str, int] = dict.fromkeys(program.text.inputs, -1)
+    names = program.text.vectors.keys() - program.constants.keys() - set(pinned)
+    inputs = [name for name in program.text.inputs if name in names]
+    first: dict[str, int] = dict.fromkeys(inputs, -1)
+    last: dict[str, int] = dict.fromkeys(inputs, -1)
     end = 0
     for number, instruction in enumerate(program.instructions()):
         reads, writes = operands(instruction)
@@ -52,7 +54,8 @@ def allocate(program: Program) -> Allocation:
             first.setdefault(name, number)
             last[name] = number
         end = number
-    last[program.text.output] = end + 1
+    if program.text.output in names:
+        last[program.text.output] = end + 1
     addresses: dict[str, int] = {}
     words = 0
     for name in sorted(first, key=lambda n: (first[n], -program.text.vectors[n], n)):

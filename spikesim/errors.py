@@ -42,3 +42,7 @@ class OutputError(SpikesimError):
 
 class NumericError(SpikesimError):
     """Raised when arithmetic leaves its proven range: an accumulator too narrow, a NaN, an infinite scale."""
+
+
+class ToolError(SpikesimError):
+    """Raised when a program or library that hardware generation needs is missing, or fails."""

@@ -163,6 +163,8 @@ class LimitsConfig(_Section):
 
     max_context: Annotated[int, Within(1, 16_777_216)] = 4096
     """Longest sequence in tokens that the K/V cache and the score vector have room for."""
+    max_channels: Annotated[int, Within(1, 16_777_216)] = 16384
+    """Most input channels of a matrix: what the event encoder of a core generated without a model has room for."""
 
 
 class NumericsConfig(_Section):

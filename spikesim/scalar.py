@@ -20,6 +20,9 @@ MANTISSA_BITS = 16
 LOWEST_EXPONENT = -1024
 """Smaller scalars underflow to zero: e^g of an extreme decay, the softmax weight of a hopeless key."""
 
+FULL_FACTOR = (-16) * 65536 + 65535
+"""The decay factor G of an empty state: the packed scalar just below 1."""
+
 
 def constant(value: float) -> Constant:
     """The scalar nearest to `value` > 0. Raises NumericError for zero, negative, infinite or NaN values.

@@ -7,36 +7,44 @@ batch of tokens.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-ISSUE_CYCLES = 4
-"""Fetch, decode and operand set-up of every instruction; instructions do not overlap."""
+from spikesim.program import Decay, Phase, Pool, Reduce, Rotate, View
 
-LATENCY = {
-    "multiply": 12,
-    "add": 6,
-    "reduce": 10,
-    "invert": 12,
-    "scalar_multiply": 10,
-    "exponential": 12,
-    "lookup": 9,
-    "softmax_weights": 14,
-    "phase": 9,
-    "rotate": 9,
-    "select_top": 4,
-    "gather": 8,
-    "scatter": 8,
-    "decay": 10,
-    "store": 4,
-    "pool": 8,
-}
-"""Pipeline depth of each instruction: cycles from its last operand word to its last result word."""
+ISSUE_CYCLES = 3
+"""Fetch, decode and dispatch of every hardware instruction; instructions do not overlap."""
 
-COUNTS_PER_WORD = 4
-"""Counts are bytes, packed four to a vector word; the encoder and the caches take a word per cycle."""
+RESOLVE_CYCLES = 19
+"""More for an instruction whose length or place follows from the token's position: a serial division by the span."""
+
+PARTITION_CYCLES = 3
+"""More for an instruction that works on one of several copies of a state: reading which."""
+
+POINTWISE_LATENCY = 31
+"""Depth of the pointwise pipeline, the same for all operations."""
+
+SELECT_PASS = 4
+SELECT_LATENCY = 2
+"""Top-k selection: turning round after each pass over the candidates; start and end of the instruction."""
+
+GATHER_LATENCY = 29
+"""Start of a gather's group to its first event, and its last event to its first result."""
+
+BLOCK_LIST_CYCLES = 1
+"""Start of reading which blocks of keys a group takes part in; each of them costs a cycle more."""
+
+SCATTER_LATENCY = 21
+"""The same for a scatter: to its first event, and from the last to its row written back."""
+
+SWEEP_GROUP = 4
+SWEEP_LATENCY = 6
+"""Shifting a state: per group, reading its shift; start and end of the instruction."""
+
+STORE_LATENCY = 7
+"""Start of a store, and its last count read to its last count written."""
 
 Cycles = TypeVar("Cycles", int, NDArray[np.int64])
 
@@ -46,43 +54,105 @@ def ceil_div(a: Cycles, b: int) -> Cycles:
     return -(-a // b)
 
 
-def stream(words: Cycles) -> Cycles:
-    """A pointwise instruction: one word per cycle."""
-    return words
+def pointwise(groups: int, slots: Cycles) -> Cycles:
+    """A pointwise instruction: a slot per word and a header per group, and one more for the last statistic.
+
+    `slots`: of one group. A word takes one, of a rotation or a phase two, of a decay factor three.
+    """
+    return groups * (slots + 1) + 1 + POINTWISE_LATENCY
 
 
-def load_counts(channels: Cycles) -> Cycles:
-    """Loading a counts vector into the event encoder."""
-    return ceil_div(channels, COUNTS_PER_WORD)
+def slots_per_word(instruction: Any) -> int:
+    """Slots of the pointwise pipeline that a word takes: a rotation multiplies twice, a phase writes two words."""
+    return 3 if isinstance(instruction, Decay) else 2 if isinstance(instruction, Phase | Rotate) else 1
 
 
-def gather(channels: Cycles, outputs: Cycles, event_cycles: Cycles, *, lanes: int, passes: int = 1) -> Cycles:
+def step(view: View, length: int) -> int | None:
+    """How far apart words of neighbouring groups' runs are, if the runs can be read as one: 1, or 0 for one word.
+
+    None if they cannot: the runs leave gaps, or all groups read the same run of several words.
+    """
+    if view.length == length and view.stride == length:
+        return 1
+    return 0 if view.length == 1 and (view.stride == 0 or view.groups == 1) else None
+
+
+def pointwise_shape(instruction: Any) -> tuple[int, int]:
+    """(groups, words of each) as the pointwise unit executes an instruction without keys.
+
+    Groups that need no header of their own (no statistic, the same scalar for all) and lie one behind the other
+    become one.
+    """
+    names: dict[Any, str] = {Reduce: "a", Phase: "cos", Pool: "src"}
+    shape: View = getattr(instruction, names.get(type(instruction), "dst"))
+    groups, length = shape.groups, shape.length
+    if groups == 1:
+        return groups, length
+    per_group = ("scalar", "norm", "maximum", "reduction", "reduce")
+    if isinstance(instruction, Rotate) or any(
+        getattr(instruction, name, None) is not None
+        and (name.startswith("redu") or getattr(instruction, name).stride != 0)
+        for name in per_group
+    ):
+        return groups, length
+    operands = [getattr(instruction, name, None) for name in ("dst", "a", "b", "src", "factor")]
+    if all(view is None or step(view, length) is not None for view in operands):
+        return 1, groups * length
+    return groups, length
+
+
+def select_top(groups: int, count: int, candidates: Cycles) -> Cycles:
+    """Top-k: a pass over the candidates per choice, one to write the chosen in order, one to fill up with −1."""
+    return groups * ((count + 1) * (candidates + SELECT_PASS) + count) + SELECT_LATENCY
+
+
+def load_counts(channels: Cycles, ways: int) -> Cycles:
+    """Loading counts into the event encoder: a word per read port and cycle, never two for the same bank."""
+    return ceil_div(channels, min(2, ways))
+
+
+def block_list(blocks: Cycles) -> Cycles:
+    """Reading the numbers of the `blocks` past blocks that a group of a gather chose."""
+    return blocks + BLOCK_LIST_CYCLES
+
+
+def gather(load: Cycles, outputs: Cycles, event_cycles: Cycles, *, lanes: int, passes: int = 1) -> Cycles:
     """One group of a gather: load, then per column chunk the events, its results drained while the next chunk runs.
 
-    `event_cycles`: cycles in which the array takes events, the same for every chunk of a pass. A chunk of
-    `lanes` results drains one word per cycle, so that a chunk takes max(event_cycles, lanes) but for the last,
-    whose drain nothing hides.
-    `passes`: 2 for 16-bit rows, read as two bytes. No outputs cost nothing.
+    `load`: cycles of loading the counts. `event_cycles`: cycles in which the array takes events, the same for every
+    chunk of a pass, at least one. A chunk of `lanes` results drains one word per cycle, so that a chunk takes
+    max(event_cycles, lanes) but for the last, whose drain nothing hides.
+    `passes`: 2 for 16-bit rows, read as two bytes.
     """
     chunks = ceil_div(outputs, lanes)
     last = outputs - (chunks - 1) * lanes
-    total = (
-        load_counts(channels) + event_cycles + (passes * chunks - 1) * np.maximum(event_cycles, lanes) + last
-    )
-    return np.where(outputs > 0, total, 0)  # type: ignore[return-value]
+    busy = np.maximum(event_cycles, 1)
+    total = load + busy + (passes * chunks - 1) * np.maximum(busy, lanes) + last + GATHER_LATENCY
+    return cast("Cycles", total)
 
 
-def scatter(channels: int, columns: int, event_cycles: NDArray[np.int64], *, lanes: int) -> NDArray[np.int64]:
+def scatter(channels: int, columns: int, event_cycles: Cycles, *, ways: int, lanes: int) -> Cycles:
     """One group of a scatter: load, then per chunk the update words, fetched while the chunk before is written.
 
     `event_cycles`: a bank takes its active rows one after the other, and of each row one plane per cycle from
-    its highest down, so that the row is read once, rounded once and written once.
+    its highest down, so that the row is read once, rounded once and written once; at least one.
     """
     chunks = ceil_div(columns, lanes)
-    period: NDArray[np.int64] = np.maximum(event_cycles, lanes)
-    return load_counts(channels) + lanes + event_cycles + (chunks - 1) * period
+    busy = np.maximum(event_cycles, 1)
+    total = (
+        load_counts(channels, ways) + lanes + busy + (chunks - 1) * np.maximum(busy, lanes) + SCATTER_LATENCY
+    )
+    return cast("Cycles", total)
 
 
-def decay(size: int, *, ways: int, lanes: int) -> int:
-    """Shifting all rows of one state: every bank reads, shifts and writes one row chunk per cycle."""
-    return ceil_div(size, ways) * ceil_div(size, lanes)
+def sweep(shifts: Cycles, size: int, *, ways: int, lanes: int) -> Cycles:
+    """Shifting the rows of the `shifts` groups that need it: every bank reads, shifts, writes one row per cycle.
+
+    Reading the groups' shifts and the fixed part are not in it: `SWEEP_GROUP`, `SWEEP_LATENCY`.
+    """
+    return shifts * (ceil_div(size, ways) * ceil_div(size, lanes))
+
+
+def store(counts: Cycles) -> Cycles:
+    """Writing counts to a cache, one per cycle."""
+    return counts + STORE_LATENCY

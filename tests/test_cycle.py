@@ -34,10 +34,11 @@ def _event_cycles(counts: np.ndarray, ways: int, coding: str, order: str) -> int
     return cycles
 
 
-def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int) -> int:
+def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int, ways: int = 2) -> int:
     """Plays a gather: the array fills the accumulators, a drain buffer empties one word per cycle beside it."""
-    now = -(-channels // timing.COUNTS_PER_WORD)
+    now = -(-channels // min(2, ways)) + timing.GATHER_LATENCY
     buffer_free = now
+    events = max(events, 1)  # the results are taken over in a cycle of their own if there is no event
     chunks = -(-outputs // lanes) * passes
     for chunk in range(chunks):
         done = now + events
@@ -50,16 +51,15 @@ def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int) 
 
 @given(
     st.integers(1, 300),
-    st.integers(0, 70),
+    st.integers(1, 70),
     st.integers(0, 60),
     st.sampled_from([1, 2, 8, 16]),
     st.sampled_from([1, 2]),
 )
 def test_gather_closed_form(channels: int, outputs: int, events: int, lanes: int, passes: int) -> None:
     """The closed form equals the played gather for every shape, also where the drain is the bottleneck."""
-    closed = timing.gather(
-        np.int64(channels), np.int64(outputs), np.int64(events), lanes=lanes, passes=passes
-    )
+    load = timing.load_counts(np.int64(channels), 2)
+    closed = timing.gather(load, np.int64(outputs), np.int64(events), lanes=lanes, passes=passes)
     assert int(closed) == _drained(channels, outputs, events, lanes, passes)
 
 
@@ -98,7 +98,6 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
 
     simulator._observe = observe  # type: ignore[method-assign]
     vectors = simulator.run({"h": compiled.words, **angles(config, 13, 1)})
-    fixed = timing.ISSUE_CYCLES + timing.LATENCY["gather"]
     checked = 0
     assert simulator.per_token is not None
     for number, instruction in enumerate(compiled.program.instructions()):
@@ -114,13 +113,15 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
             outputs = instruction.dst.length
             passes = 2 if instruction.operand == "state" else 1
             expected = [
-                sum(_drained(view.length, outputs, e, lanes, passes) for e in events)
+                sum(_drained(view.length, outputs, e, lanes, passes, ways) for e in events)
                 for events in (
                     [_event_cycles(group.astype(np.int8), ways, coding, order) for group in groups],
                     [-(-view.length // ways)] * view.groups,
                 )
             ]
-            assert [spiking[token], dense[token]] == [cycles + fixed for cycles in expected]
+            copies = getattr(instruction, "partition", None) is not None
+            issue = timing.ISSUE_CYCLES + (timing.PARTITION_CYCLES if copies else 0)
+            assert [spiking[token], dense[token]] == [cycles + issue for cycles in expected]
             checked += 1
     assert checked >= 13 * 4
 
@@ -154,7 +155,7 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold() -> None:
             if i.op == "gather" and i.operand == "values"
         )
         cycles = np.concatenate(simulator.per_token[number]["spiking"])
-        fixed = timing.ISSUE_CYCLES + timing.LATENCY["gather"]
+        fixed = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
         for (position, weights), got in zip(seen, cycles, strict=True):
             expected = 0
             for head in weights:
@@ -172,10 +173,13 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold() -> None:
                 for p, slot in slots.items():
                     banked[slot] += head[p]
                 events = _event_cycles(banked, 4, "bitwise", "plane")
-                channels = len(valid) if cache == "swa" else None
-                if channels is None:
-                    channels = min(position + 1, position % 5 + 1 + 5 * min(1, own))
-                expected += _drained(channels, config.head_dim, events, 4, 1)
+                if cache == "swa":
+                    expected += _drained(len(valid), config.head_dim, events, 4, 1, 4)
+                else:
+                    # two counts a cycle; each block of its own; the list of past blocks is read first
+                    past = min(1, own)
+                    loads = past * 6 + -(-(position % 5 + 1) // 2) * 2
+                    expected += _drained(loads, config.head_dim, events, 4, 1, 4) + timing.block_list(past)
             assert got == expected + fixed
 
 
@@ -186,7 +190,7 @@ def _chosen(head: np.ndarray, own: int) -> set[int]:
 
 @pytest.mark.parametrize("ways", [1, 16])
 def test_decay_sweeps_are_charged_when_they_happen(ways: int) -> None:
-    """A decay costs one cycle per head, and a sweep over all row chunks for each head whose rows were shifted."""
+    """Decay factors cost three slots per head, and a sweep goes over all row chunks of each head that was shifted."""
     hardware = HardwareConfig().replace(**{"array.ways": ways, "limits.max_context": 64})
     config = small_config()
     compiled = compiled_layer(config, 1, hardware, tokens=24, sequences=1)
@@ -198,6 +202,9 @@ def test_decay_sweeps_are_charged_when_they_happen(ways: int) -> None:
         if instruction.op == "decay":
             shifts = vectors[instruction.dst.name + ".shift"][:, 0]
             swept += int((shifts > 0).sum())
-            expected = 4 + sweep * (shifts > 0).sum(axis=1) + timing.ISSUE_CYCLES + timing.LATENCY["decay"]
+            issue = timing.ISSUE_CYCLES + (0 if instruction.partition is None else timing.PARTITION_CYCLES)
+            factors = 3 * 4 + 2 + timing.POINTWISE_LATENCY
+            fixed = 2 * issue + factors + 4 * timing.SWEEP_GROUP + timing.SWEEP_LATENCY
+            expected = fixed + sweep * (shifts > 0).sum(axis=1)
             assert np.array_equal(np.concatenate(simulator.per_token[number]["spiking"]), expected)
     assert swept > 0

@@ -12,7 +12,9 @@ from spikesim.cli.encode import encode
 from spikesim.cli.failures import TERMINATED, Guarded
 from spikesim.cli.info import info
 from spikesim.cli.map_model import map_command
+from spikesim.cli.rtl import rtl
 from spikesim.cli.simulate import simulate
+from spikesim.cli.verify import verify
 
 app = typer.Typer(
     name="spikesim",
@@ -44,6 +46,8 @@ def spikesim(
 
 app.command("map")(map_command)
 app.command("simulate")(simulate)
+app.command("verify")(verify)
+app.command("rtl")(rtl)
 app.command("encode", context_settings={"ignore_unknown_options": True})(encode)  # so that -3 is a number
 app.command("info")(info)
 

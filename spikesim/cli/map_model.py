@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from spikesim.cli import options
 from spikesim.cli.outcome import announce
 from spikesim.cli.progress import TerminalProgress
-
-if TYPE_CHECKING:
-    from spikesim.hardware import HardwareConfig
 
 
 def map_command(
@@ -48,49 +45,17 @@ def map_command(
         ),
     ] = None,
     hardware: options.Hardware = None,
-    coding: Annotated[
-        str | None,
-        typer.Option(
-            "--coding",
-            metavar="NAME",
-            help="How integers become events: bitwise, signed_digit, twos_complement or ternary.",
-            rich_help_panel=options.HARDWARE,
-        ),
-    ] = None,
-    activation: Annotated[
-        str | None,
-        typer.Option(
-            "--activation",
-            metavar="NAME",
-            help="Where integers come from: threshold (adaptive) or int8 (largest magnitude).",
-            rich_help_panel=options.HARDWARE,
-        ),
-    ] = None,
-    threshold_k: Annotated[
-        float | None,
-        typer.Option(
-            "--threshold-k",
-            metavar="K",
-            help="Threshold = mean |x| ÷ K; larger is finer and makes more spikes.",
-            rich_help_panel=options.HARDWARE,
-        ),
-    ] = None,
-    window: Annotated[
-        int | None,
-        typer.Option(
-            "--window",
-            metavar="T",
-            help="Bit planes of an activation, 1 to 7; what does not fit is clipped and counted.",
-            rich_help_panel=options.HARDWARE,
-        ),
-    ] = None,
+    coding: options.Coding = None,
+    activation: options.Activation = None,
+    threshold_k: options.ThresholdK = None,
+    window: options.Window = None,
 ) -> None:
     """Quantise MODEL, compile it for the core, simulate it, and write a report.
 
     Without an input, a model that comes with held-out text runs that; any other runs random tokens.
     """
     request = options.input_request(tokens, text, random_tokens, sequence_length, max_tokens, seed)
-    config = _with_numerics(
+    config = options.with_numerics(
         options.read_hardware(hardware),
         coding=coding,
         activation=activation,
@@ -119,16 +84,3 @@ def map_command(
             with progress.stage("report"):
                 write_report(report, workspace)
     announce(report, folder)
-
-
-def _with_numerics(hardware: HardwareConfig, **given: object) -> HardwareConfig:
-    """Return the hardware with the settings of the command line, those that were given.
-
-    Raises `HardwareError` for a wrong value and a usage error for one without effect.
-    """
-    changed = hardware.replace(
-        **{f"numerics.{name}": value for name, value in given.items() if value is not None}
-    )
-    if changed.numerics.activation == "int8" and given["threshold_k"] is not None:
-        raise typer.BadParameter("--threshold-k has no effect with int8 activations")
-    return changed

@@ -62,6 +62,42 @@ Hardware = Annotated[
         rich_help_panel=HARDWARE,
     ),
 ]
+Coding = Annotated[
+    str | None,
+    typer.Option(
+        "--coding",
+        metavar="NAME",
+        help="How integers become events: bitwise, signed_digit, twos_complement or ternary.",
+        rich_help_panel=HARDWARE,
+    ),
+]
+Activation = Annotated[
+    str | None,
+    typer.Option(
+        "--activation",
+        metavar="NAME",
+        help="Where integers come from: threshold (adaptive) or int8 (largest magnitude).",
+        rich_help_panel=HARDWARE,
+    ),
+]
+ThresholdK = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold-k",
+        metavar="K",
+        help="Threshold = mean |x| ÷ K; larger is finer and makes more spikes.",
+        rich_help_panel=HARDWARE,
+    ),
+]
+Window = Annotated[
+    int | None,
+    typer.Option(
+        "--window",
+        metavar="T",
+        help="Bit planes of an activation, 1 to 7; what does not fit is clipped and counted.",
+        rich_help_panel=HARDWARE,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result.", rich_help_panel=OUTPUT)]
 
 
@@ -108,3 +144,16 @@ def check_output(output: Path, force: bool) -> None:
         raise OutputError(
             f"{output} holds an earlier result; add --force to replace it, or name another folder"
         )
+
+
+def with_numerics(hardware: HardwareConfig, **given: object) -> HardwareConfig:
+    """Return the hardware with the settings of the command line, those that were given.
+
+    Raises `HardwareError` for a wrong value and a usage error for one without effect.
+    """
+    changed = hardware.replace(
+        **{f"numerics.{name}": value for name, value in given.items() if value is not None}
+    )
+    if changed.numerics.activation == "int8" and given["threshold_k"] is not None:
+        raise typer.BadParameter("--threshold-k has no effect with int8 activations")
+    return changed

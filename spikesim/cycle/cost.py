@@ -15,18 +15,22 @@ class Counters:
     """Sums over tokens; the core counts the same in readable registers.
 
     * `events`: spikes taken by the array, once per column chunk they are applied to.
-    * `spikes`: spikes encoded, once per gather or scatter.
+    * `spikes`: spikes encoded, once per gather or scatter; `spikes_dense`: rows the twin takes there.
     * `row_reads`: row-memory words read by the spiking core; `row_reads_dense` by its twin.
     * `array_cycles`, `array_cycles_dense`: cycles in which the array takes operands.
+    * `lane_cycles`, `lane_cycles_dense`: the same, times the lanes whose columns exist.
     * `keys_read`, `keys_cached`: keys that attention reads, and those it could have read.
     """
 
     events: int = 0
     spikes: int = 0
+    spikes_dense: int = 0
     row_reads: int = 0
     row_reads_dense: int = 0
     array_cycles: int = 0
     array_cycles_dense: int = 0
+    lane_cycles: int = 0
+    lane_cycles_dense: int = 0
     keys_read: int = 0
     keys_cached: int = 0
 

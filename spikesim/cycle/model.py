@@ -37,50 +37,58 @@ class CycleModel:
         self._planes = _planes_of_counts(self.coding)
 
     def cost(self, instruction: Any, frame: Frame) -> Cost:
-        """What the instruction costs each token of the frame, issue and latency included."""
-        cost = getattr(self, "_" + instruction.op, self._pointwise)(instruction, frame)
-        fixed = timing.ISSUE_CYCLES + timing.LATENCY[instruction.op]
-        return Cost(spiking=cost.spiking + fixed, dense=cost.dense + fixed, counters=cost.counters)
+        """What the instruction costs each token of the frame, all its hardware instructions from fetch to done."""
+        cost: Cost = getattr(self, "_" + instruction.op, self._pointwise)(instruction, frame)
+        return cost
 
     # Pointwise instructions cost the same on both cores.
 
     def _pointwise(self, i: Any, frame: Frame) -> Cost:
-        view = i.a if isinstance(i, isa.Reduce) else i.dst
         if getattr(i, "keys", None) is not None:
-            counts = frame.keys(i.keys).valid.sum(axis=2)
-            words = self._slowest(np.broadcast_to(counts, (frame.batch, view.groups)))
-        else:
-            words = np.full(frame.batch, self._share(view))
-        if self.cores > 1 and (isinstance(i, isa.Reduce) or getattr(i, "reduce", None)) and view.groups == 1:
-            words = words + self.broadcast_latency
-        return self._both(timing.stream(words))
-
-    def _phase(self, i: isa.Phase, frame: Frame) -> Cost:
-        return self._both(np.full(frame.batch, 2 * i.cos.length))
+            words = frame.keys(i.keys).valid.sum(axis=2, dtype=np.int64)
+            per_group = np.broadcast_to(words, (frame.batch, i.dst.groups)) + 1
+            # a header per group is in it; the last statistic's is in the rule's fixed part
+            slots = self._slowest(per_group) - 1
+            return self._both(timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES + timing.pointwise(1, slots))
+        groups, length = self._shape(i)
+        cycles = timing.ISSUE_CYCLES + timing.pointwise(groups, length)
+        if self.cores > 1 and groups == 1 and (isinstance(i, isa.Reduce) or getattr(i, "reduce", None)):
+            cycles += self.broadcast_latency
+        return self._both(np.full(frame.batch, cycles))
 
     def _select_top(self, i: isa.SelectTop, frame: Frame) -> Cost:
+        groups = timing.ceil_div(i.dst.groups, self.cores)
         if i.keys is None:
-            candidates = np.full(frame.batch, i.a.length)
+            candidates: Array = np.full(frame.batch, i.a.length, np.int64)
+            issue = timing.ISSUE_CYCLES
         else:
             candidates = frame.positions() // i.keys.span
-        return self._both((candidates + i.count) * timing.ceil_div(i.dst.groups, self.cores))
+            issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
+        return self._both(issue + timing.select_top(groups, i.count, candidates))
 
     def _store(self, i: isa.Store, frame: Frame) -> Cost:
         spec = self.program.text.caches[i.cache]
-        heads = timing.ceil_div(spec.heads, self.cores)
-        return self._both(np.full(frame.batch, heads * timing.load_counts(spec.size)))
+        counts = timing.ceil_div(spec.heads, self.cores) * spec.size
+        issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
+        return self._both(np.full(frame.batch, issue + timing.store(counts)))
 
     def _pool(self, i: isa.Pool, frame: Frame) -> Cost:
-        words = self._share(i.src)
+        heads, words = timing.ceil_div(i.src.groups, self.cores), i.src.length
         ends = (frame.positions() + 1) % i.block == 0
-        return self._both(np.where(ends, 2 * words, words))
+        mean = timing.pointwise(1, heads * words) + timing.store(heads * words)
+        issue = 3 * (timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES)
+        total = timing.pointwise(*self._shape(i)) + np.where(ends, mean, 0)
+        return self._both(issue + total)
 
     def _decay(self, i: isa.Decay, frame: Frame) -> Cost:
-        size = self.program.text.states[i.state].size
+        size, heads = self.program.text.states[i.state].size, timing.ceil_div(i.dst.groups, self.cores)
         shifts = frame.vectors[i.dst.name + SHIFT_SUFFIX][frame.start : frame.stop]
-        sweep = timing.decay(size, ways=self.ways, lanes=self.lanes)
-        per_head = 1 + (shifts.reshape(frame.batch, -1) > 0) * np.int64(sweep)
-        return self._both(self._slowest(per_head))
+        sweep = timing.sweep(1, size, ways=self.ways, lanes=self.lanes)
+        swept = self._slowest((shifts.reshape(frame.batch, -1) > 0) * sweep)
+        issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
+        factors = timing.pointwise(*self._shape(i))
+        fixed = 2 * issue + factors + heads * timing.SWEEP_GROUP + timing.SWEEP_LATENCY
+        return self._both(fixed + swept)
 
     # Event-driven instructions.
 
@@ -94,14 +102,20 @@ class CycleModel:
         statistics = self._statistics(counts.reshape(-1, size))
         spiking = self._event_cycles(statistics).reshape(frame.batch, groups)
         dense = np.full_like(spiking, timing.ceil_div(size, self.ways))
+        channels = np.full((frame.batch, groups), size)
         if i.operand == "state":
-            outputs, passes = np.full((frame.batch, groups), size), 2
-        else:
-            outputs, passes = self._padded_outputs(i, frame, groups), 1
-        keys = i.operand == "keys"
-        return self._gathered(
-            i, frame, statistics, np.int64(size), outputs, spiking, dense, passes=passes, keys=keys
-        )
+            outputs = np.full((frame.batch, groups), size)
+            return self._gathered(i, frame, statistics, channels, outputs, outputs, spiking, dense, passes=2)
+        if i.operand == "means":
+            finished = frame.positions() // _keys(i).span
+            outputs = np.repeat(finished[:, None], groups, axis=1)
+            return self._gathered(i, frame, statistics, channels, outputs, outputs, spiking, dense)
+        outputs = self._keys_per_group(i, frame, groups)
+        padded = self._padded(_keys(i), frame, groups, self.lanes, whole=False)
+        cost = self._gathered(i, frame, statistics, channels, outputs, padded, spiking, dense)
+        cost.counters.keys_read = int(outputs.sum())
+        cost.counters.keys_cached = int((frame.positions() + 1).sum()) * groups
+        return cost
 
     def _gather_matrix(self, i: isa.Gather, frame: Frame) -> Cost:
         counts = frame.view(i.counts)[:, 0]
@@ -109,79 +123,89 @@ class CycleModel:
         statistics = self._statistics(counts)
         spiking = self._event_cycles(statistics)
         dense = np.full_like(spiking, timing.ceil_div(channels, self.ways))
-        chunks = timing.ceil_div(outputs, self.lanes)
-        mine = min(outputs, timing.ceil_div(chunks, self.cores) * self.lanes)
-        broadcast = 0
+        mine = min(outputs, timing.ceil_div(timing.ceil_div(outputs, self.lanes), self.cores) * self.lanes)
+        fixed = timing.ISSUE_CYCLES
         if self.cores > 1:
-            broadcast = self.broadcast_latency + timing.ceil_div(
-                timing.load_counts(channels), self.broadcast_words
-            )
-        one = np.int64(1)
+            fixed += self.broadcast_latency + timing.ceil_div(channels, self.broadcast_words)
+        load, one = timing.load_counts(channels, self.ways) * np.int64(1), np.int64(1)
+        every = np.full(frame.batch, outputs)
         return Cost(
-            spiking=broadcast + timing.gather(channels * one, mine * one, spiking, lanes=self.lanes),
-            dense=broadcast + timing.gather(channels * one, mine * one, dense, lanes=self.lanes),
-            counters=self._counters(statistics, np.full(frame.batch, chunks), spiking, dense, channels),
+            spiking=fixed + timing.gather(load, mine * one, spiking, lanes=self.lanes),
+            dense=fixed + timing.gather(load, mine * one, dense, lanes=self.lanes),
+            counters=self._counters(statistics, every, every, spiking, dense, np.full(frame.batch, channels)),
         )
 
     def _gather_values(self, i: isa.Gather, frame: Frame) -> Cost:
         keys = _keys(i)
-        valid = frame.keys(keys)
         weights = frame.view(i.counts)
-        rows = self._banked(keys, valid, weights.reshape(-1, weights.shape[2]))
+        rows = self._banked(keys, frame.keys(keys), weights.reshape(-1, weights.shape[2]))
         statistics = self._statistics(rows)
         groups, size = i.dst.groups, i.dst.length
         spiking = self._event_cycles(statistics).reshape(frame.batch, groups)
-        channels = np.broadcast_to(valid.valid.sum(axis=2), spiking.shape).astype(np.int64)
+        channels = self._keys_per_group(i, frame, groups)
         dense = self._padded(keys, frame, groups, self.ways) // self.ways
         outputs = np.full((frame.batch, groups), size)
-        return self._gathered(i, frame, statistics, channels, outputs, spiking, dense, passes=1)
+        return self._gathered(i, frame, statistics, channels, outputs, outputs, spiking, dense)
 
     def _gathered(
         self,
         i: isa.Gather,
         frame: Frame,
         statistics: EventStatistics,
-        channels: Any,
+        channels: Array,
         outputs: Array,
+        padded: Array,
         spiking: Array,
         dense: Array,
         *,
-        passes: int,
-        keys: bool = False,
+        passes: int = 1,
     ) -> Cost:
-        """Cost of a gather with one operand per group; spiking and dense are event cycles [batch, groups]."""
-        lanes = self.lanes
-        chunks = passes * timing.ceil_div(outputs, lanes)
-        width = i.counts.length if i.operand != "values" else int(np.max(channels, initial=0))
+        """Cost of a gather with one operand per group; all arrays are int64[batch, groups].
+
+        `padded`: outputs, where every block but the last is filled up to whole chunks. `spiking`, `dense`: event
+        cycles. Without outputs nothing is executed.
+        """
+        groups = channels.shape[1]
+        load = timing.load_counts(channels, self.ways)
+        issue = timing.ISSUE_CYCLES
+        if i.operand != "state":
+            issue += timing.RESOLVE_CYCLES
+        elif i.partition is not None:
+            issue += timing.PARTITION_CYCLES
+        if i.keys is not None and i.keys.selected is not None:
+            # Every block starts in bank 0, so that its counts are loaded by themselves.
+            past, own = self._blocks(i.keys, frame, groups)
+            if i.operand == "values":
+                per_block = timing.load_counts(i.keys.span, self.ways)
+                load = past * per_block + timing.load_counts(own, self.ways)
+            load = load + timing.block_list(past)
+        some = outputs > 0
+
+        def cycles(events: Array) -> Array:
+            per_group = timing.gather(load, padded, events, lanes=self.lanes, passes=passes)
+            return issue + self._slowest(np.where(some, per_group, 0))
+
         counters = self._counters(
-            statistics, chunks.reshape(-1), spiking.reshape(-1), dense.reshape(-1), width
+            statistics, *(a.reshape(-1) for a in (outputs, padded, spiking, dense, channels)), passes=passes
         )
-        if keys:
-            counters.keys_read = int(frame.keys(_keys(i)).valid.sum()) * (
-                i.counts.groups // frame.keys(_keys(i)).valid.shape[1]
-            )
-            counters.keys_cached = int((frame.positions() + 1).sum()) * i.counts.groups
-        return Cost(
-            spiking=self._slowest(timing.gather(channels, outputs, spiking, lanes=lanes, passes=passes)),
-            dense=self._slowest(timing.gather(channels, outputs, dense, lanes=lanes, passes=passes)),
-            counters=counters,
-        )
+        return Cost(spiking=cycles(spiking), dense=cycles(dense), counters=counters)
 
     def _scatter(self, i: isa.Scatter, frame: Frame) -> Cost:
         size, groups = i.counts.length, i.counts.groups
         counts = frame.view(i.counts).reshape(-1, size)
         statistics = self._statistics(counts)
-        spiking = self._row_serial_cycles(counts).reshape(frame.batch, groups)
+        spiking = self._row_serial_cycles(counts)
         # The dense twin multiplies bytes: a 16-bit update takes it two passes.
         dense = np.full_like(spiking, 2 * timing.ceil_div(size, self.ways))
-        chunks = np.full(spiking.size, timing.ceil_div(size, self.lanes))
-        return Cost(
-            spiking=self._slowest(timing.scatter(size, size, spiking, lanes=self.lanes)),
-            dense=self._slowest(timing.scatter(size, size, dense, lanes=self.lanes)),
-            counters=self._counters(
-                statistics, chunks, spiking.reshape(-1), dense.reshape(-1), size, per_row=True
-            ),
-        )
+        issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
+
+        def cycles(events: Array) -> Array:
+            per_group = timing.scatter(size, size, events, ways=self.ways, lanes=self.lanes)
+            return issue + self._slowest(per_group.reshape(frame.batch, groups))
+
+        every = np.full(spiking.size, size)
+        counters = self._counters(statistics, every, every, spiking, dense, every, per_row=True)
+        return Cost(spiking=cycles(spiking), dense=cycles(dense), counters=counters)
 
     # Shared pieces.
 
@@ -205,32 +229,44 @@ class CycleModel:
     def _counters(
         self,
         statistics: EventStatistics,
-        chunks: Array,
+        outputs: Array,
+        padded: Array,
         spiking: Array,
         dense: Array,
-        rows: int,
+        channels: Array,
         *,
+        passes: int = 1,
         per_row: bool = False,
     ) -> Counters:
+        """One entry of every array per group; groups without outputs do nothing."""
+        chunks = passes * timing.ceil_div(padded, self.lanes)
+        lanes = passes * outputs
+        some = outputs > 0
         events = statistics.events.astype(np.int64)
         read = events if self.plane_order and not per_row else statistics.active_rows.astype(np.int64)
+        busy, busy_dense = np.maximum(spiking, 1), np.maximum(dense, 1)
         return Counters(
             events=int((events * chunks).sum()),
-            spikes=int(events.sum()),
+            spikes=int((events * some).sum()),
+            spikes_dense=int((channels * some).sum()),
             row_reads=int((read * chunks).sum()),
-            row_reads_dense=int(rows * chunks.sum()),
-            array_cycles=int((spiking * chunks).sum()),
-            array_cycles_dense=int((dense * chunks).sum()),
+            row_reads_dense=int((channels * chunks).sum()),
+            array_cycles=int((busy * chunks).sum()),
+            array_cycles_dense=int((busy_dense * chunks).sum()),
+            lane_cycles=int((busy * lanes).sum()),
+            lane_cycles_dense=int((busy_dense * lanes).sum()),
         )
 
-    def _both(self, cycles: Array) -> Cost:
+    def _both(self, cycles: NDArray[Any]) -> Cost:
         return Cost(spiking=cycles.astype(np.int64), dense=cycles.astype(np.int64))
 
-    def _share(self, view: isa.View) -> int:
-        """Words of a pointwise instruction that the slowest core handles."""
-        if view.groups == 1:
-            return timing.ceil_div(view.length, self.cores)
-        return timing.ceil_div(view.groups, self.cores) * view.length
+    def _shape(self, instruction: Any) -> tuple[int, int]:
+        """(groups, slots of each) of a pointwise instruction on the slowest core."""
+        groups, words = timing.pointwise_shape(instruction)
+        slots = timing.slots_per_word(instruction)
+        if groups == 1:
+            return 1, timing.ceil_div(words, self.cores) * slots
+        return timing.ceil_div(groups, self.cores), words * slots
 
     def _slowest(self, per_head: NDArray[Any]) -> Array:
         """[batch, heads] -> int64[batch]: heads are dealt to cores in turn; the sum of the slowest core."""
@@ -244,29 +280,35 @@ class CycleModel:
         slowest: Array = padded.reshape(batch, rounds, self.cores).sum(axis=1).max(axis=1)
         return slowest
 
-    def _padded_outputs(self, i: isa.Gather, frame: Frame, groups: int) -> Array:
-        """Lanes drained for keys or block means: whole chunks but for the last."""
-        if i.operand == "means":
-            return np.repeat((frame.positions() // _keys(i).span)[:, None], groups, axis=1)
-        return self._padded(_keys(i), frame, groups, self.lanes, whole=False)
+    def _keys_per_group(self, i: isa.Gather, frame: Frame, groups: int) -> Array:
+        """int64[batch, groups]: how many keys each group reads."""
+        counts = frame.keys(_keys(i)).valid.sum(axis=2, dtype=np.int64)
+        return np.broadcast_to(counts, (frame.batch, groups))
+
+    def _blocks(self, keys: isa.CacheKeys, frame: Frame, groups: int) -> tuple[Array, Array]:
+        """int64[batch, groups]: past blocks that are read, and tokens of the block that is not finished."""
+        own = np.repeat((frame.positions() % keys.span + 1)[:, None], groups, axis=1)
+        if keys.selected is None:
+            return np.zeros_like(own), own
+        past = (frame.view(keys.selected) >= 0).sum(axis=2, dtype=np.int64)
+        return np.broadcast_to(past, own.shape), own
 
     def _padded(
         self, keys: isa.CacheKeys, frame: Frame, groups: int, unit: int, *, whole: bool = True
     ) -> Array:
         """Keys per token and head, every block (the last only with `whole`) rounded up to `unit`: [batch, groups]."""
-        positions = np.repeat(frame.positions()[:, None], groups, axis=1)
-        known = positions + 1
+        known = np.repeat(frame.positions()[:, None] + 1, groups, axis=1)
+        past: Array = np.zeros_like(known)
         if keys.kind == "window":
-            own, past = np.minimum(known, keys.span), np.int64(0)
+            own = np.minimum(known, keys.span)
         elif keys.kind == "full" or keys.selected is None:
-            own, past = known, np.int64(0)
+            own = known
         else:
-            own = positions % keys.span + 1
-            chosen = (frame.view(keys.selected) >= 0).sum(axis=2)
-            past = chosen * (timing.ceil_div(keys.span, unit) * unit)
+            blocks, own = self._blocks(keys, frame, groups)
+            past = blocks * (timing.ceil_div(keys.span, unit) * unit)
         if whole:
             own = timing.ceil_div(own, unit) * unit
-        return (own + past).astype(np.int64)
+        return own + past
 
     def _banked(self, keys: isa.CacheKeys, valid: KeyRange, weights: Words) -> Words:
         """weights[rows, keys] with columns moved so that column c lies in bank c mod ways, as the cache stores it.

@@ -61,11 +61,13 @@ class Frame:
                 (self.batch, view.groups, view.length),
                 (0, view.stride * words.itemsize, words.itemsize),
             )
+        # Not strides[1], which means nothing where there is one sequence.
+        row = self.vectors[view.name].shape[2] * self.vectors[view.name].itemsize
         words = self.vectors[view.name][self.start : self.stop, :, view.offset :]
         return as_strided(
             words,
             (self.batch, view.groups, view.length),
-            (words.strides[1], view.stride * words.itemsize, words.itemsize),
+            (row, view.stride * words.itemsize, words.itemsize),
         )
 
     def scalars(self, view: View) -> Words:

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from spikesim.golden.arithmetic import exponent_of, mantissa_of, pack_scalar, round_shift
 from spikesim.jit import Int, jit
 from spikesim.program import StateSpec
-
-FULL_FACTOR = (-16) * 65536 + 65535
-"""The decay factor G of an empty state: the packed scalar just below 1."""
+from spikesim.scalar import FULL_FACTOR
 
 _LARGEST_SHIFT = 16
 

@@ -1,0 +1,100 @@
+"""Simulated cycles per second: the Python simulator, the compiled RTL, and the RTL under cocotb, on the same programs.
+
+Everything is measured in this run: the shipped model's layers token by token, then one layer after another of growing
+size. The simulator's rate is that of the same tokens in one batch, as `spikesim map` runs them. It works on values and
+closed forms, and does not slow down with the cycles that a value takes; the RTL does.
+
+    python benchmarks/bench_rtl.py [--sizes 64,128,256]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from rtl_cores import BUILDS
+
+from spikesim.hardware import HardwareConfig
+from spikesim.mapping.link import link
+from spikesim.program import Program
+from spikesim.rtl.emit import resident_config
+from spikesim.simulator import Simulator
+from spikesim.verify.chain import model_chain
+from spikesim.verify.lockstep import BuiltCore, Lockstep, enlarged
+
+MODEL = Path(__file__).parents[1] / "examples" / "tiny_dssa"
+COCOTB_CYCLES = 20_000
+
+
+def simulator_rate(programs: list[Program], hardware: HardwareConfig, words: np.ndarray) -> float:
+    """Core cycles per second of the simulator: the same chain, all tokens in one call, after a warm-up."""
+    best = 0.0
+    for _ in range(3):
+        vectors: dict[str, np.ndarray] = {}
+        stream, cycles, start = words[:, None], 0, time.perf_counter()
+        for program in programs:
+            simulator = Simulator(program, hardware)
+            inputs = {name: vectors[name] for name in program.text.inputs if name != "h"}
+            if "h" in program.text.inputs:
+                inputs["h"] = stream
+            if not inputs:
+                inputs["tokens"] = np.zeros((len(words), 1, 0), np.int32)
+            results = simulator.run(inputs)
+            vectors |= results
+            if "h" in program.text.inputs:
+                stream = results[program.text.output]
+            cycles += sum(entry.spiking for entry in simulator.cycles)
+        best = max(best, cycles / (time.perf_counter() - start))
+    return best
+
+
+def cocotb_rate(core: BuiltCore) -> float:
+    """Clock cycles per second of the same core with cocotb attached: a free clock, one port sampled per cycle."""
+    from bench import run_bench
+
+    from spikesim.rtl.core import SpikeCore
+
+    with tempfile.TemporaryDirectory(prefix="bench-rtl-") as folder:
+        seconds = Path(folder, "seconds")
+        environment = {"CYCLES": str(COCOTB_CYCLES), "SECONDS": str(seconds)}
+        run_bench(SpikeCore(core.config), "spike_core", "free_clock", environment=environment)
+        return COCOTB_CYCLES / float(seconds.read_text(encoding="ascii"))
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tokens", type=int, default=16)
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--no-cocotb", action="store_true", help="leave the cocotb run out")
+    arguments = parser.parse_args()
+    chain = model_chain(arguments.model, HardwareConfig(), tokens=arguments.tokens)
+    hardware, _ = enlarged(chain.programs, chain.hardware)
+    layout = link(chain.programs, hardware)
+    core = BuiltCore(resident_config(hardware, layout), BUILDS / "bench_rtl")
+    core.binary()
+    print(f"build of the RTL: {core.seconds:.0f} s (0: kept from before)")
+    with tempfile.TemporaryDirectory(prefix="bench-rtl-") as folder:
+        lockstep = Lockstep(chain.programs, hardware, core, Path(folder))
+        result = lockstep.run(chain.words)
+    print(f"agree: {result.comparison.agrees}")
+    verilator = result.clock_cycles / result.seconds["Verilator"]
+    repeats = max(1, 256 // len(chain.words))
+    many = np.tile(chain.words, (repeats, 1))
+    simulator = simulator_rate(chain.programs, hardware, many)
+    print(f"{'whole model':24} simulator {simulator / 1e6:10.1f} M cycles/s")
+    print(f"{'':24} Verilator {verilator / 1e6:10.3f} M cycles/s, simulator {simulator / verilator:,.0f} times faster")
+    if not arguments.no_cocotb:
+        cocotb = cocotb_rate(core)
+        print(f"{'':24} cocotb    {cocotb / 1e6:10.3f} M cycles/s, simulator {simulator / cocotb:,.0f} times faster")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Laying out a chain of programs on one core with everything resident: what the RTL is given.
+
+Vector memory, from word 0: the residual stream's two areas and other vectors that pass from program to program,
+constants, what persists from token to token (decay factors, block sums), scratch, and the vectors of the running
+program, which all programs share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spikesim.hardware import HardwareConfig
+from spikesim.layout import CacheLayout, CoreLayout, OperandLayout, ProgramLayout, StateLayout
+from spikesim.mapping.allocate import allocate
+from spikesim.program import CacheSpec, Decay, Gather, Pool, Program, Scatter, StateSpec
+from spikesim.scalar import FULL_FACTOR
+from spikesim.timing import ceil_div
+
+STREAM = "h"
+"""The vector that carries the residual stream into a program; it comes out as the program's output."""
+
+
+CLEAR_SHIFT = 31
+"""A right shift that leaves nothing of a state's 16-bit words."""
+
+
+class _Counter:
+    """The next free word of a memory."""
+
+    def __init__(self) -> None:
+        self.used = 0
+
+    def take(self, words: int) -> int:
+        """First of `words` fresh words."""
+        first = self.used
+        self.used += words
+        return first
+
+
+def link(programs: Sequence[Program], hardware: HardwareConfig) -> CoreLayout:
+    """The layout of programs that run one after the other for every token.
+
+    A program's input "h" is the output of the program before; all its other inputs are vectors of earlier programs
+    of the same name.
+    """
+    linker = _Linker(hardware)
+    return linker.link(programs)
+
+
+class _Linker:
+    def __init__(self, hardware: HardwareConfig) -> None:
+        self.ways, self.lanes = hardware.array.ways, hardware.array.lanes
+        self.vector, self.row, self.state = _Counter(), _Counter(), _Counter()
+        self.encoder_rows = self.scatter_rows = 1
+        self.blocks = 1
+        self.literals: dict[int, int] = {}
+
+    def link(self, programs: Sequence[Program]) -> CoreLayout:
+        passed = self._passed(programs)
+        full_factor, clear_shift = self._literal(FULL_FACTOR), self._literal(CLEAR_SHIFT)
+        constants = [
+            {name: self.vector.take(words.size) for name, words in program.constants.items()}
+            for program in programs
+        ]
+        caches = [
+            {name: self._cache(spec, _scale(program, name)) for name, spec in program.text.caches.items()}
+            for program in programs
+        ]
+        states = [
+            {name: self._state(spec) for name, spec in program.text.states.items()} for program in programs
+        ]
+        groups = [i.dst.groups for p in programs for i in p.instructions() if isinstance(i, Decay)]
+        scratch = self.vector.take(max(groups, default=1))
+        shared, words = self.vector.used, 0
+        layouts = []
+        for number, program in enumerate(programs):
+            allocation = allocate(program, passed[number])
+            own = {name: shared + address for name, address in allocation.addresses.items()}
+            words = max(words, allocation.words)
+            layouts.append(
+                ProgramLayout(
+                    vectors={**passed[number], **constants[number], **own},
+                    matrices={name: self._matrix(*m.shape) for name, m in program.matrices.items()},
+                    caches=caches[number],
+                    states=states[number],
+                )
+            )
+            for instruction in program.instructions():
+                self._measure(program, instruction)
+        first = next((p for p in programs if STREAM in p.text.inputs), programs[0])
+        start = layouts[programs.index(first)]
+        return CoreLayout(
+            programs=tuple(layouts),
+            input=start.vectors[first.text.inputs[0]] if first.text.inputs else 0,
+            output=layouts[-1].vectors[programs[-1].text.output],
+            scratch=scratch,
+            full_factor=full_factor,
+            clear_shift=clear_shift,
+            literals=self.literals,
+            vector_words=shared + words,
+            row_words=self.row.used,
+            state_words=self.state.used,
+            encoder_rows=self.encoder_rows,
+            scatter_rows=self.scatter_rows,
+            blocks=self.blocks,
+        )
+
+    def _passed(self, programs: Sequence[Program]) -> list[dict[str, int]]:
+        """Addresses of the vectors that outlive their program, per program: streams and named inputs."""
+        streams = [p for p in programs if STREAM in p.text.inputs]
+        size = max((p.text.vectors[STREAM] for p in streams), default=0)
+        areas = (self.vector.take(size), self.vector.take(size))
+        wanted = {name for p in programs for name in p.text.inputs if name != STREAM}
+        others: dict[str, int] = {}
+        passed = []
+        turn = 0
+        for program in programs:
+            here: dict[str, int] = {}
+            for name, words in program.text.vectors.items():
+                if name in wanted and name not in program.constants:
+                    if name not in others:
+                        others[name] = self.vector.take(words)
+                    here[name] = others[name]
+            if STREAM in program.text.inputs:
+                here[STREAM] = areas[turn]
+                if program.text.vectors[program.text.output] <= size:
+                    turn = 1 - turn
+                    here[program.text.output] = areas[turn]
+            passed.append(here)
+        return passed
+
+    def _literal(self, word: int) -> int:
+        address = self.vector.take(1)
+        self.literals[address] = word
+        return address
+
+    def _matrix(self, outputs: int, channels: int) -> OperandLayout:
+        rows = ceil_div(channels, self.ways)
+        return OperandLayout(base=self.row.take(rows * ceil_div(outputs, self.lanes)), chunk_stride=rows)
+
+    def _cache(self, spec: CacheSpec, scale: int) -> CacheLayout:
+        feature_rows, feature_chunks = ceil_div(spec.size, self.ways), ceil_div(spec.size, self.lanes)
+        # Every block begins in bank 0 and in lane 0.
+        span = spec.block or spec.tokens
+        blocks = ceil_div(spec.tokens, span)
+        token_rows, token_chunks = ceil_div(span, self.ways), ceil_div(span, self.lanes)
+        keys = self._heads(spec.heads, feature_rows, blocks * token_chunks, token_chunks * feature_rows)
+        values = self._heads(spec.heads, blocks * token_rows, feature_chunks, token_rows)
+        if not spec.block:
+            return CacheLayout(keys=keys, values=values)
+        means = self._heads(spec.heads, feature_rows, ceil_div(blocks, self.lanes), 0)
+        sums = self.vector.take(spec.heads * spec.size)
+        return CacheLayout(keys=keys, values=values, means=means, sums=sums, scale=self._literal(scale))
+
+    def _heads(self, heads: int, rows: int, chunks: int, block_stride: int) -> OperandLayout:
+        return OperandLayout(
+            base=self.row.take(heads * chunks * rows),
+            head_stride=chunks * rows,
+            chunk_stride=rows,
+            block_stride=block_stride,
+        )
+
+    def _state(self, spec: StateSpec) -> StateLayout:
+        rows = ceil_div(spec.size, self.ways)
+        per_head = rows * ceil_div(spec.size, self.lanes)
+        return StateLayout(
+            operand=OperandLayout(
+                base=self.state.take(spec.copies * spec.heads * per_head),
+                head_stride=per_head,
+                chunk_stride=rows,
+            ),
+            rows=per_head,
+            copy_stride=spec.heads * per_head,
+            factors=self.vector.take(spec.copies * spec.heads),
+        )
+
+    def _measure(self, program: Program, instruction: object) -> None:
+        """What the event encoder must hold for this instruction."""
+        if isinstance(instruction, Scatter):
+            self.scatter_rows = max(self.scatter_rows, ceil_div(instruction.counts.length, self.ways))
+        if not isinstance(instruction, Gather):
+            return
+        keys = instruction.keys
+        if instruction.operand == "matrix":
+            rows = ceil_div(instruction.counts.words, self.ways)
+        elif instruction.operand != "values" or keys is None:
+            rows = ceil_div(instruction.counts.length, self.ways)
+        elif keys.selected is not None:
+            rows = (keys.selected.length + 1) << block_bits(keys.span, self.ways)
+        else:
+            rows = ceil_div(keys.span or program.text.caches[instruction.name].tokens, self.ways)
+        self.encoder_rows = max(self.encoder_rows, rows)
+        if keys is not None and keys.selected is not None:
+            self.blocks = max(self.blocks, keys.selected.length + 1)
+
+
+def block_bits(span: int, ways: int) -> int:
+    """Bits of a row's number within a block of `span` tokens."""
+    return (ceil_div(span, ways) - 1).bit_length()
+
+
+def _scale(program: Program, cache: str) -> int:
+    """The factor that turns the sum of a block of keys into their mean."""
+    return next((i.scale for i in program.instructions() if isinstance(i, Pool) and i.cache == cache), 0)

@@ -1,0 +1,359 @@
+"""`ArrayUnit`: the event-driven array with its row and state memory. It executes gather, scatter, sweep and store.
+
+Channel i of an operand lies in bank i mod ways, encoder row i // ways; a row is one word per bank and column chunk,
+lane l in bits [8l, 8l + 8) of row memory and [16l, 16l + 16) of state memory. Cycles: `spikesim.timing`.
+
+A gather goes: counts (`CountLoader`) → codes and events (`PlaneBank` or `ListBank` per bank) → row addresses
+(`RowReader`) → memories → sums (`ArraySum`) → vector memory (`Drain`), in the order that `GatherControl` sets. A
+scatter takes its events from `ListBank`s to `StateUpdate`, which serves a sweep, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from spikesim.rtl.array_bits import adder_tree, delayed, tree_stages
+from spikesim.rtl.array_drain import Drain
+from spikesim.rtl.array_events import (
+    bits_for,
+    digits_of,
+    event_layout,
+    lists_events,
+    row_address_bits,
+)
+from spikesim.rtl.array_gather import GatherControl, step_layout
+from spikesim.rtl.array_list import ListBank
+from spikesim.rtl.array_load import CountLoader
+from spikesim.rtl.array_planes import PlaneBank, plane_bits
+from spikesim.rtl.array_rows import RowReader
+from spikesim.rtl.array_scatter import ScatterControl
+from spikesim.rtl.array_state import StateUpdate
+from spikesim.rtl.array_store import StoreControl
+from spikesim.rtl.array_sum import ArraySum
+from spikesim.rtl.array_sweep import SweepControl
+from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.interface import WORD, ControlSignature, ReadSignature, WriteSignature
+from spikesim.rtl.isa import ADDRESS, Unit
+from spikesim.rtl.memory import Ram
+
+
+class LoadSignature(wiring.Signature):
+    """The host's way into row memory: one row per cycle, while the unit is idle."""
+
+    def __init__(self, config: CoreConfig) -> None:
+        super().__init__(
+            {
+                "enable": Out(1),
+                "bank": Out(bits_for(config.ways)),
+                "address": Out(32),
+                "data": Out(config.lanes * 8),
+            }
+        )
+
+
+class AddressMultiplier(wiring.Component):
+    """`product` is the low bits of number · stride two cycles before: operand registers, product register."""
+
+    def __init__(self, config: CoreConfig) -> None:
+        super().__init__({"number": In(17), "stride": In(ADDRESS), "product": Out(row_address_bits(config))})
+
+    def elaborate(self, platform: Any) -> Module:
+        """The three registers; no wider than the product."""
+        m = Module()
+        width = len(self.product)
+        number, stride = Signal(min(17, width)), Signal(min(ADDRESS, width))
+        m.d.sync += [number.eq(self.number), stride.eq(self.stride), self.product.eq(number * stride)]
+        return m
+
+
+class ArrayUnit(wiring.Component):
+    """Gather, scatter, sweep, store; `load` writes row memory while idle.
+
+    Counters, all one pulse per cycle, at a fixed delay from what they count: `events` the array takes (dense: rows),
+    `rows` of row and state memory read for them, `spikes` the events of a group's first chunk and pass, `overflows`
+    state words that wrapped in a scatter. `active`: the array takes operands, `lanes` of its lanes have a column.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        self.config = config
+        ways = range(config.ways + 1)
+        super().__init__(
+            {
+                "control": In(ControlSignature()),
+                "read_a": Out(ReadSignature()),
+                "read_b": Out(ReadSignature()),
+                "write": Out(WriteSignature()),
+                "load": In(LoadSignature(config)),
+                "events": Out(ways),
+                "rows": Out(ways),
+                "spikes": Out(ways),
+                "active": Out(1),
+                "lanes": Out(range(config.lanes + 1)),
+                "overflows": Out(range(config.ways * config.lanes + 1)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """The parts and what they share: read ports, multiplier, loader, lists, state memory."""
+        m = Module()
+        config = self.config
+        m.submodules.gather = gather = GatherControl(config)
+        m.submodules.scatter = scatter = ScatterControl(config)
+        m.submodules.sweep = sweep = SweepControl(config)
+        m.submodules.store = store = StoreControl(config)
+        m.submodules.multiplier = multiplier = AddressMultiplier(config)
+        m.submodules.loader = loader = CountLoader(config)
+        m.submodules.reader = reader = RowReader(config)
+        m.submodules.sum = total = ArraySum(config)
+        m.submodules.drain = drain = Drain(config)
+        m.submodules.state = state = StateUpdate(config)
+        self.gather, self.scatter, self.sweep, self.store = gather, scatter, sweep, store
+        self.loader, self.reader, self.sum, self.drain, self.state = loader, reader, total, drain, state
+
+        fields = self.control.instruction.fields.array
+        unit = self.control.instruction.common.unit
+        for part, executed in (
+            (gather, Unit.GATHER),
+            (scatter, Unit.SCATTER),
+            (sweep, Unit.SWEEP),
+            (store, Unit.STORE),
+        ):
+            m.d.comb += [
+                part.start.eq(self.control.start & (unit == executed)),
+                part.instruction.eq(self.control.instruction),
+                part.resolved.eq(self.control.resolved),
+            ]
+        scattering = Signal()
+        m.d.sync += scattering.eq(unit == Unit.SCATTER)
+        m.d.comb += [
+            self.control.done.eq(gather.done | scatter.done | sweep.done | store.done),
+            multiplier.number.eq(Mux(store.busy, store.factor, gather.number)),
+            multiplier.stride.eq(Mux(store.busy, store.stride, fields.block_stride)),
+            gather.product.eq(multiplier.product),
+            store.product.eq(multiplier.product),
+            loader.start.eq(gather.load | scatter.load),
+            loader.pointer.eq(Mux(scattering, scatter.counts, gather.counts)),
+            loader.past.eq(Mux(scattering, 0, gather.past)),
+            loader.span.eq(self.control.instruction.common.span),
+            loader.own.eq(Mux(scattering, fields.channels, gather.own)),
+            loader.block_bits.eq(fields.block_bits),
+            gather.loaded.eq(loader.done),
+            scatter.loaded.eq(loader.done),
+        ]
+        self._vector_memory(m)
+        self._encoders(m, scattering)
+        self._row_memory(m)
+        self._state_memory(m)
+        self._counters(m)
+        return m
+
+    def _vector_memory(self, m: Module) -> None:
+        """At most one part shows an address at a time, the others 0."""
+        words = (Signal(WORD, name="word_a"), Signal(WORD, name="word_b"))
+        shown = self.gather.address | self.scatter.address | self.sweep.address | self.store.address
+        m.d.sync += [
+            self.read_a.address.eq(self.loader.address[0] | shown),
+            self.read_b.address.eq(self.loader.address[1]),
+            words[0].eq(self.read_a.data),
+            words[1].eq(self.read_b.data),
+        ]
+        for part in (self.gather, self.scatter, self.sweep, self.store):
+            m.d.comb += part.word.eq(words[0])
+        for port in range(2):
+            m.d.comb += self.loader.word[port].eq(words[port])
+        drain, write = self.drain, self.write
+        m.d.comb += [
+            write.enable.eq(drain.write.enable),
+            write.address.eq(drain.write.address),
+            write.data.eq(drain.write.data),
+        ]
+
+    def _encoders(self, m: Module, scattering: Value) -> None:
+        config, gather, scatter = self.config, self.gather, self.scatter
+        lists: list[ListBank | PlaneBank] = []
+        planes: list[ListBank | PlaneBank] = []
+        from_lists = lists_events(config)
+        for b in range(config.ways):
+            bank = ListBank(config)
+            m.submodules[f"list_{b}"] = bank
+            lists.append(bank)
+            m.d.comb += [
+                bank.every_plane.eq(scattering),
+                bank.begin.eq(scatter.begin | (gather.begin if from_lists else 0)),
+                bank.clear.eq(scatter.clear | (gather.clear if from_lists else 0)),
+                bank.go.eq(scatter.go | (gather.go if from_lists else 0)),
+                bank.advance.eq(
+                    Mux(scattering, scatter.final, gather.final) if from_lists else scatter.final
+                ),
+            ]
+            self._loads(m, b, bank, Const(1) if from_lists else scattering)
+            if not from_lists:
+                scanner = PlaneBank(config)
+                m.submodules[f"planes_{b}"] = scanner
+                planes.append(scanner)
+                m.d.comb += [
+                    scanner.begin.eq(gather.begin),
+                    scanner.clear.eq(gather.clear),
+                    scanner.top.eq(gather.top),
+                    scanner.go.eq(gather.go),
+                    scanner.advance.eq(gather.final),
+                ]
+                self._loads(m, b, scanner, ~scattering)
+        sources = lists if from_lists else planes
+        m.d.comb += [
+            gather.ready.eq(Cat(bank.ready for bank in sources).all()),
+            gather.final.eq(Cat(bank.final for bank in sources).all()),
+            scatter.ready.eq(Cat(bank.ready for bank in lists).all()),
+            scatter.final.eq(Cat(bank.final for bank in lists).all()),
+        ]
+        for b in range(config.ways):
+            m.d.comb += [
+                self.reader.events[b].eq(sources[b].event),
+                self.state.events[b].eq(lists[b].event),
+            ]
+        self._top_plane(m)
+
+    def _loads(self, m: Module, b: int, bank: ListBank | PlaneBank, enable: Value) -> None:
+        """Port b mod 2 brings bank b's counts: the pair tells which of its banks."""
+        loader, width = self.loader, self.config.load_width
+        port = b % width
+        m.d.comb += [
+            bank.load.eq(enable & loader.valid[port] & (loader.pair == b // width)),
+            bank.row.eq(loader.row),
+            bank.code.eq(loader.code[port]),
+        ]
+
+    def _top_plane(self, m: Module) -> None:
+        """The highest plane in which any count of the group has an event."""
+        config, loader = self.config, self.loader
+        if lists_events(config):
+            return
+        digits = [
+            Mux(loader.valid[port], digits_of(loader.code[port], config), 0)
+            for port in range(config.load_width)
+        ]
+        now, seen = Signal(len(digits[0])), Signal(len(digits[0]))
+        top = Signal(plane_bits(config))
+        if config.coding == "ternary":
+            m.d.sync += now.eq(
+                digits[0] if len(digits) == 1 else Mux(digits[1] > digits[0], digits[1], digits[0])
+            )
+            with m.If(now > seen):
+                m.d.sync += seen.eq(now)
+            m.d.sync += top.eq(Mux(seen == 0, 0, seen - 1))
+        else:
+            m.d.sync += now.eq(digits[0] if len(digits) == 1 else digits[0] | digits[1])
+            m.d.sync += [seen.eq(seen | now), top.eq(0)]
+            for p in range(1, len(seen)):
+                with m.If(seen[p]):
+                    m.d.sync += top.eq(p)
+        with m.If(self.gather.clear):
+            m.d.sync += [now.eq(0), seen.eq(0)]
+        m.d.comb += self.gather.top.eq(top)
+
+    def _row_memory(self, m: Module) -> None:
+        config, gather, reader, total = self.config, self.gather, self.reader, self.sum
+        row_bits = bits_for(config.row_depth)
+        m.d.comb += [
+            reader.table_write.eq(gather.table_write),
+            reader.table_index.eq(gather.table_index),
+            reader.table_place.eq(gather.table_place),
+            reader.by_row.eq(gather.by_row),
+            reader.block_bits.eq(self.control.instruction.fields.array.block_bits),
+            reader.offset.eq(gather.offset),
+            reader.block.eq(gather.block),
+            reader.step.eq(gather.step),
+            total.step.eq(reader.taken_step),
+            self.drain.restart.eq(gather.begin),
+            self.drain.destination.eq(gather.destination),
+            self.drain.ended.eq(total.ended),
+            self.drain.step.eq(total.ended_step),
+            gather.finished.eq(self.drain.finished),
+        ]
+        for lane in range(config.lanes):
+            m.d.comb += self.drain.sums[lane].eq(total.sums[lane])
+        from_state = Signal()
+        m.d.sync += from_state.eq(self.control.instruction.fields.array.state)
+        self.from_state = from_state
+        for b in range(config.ways):
+            memory = Ram(width=config.lanes * 8, depth=config.row_depth, granule=8, image=f"row_{b:02}")
+            m.submodules[f"row_{b}"] = memory
+            hosted = self.load.enable & (self.load.bank == b)
+            stored = self.store.enable[b]
+            m.d.comb += [
+                memory.read[0].enable.eq(reader.read[b] & ~from_state),
+                memory.read[0].address.eq(reader.place[b][:row_bits]),
+                memory.write.enable.eq(stored | hosted.replicate(config.lanes)),
+                memory.write.address.eq(
+                    Mux(self.load.enable, self.load.address, self.store.place)[:row_bits]
+                ),
+                memory.write.data.eq(
+                    Mux(self.load.enable, self.load.data, self.store.count.replicate(config.lanes))
+                ),
+                total.events[b].eq(reader.taken[b]),
+                total.words[b].eq(memory.read[0].data),
+            ]
+
+    def _state_memory(self, m: Module) -> None:
+        config, state, sweep, scatter = self.config, self.state, self.sweep, self.scatter
+        bits = bits_for(config.state_depth)
+        sweeping = Signal()  # drives a great many gates; a row comes much later than `busy`
+        m.d.sync += sweeping.eq(sweep.busy)
+        m.d.comb += [
+            state.sweeping.eq(sweeping),
+            state.step.eq(scatter.step),
+            state.place.eq(scatter.place),
+            state.shift.eq(Mux(sweeping, sweep.shift, self.control.instruction.fields.array.shift)),
+            state.sweep_row.eq(sweep.row),
+            state.sweep_place.eq(sweep.place),
+        ]
+        for lane in range(config.lanes):
+            m.d.comb += state.update[lane].eq(scatter.update[lane])
+        for b in range(config.ways):
+            memory = Ram(width=config.lanes * 16, depth=config.state_depth, image=f"state_{b:02}")
+            m.submodules[f"state_{b}"] = memory
+            gathered = self.reader.read[b] & self.from_state
+            place = Mux(state.read[b], state.place_read[b], self.reader.place[b])
+            m.d.comb += [
+                memory.read[0].enable.eq(gathered | state.read[b]),
+                memory.read[0].address.eq(place[:bits]),
+                memory.write.enable.eq(state.write[b]),
+                memory.write.address.eq(state.place_write[b][:bits]),
+                memory.write.data.eq(state.data[b]),
+                state.words[b].eq(memory.read[0].data),
+                self.sum.states[b].eq(memory.read[0].data),
+            ]
+
+    def _counters(self, m: Module) -> None:
+        """Sums of the first registered events of either kind."""
+        config = self.config
+        m.d.comb += self.overflows.eq(self.state.overflows)
+        step = Signal(step_layout(config))
+        m.d.sync += step.eq(self.scatter.step)
+        gathered = self.reader.early_step
+        events: list[Value] = []
+        reads: list[Value] = []
+        for b in range(config.ways):
+            early = self.reader.early[b]
+            late = Signal(event_layout(config), name=f"scattered_{b}")
+            m.d.sync += late.eq(self.state.events[b])
+            # A dense row is one event, although a scatter takes two steps for it.
+            taken = late.last if config.dense else late.digit
+            on = step.active & late.valid
+            events.append(early.digit | (on & taken))
+            reads.append((early.valid & early.first) | (on & late.last))
+        count = adder_tree(m, events, "event")
+        m.d.sync += [self.events.eq(count), self.rows.eq(adder_tree(m, reads, "read"))]
+        counted = Signal()
+        m.d.comb += counted.eq(
+            Mux(gathered.active, gathered.counted, step.counted & step.active),
+        )
+        m.d.sync += [
+            self.spikes.eq(Mux(delayed(m, counted, tree_stages(config.ways), "counted"), count, 0)),
+            self.active.eq(gathered.active | step.active),
+            self.lanes.eq(Mux(gathered.active, gathered.columns, step.columns)),
+        ]

@@ -1,0 +1,489 @@
+"""From the instructions of programs to hardware instructions: fields of `spikesim.rtl.isa` with addresses filled in.
+
+Most instructions become one hardware instruction. A decay becomes two (the factors, the shifting of rows), a pool
+three (the running sum; at the end of a block its mean, and storing that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from spikesim import program as isa
+from spikesim.layout import CoreLayout, OperandLayout, ProgramLayout, StateLayout
+from spikesim.program import CacheKeys, Program, View
+from spikesim.rtl.isa import INSTRUCTION, Extent, Operation, Run, Statistic, Unit
+from spikesim.timing import ceil_div, pointwise_shape, step
+
+WORD = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardwareInstruction:
+    """One word of program memory, and the instruction of a program it belongs to.
+
+    `program`: number of the program, −1 for what belongs to none; `instruction`: number within it.
+    """
+
+    common: dict[str, Any]
+    fields: dict[str, dict[str, Any]] = field(default_factory=dict)
+    program: int = -1
+    instruction: int = -1
+
+    def word(self) -> int:
+        """The 512 bits."""
+        const: Any = INSTRUCTION.const({"common": self.common, "fields": self.fields})
+        return int(const.as_value().value) & (1 << 512) - 1
+
+    @property
+    def unit(self) -> Unit:
+        """The unit that executes it."""
+        return Unit(self.common["unit"])
+
+
+END = HardwareInstruction(common={"unit": Unit.END})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executable:
+    """Program memory: `instructions`, the entry of a token, and that of clearing all that persists."""
+
+    instructions: tuple[HardwareInstruction, ...]
+    token_entry: int
+    clear_entry: int
+
+
+def assemble(programs: Sequence[Program], layout: CoreLayout, *, ways: int) -> Executable:
+    """All programs in order, for one token, then END; behind that, clearing states, factors and block sums."""
+    words: list[HardwareInstruction] = []
+    for number, (program, own) in enumerate(zip(programs, layout.programs, strict=True)):
+        assembler = _Assembler(program, own, layout, ways)
+        for index, instruction in enumerate(program.instructions()):
+            words += (
+                replace(part, program=number, instruction=index) for part in assembler.assemble(instruction)
+            )
+    words.append(END)
+    entry = len(words)
+    for program, own in zip(programs, layout.programs, strict=True):
+        words += _clear(program, own, layout)
+    words.append(END)
+    return Executable(instructions=tuple(words), token_entry=0, clear_entry=entry)
+
+
+def _clear(program: Program, own: ProgramLayout, layout: CoreLayout) -> Iterator[HardwareInstruction]:
+    """Factors to just below one, rows shifted out, block sums to zero."""
+    for name, spec in program.text.states.items():
+        state = own.states[name]
+        yield _fill(state.factors, spec.copies * spec.heads, layout.full_factor, WORD)
+        yield _fill(layout.scratch, spec.heads, layout.clear_shift, WORD)
+        for copy in range(spec.copies):
+            yield _sweep(state, spec.heads, layout.scratch, {}, copy * state.copy_stride)
+    for name, cache in program.text.caches.items():
+        if cache.block:
+            # any word, saturated to zero
+            yield _fill(own.caches[name].sums, cache.heads * cache.size, layout.clear_shift, 0)
+
+
+def _fill(dst: int, words: int, source: int, limit: int) -> HardwareInstruction:
+    """`words` copies of the word at `source`, saturated."""
+    fields = {"operation": Operation.MULTIPLY, "a": source, "dst": dst, "limit": limit}
+    return HardwareInstruction(
+        common={"unit": Unit.POINTWISE, "groups": 1, "length": words}, fields={"pointwise": fields}
+    )
+
+
+def _sweep(
+    state: StateLayout, heads: int, shifts: int, partition: dict[str, Any], offset: int = 0
+) -> HardwareInstruction:
+    return HardwareInstruction(
+        common={"unit": Unit.SWEEP, "groups": heads, **partition},
+        fields={
+            "sweep": {
+                "shifts": shifts,
+                "base": state.operand.base + offset,
+                "head_stride": state.operand.head_stride,
+                "rows": state.rows,
+            }
+        },
+    )
+
+
+LOOKUPS = {"sigmoid": Operation.SIGMOID, "softplus": Operation.SOFTPLUS, "step": Operation.STEP}
+
+
+class _Assembler:
+    """The hardware instructions of one program's instructions."""
+
+    def __init__(self, program: Program, own: ProgramLayout, layout: CoreLayout, ways: int) -> None:
+        self.program, self.own, self.layout, self.ways = program, own, layout, ways
+
+    def assemble(self, instruction: Any) -> Iterator[HardwareInstruction]:
+        """One to three hardware instructions."""
+        parts: Iterator[HardwareInstruction] = getattr(self, "_" + instruction.op)(instruction)
+        return parts
+
+    def _at(self, view: View) -> int:
+        return self.own.vectors[view.name] + view.offset
+
+    # Pointwise
+
+    def _pointwise(self, i: Any, common: dict[str, Any] | None = None, **fields: Any) -> HardwareInstruction:
+        groups, length = pointwise_shape(i)
+        return HardwareInstruction(
+            common={"unit": Unit.POINTWISE, "groups": groups, "length": length, **(common or {})},
+            fields={"pointwise": fields},
+        )
+
+    def _operand(self, i: Any, name: str, view: View | None, *, steps: bool = True) -> dict[str, Any]:
+        """Address, group stride and step of one operand or destination."""
+        if view is None:
+            return {}
+        groups, _ = pointwise_shape(i)
+        merged = groups == 1 and view.groups > 1 and view.stride > 0
+        fields = {name: self._at(view), f"{name}_stride": 0 if merged else view.stride}
+        if steps:
+            fields[f"{name}_step"] = int(view.length > 1 or (merged and step(view, 1) == 1))
+        if groups == 1:
+            fields[f"{name}_stride"] = 0
+        return fields
+
+    def _reduction(self, reduction: isa.Reduction | None) -> dict[str, Any]:
+        if reduction is None:
+            return {}
+        return {
+            "statistic": Statistic[reduction.kind.upper()],
+            "result": self._at(reduction.dst),
+            "result_stride": reduction.dst.stride,
+        }
+
+    def _scalar(self, view: View | None) -> dict[str, Any]:
+        if view is None:
+            return {}
+        return {"has_scalar": 1, "scalar": self._at(view), "scalar_stride": view.stride}
+
+    def _multiply(self, i: isa.Multiply) -> Iterator[HardwareInstruction]:
+        yield self._pointwise(
+            i,
+            self._keys(i.keys) if i.keys else None,
+            operation=Operation.MULTIPLY,
+            has_b=int(i.b is not None),
+            clip=int(i.clip),
+            shift_b=i.shift_b,
+            shift=i.shift,
+            limit=i.limit,
+            **self._operand(i, "a", i.a),
+            **self._operand(i, "b", i.b),
+            **self._operand(i, "dst", i.dst, steps=False),
+            **self._scalar(i.scalar),
+            **self._reduction(i.reduce),
+        )
+
+    def _add(self, i: isa.Add) -> Iterator[HardwareInstruction]:
+        yield self._pointwise(
+            i,
+            operation=Operation.ADD,
+            has_b=1,
+            subtract=int(i.subtract),
+            limit=i.limit,
+            **self._operand(i, "a", i.a),
+            **self._operand(i, "b", i.b),
+            **self._operand(i, "dst", i.dst, steps=False),
+            **self._reduction(i.reduce),
+        )
+
+    def _reduce(self, i: isa.Reduce) -> Iterator[HardwareInstruction]:
+        initial: dict[str, Any] = {}
+        if i.initial is not None:
+            initial = {"mantissa": i.initial.mantissa, "exponent": i.initial.exponent}
+        yield self._pointwise(
+            i,
+            operation=Operation.REDUCE,
+            **self._operand(i, "a", i.a),
+            **self._scalar(i.norm),
+            **self._reduction(i.reduction),
+            **initial,
+        )
+
+    def _invert(self, i: isa.Invert) -> Iterator[HardwareInstruction]:
+        yield self._pointwise(
+            i,
+            operation=Operation.ROOT if i.root else Operation.INVERT,
+            mantissa=i.constant.mantissa,
+            exponent=i.constant.exponent,
+            **self._operand(i, "a", i.src),
+            **self._operand(i, "dst", i.dst, steps=False),
+        )
+
+    def _scalar_multiply(self, i: isa.ScalarMultiply) -> Iterator[HardwareInstruction]:
+        yield self._pointwise(
+            i,
+            operation=Operation.SCALAR_MULTIPLY,
+            has_b=1,
+            mantissa=i.constant.mantissa,
+            exponent=i.constant.exponent,
+            **self._operand(i, "a", i.a),
+            **self._operand(i, "b", i.b),
+            **self._operand(i, "dst", i.dst, steps=False),
+        )
+
+    def _exponential(self, i: isa.Exponential) -> Iterator[HardwareInstruction]:
+        yield self._pointwise(
+            i,
+            operation=Operation.EXPONENTIAL,
+            fraction=i.fraction,
+            **self._operand(i, "a", i.src),
+            **self._operand(i, "dst", i.dst, steps=False),
+        )
+
+    def _lookup(self, i: isa.Lookup) -> Iterator[HardwareInstruction]:
+        yield self._pointwise(
+            i,
+            operation=LOOKUPS[i.function],
+            fraction=i.fraction,
+            limit=WORD,
+            **self._operand(i, "a", i.a),
+            **self._operand(i, "dst", i.dst, steps=False),
+        )
+
+    def _softmax_weights(self, i: isa.SoftmaxWeights) -> Iterator[HardwareInstruction]:
+        yield self._pointwise(
+            i,
+            self._keys(i.keys),
+            operation=Operation.SOFTMAX,
+            fraction=i.fraction,
+            limit=i.limit,
+            **self._operand(i, "a", i.a),
+            **self._operand(i, "dst", i.dst, steps=False),
+            **self._scalar(i.maximum),
+            **self._reduction(i.reduce),
+        )
+
+    def _phase(self, i: isa.Phase) -> Iterator[HardwareInstruction]:
+        yield self._pointwise(
+            i,
+            operation=Operation.PHASE,
+            a=self._at(i.increment),
+            a_step=1,
+            dst=self._at(i.cos),
+            result=self._at(i.sin),
+        )
+
+    def _rotate(self, i: isa.Rotate) -> Iterator[HardwareInstruction]:
+        yield self._pointwise(
+            i,
+            operation=Operation.ROTATE,
+            has_b=1,
+            limit=isa.ACTIVATION_LIMIT,
+            scalar=self._at(i.sin),
+            **self._operand(i, "a", i.a),
+            b=self._at(i.cos),
+            b_step=1,
+            **self._operand(i, "dst", i.dst, steps=False),
+            **self._reduction(i.reduce),
+        )
+
+    def _decay(self, i: isa.Decay) -> Iterator[HardwareInstruction]:
+        state, scratch = self.own.states[i.state], self.layout.scratch
+        heads = self.program.text.states[i.state].heads
+        groups, _ = pointwise_shape(i)
+        apart = int(groups > 1)
+        yield self._pointwise(
+            i,
+            self._partition(i.partition, heads),
+            operation=Operation.DECAY,
+            has_b=1,
+            a=state.factors,
+            a_stride=apart,
+            a_step=1,
+            **self._operand(i, "b", i.factor),
+            **self._operand(i, "dst", i.dst, steps=False),
+            result=state.factors,
+            result_stride=apart,
+            scalar=scratch,
+            scalar_stride=apart,
+        )
+        yield _sweep(state, i.dst.groups, scratch, self._partition(i.partition, state.copy_stride))
+
+    def _pool(self, i: isa.Pool) -> Iterator[HardwareInstruction]:
+        cache, spec = self.own.caches[i.cache], self.program.text.caches[i.cache]
+        if cache.means is None:
+            raise ValueError(f"cache {i.cache} must have blocks to pool keys into means")
+        words = spec.heads * spec.size
+        span = {"span": i.block}
+        groups, length = pointwise_shape(i)
+        apart = length if groups > 1 else 0
+        yield self._pointwise(
+            i,
+            span,
+            operation=Operation.ADD,
+            has_b=1,
+            block_start=1,
+            limit=WORD,
+            **self._operand(i, "a", i.src),
+            b=cache.sums,
+            b_stride=apart,
+            b_step=1,
+            dst=cache.sums,
+            dst_stride=apart,
+        )
+        at_end = {"unit": Unit.POINTWISE, "groups": 1, "length": words, "block_end": 1, **span}
+        # The mean takes the place of its sum, which the next token starts anew.
+        mean = {
+            "operation": Operation.MULTIPLY,
+            "has_b": 1,
+            "a": cache.sums,
+            "a_step": 1,
+            "b": cache.scale,
+            "dst": cache.sums,
+            "shift_b": i.shift,
+            "limit": isa.COUNT_LIMIT,
+        }
+        yield HardwareInstruction(common=at_end, fields={"pointwise": mean})
+        store = self._stored(cache.means, cache.sums, spec.size, spec.size, columns=True, finished=1)
+        yield HardwareInstruction(
+            common={"unit": Unit.STORE, "groups": spec.heads, "block_end": 1, **span}, fields={"store": store}
+        )
+
+    # Selection
+
+    def _select_top(self, i: isa.SelectTop) -> Iterator[HardwareInstruction]:
+        if i.keys is None:
+            extent: dict[str, Any] = {"extent": Extent.FIXED, "length": i.a.length}
+        else:
+            extent = {"extent": Extent.FINISHED, "span": i.keys.span}
+        yield HardwareInstruction(
+            common={"unit": Unit.SELECT, "groups": i.dst.groups, "chosen": i.count, **extent},
+            fields={
+                "select": {
+                    "a": self._at(i.a),
+                    "a_stride": i.a.stride,
+                    "dst": self._at(i.dst),
+                    "dst_stride": i.dst.stride,
+                }
+            },
+        )
+
+    # The array
+
+    def _keys(self, keys: CacheKeys) -> dict[str, Any]:
+        """Which extent the keys have."""
+        if keys.kind == "window":
+            return {"extent": Extent.WINDOW, "span": keys.span}
+        if keys.kind == "full":
+            return {"extent": Extent.FULL, "span": self.program.text.caches[keys.cache].tokens}
+        if keys.selected is None:
+            return {"extent": Extent.FINISHED, "span": keys.span}
+        chosen = keys.selected.length
+        return {
+            "extent": Extent.BLOCKS,
+            "span": keys.span,
+            "chosen": chosen,
+            "chosen_length": chosen * keys.span,
+        }
+
+    def _partition(self, partition: View | None, stride: int) -> dict[str, int]:
+        if partition is None:
+            return {}
+        return {"partition": 1, "partition_address": self._at(partition), "partition_stride": stride}
+
+    def _gather(self, i: isa.Gather) -> Iterator[HardwareInstruction]:
+        common: dict[str, Any] = {"unit": Unit.GATHER, "groups": i.dst.groups}
+        fields: dict[str, Any] = {
+            "counts": self._at(i.counts),
+            "counts_stride": i.counts.stride,
+            "channels": i.counts.length,
+            "dst": self._at(i.dst),
+            "dst_stride": i.dst.stride,
+            "outputs": i.dst.length,
+            "sharing": i.sharing,
+            "head_phase": i.first_head % i.sharing,
+        }
+        if i.operand == "matrix":
+            operand = self.own.matrices[i.name]
+            outputs, channels = self.program.matrices[i.name].shape
+            common["groups"] = 1
+            fields |= {"channels": channels, "outputs": outputs}
+        elif i.operand == "state":
+            state = self.own.states[i.name]
+            operand = state.operand
+            common |= self._partition(i.partition, state.copy_stride)
+            fields["state"] = 1
+        else:
+            cache = self.own.caches[i.name]
+            found = {"keys": cache.keys, "values": cache.values, "means": cache.means}[i.operand]
+            if found is None or i.keys is None:
+                raise ValueError(
+                    f"a gather of {i.operand} must say which keys it reads, of a cache with {i.operand}"
+                )
+            operand = found
+            common |= self._keys(i.keys)
+            fields["run"] = Run.CHANNELS if i.operand == "values" else Run.OUTPUTS
+            if i.keys.selected is not None:
+                fields |= {
+                    "blocks": 1,
+                    "block_bits": (ceil_div(i.keys.span, self.ways) - 1).bit_length(),
+                    "selected": self._at(i.keys.selected),
+                    "selected_stride": i.keys.selected.stride,
+                }
+        fields |= self._rows(operand, first_head=i.first_head // i.sharing)
+        yield HardwareInstruction(common=common, fields={"array": fields})
+
+    def _rows(self, operand: OperandLayout, first_head: int = 0) -> dict[str, int]:
+        return {
+            "base": operand.base + first_head * operand.head_stride,
+            "head_stride": operand.head_stride,
+            "chunk_stride": operand.chunk_stride,
+            "block_stride": operand.block_stride,
+        }
+
+    def _scatter(self, i: isa.Scatter) -> Iterator[HardwareInstruction]:
+        state = self.own.states[i.state]
+        fields = {
+            "state": 1,
+            "counts": self._at(i.counts),
+            "counts_stride": i.counts.stride,
+            "channels": i.counts.length,
+            "dst": self._at(i.update),
+            "dst_stride": i.update.stride,
+            "outputs": i.update.length,
+            "sharing": 1,
+            "shift": i.shift,
+            **self._rows(state.operand),
+        }
+        common = {
+            "unit": Unit.SCATTER,
+            "groups": i.counts.groups,
+            **self._partition(i.partition, state.copy_stride),
+        }
+        yield HardwareInstruction(common=common, fields={"array": fields})
+
+    def _store(self, i: isa.Store) -> Iterator[HardwareInstruction]:
+        cache, spec = self.own.caches[i.cache], self.program.text.caches[i.cache]
+        operand = cache.keys if i.kind == "keys" else cache.values
+        fields = self._stored(operand, self._at(i.src), i.src.stride, spec.size, columns=i.kind == "keys")
+        if not spec.block:
+            fields["block_stride"] = 0
+        yield HardwareInstruction(
+            common={"unit": Unit.STORE, "groups": spec.heads, "span": spec.block or spec.tokens},
+            fields={"store": fields},
+        )
+
+    def _stored(
+        self,
+        operand: OperandLayout,
+        src: int,
+        src_stride: int,
+        size: int,
+        *,
+        columns: bool,
+        finished: int = 0,
+    ) -> dict[str, int]:
+        return {
+            "columns": int(columns),
+            "finished": finished,
+            "src": src,
+            "src_stride": src_stride,
+            "size": size,
+            **self._rows(operand),
+        }

@@ -1,0 +1,91 @@
+"""`CoreConfig`: everything the generator has to know, derived from a hardware configuration and what will run on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikesim.errors import HardwareError
+from spikesim.hardware import Coding, HardwareConfig, Order
+from spikesim.rtl.isa import INSTRUCTION_WORDS, POSITION_BITS
+from spikesim.timing import ceil_div
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreConfig:
+    """Parameters of one generated core. Every combination that `core_config` lets through can be built.
+
+    * `dense`: the INT8 twin; same memories, program and pointwise unit, an INT8 × INT8 multiplier per way and lane
+      in place of the gated adder, a row per bank and cycle in place of events.
+    * `ways`, `lanes`, `order`, `coding`, `accumulator_bits`, `scan_bits`, `fifo_depth`: as in `HardwareConfig`.
+    * `row_depth`: words of `lanes` · 8 bits per bank of row memory. `state_depth`: words of `lanes` · 16 bits per bank.
+    * `vector_depth`: 32-bit words of vector memory. `program_depth`: instructions.
+    * `encoder_rows`: counts per bank that the event encoder holds. `scatter_rows`: the same for a scatter.
+    * `blocks`: blocks of keys one gather can read, the token's own included.
+    """
+
+    ways: int = 16
+    lanes: int = 8
+    order: Order = "plane"
+    coding: Coding = "bitwise"
+    dense: bool = False
+    accumulator_bits: int = 32
+    scan_bits: int = 32
+    fifo_depth: int = 4
+    row_depth: int = 16384
+    state_depth: int = 1024
+    vector_depth: int = 65536
+    program_depth: int = 4096
+    encoder_rows: int = 1024
+    scatter_rows: int = 64
+    blocks: int = 8
+
+    @property
+    def planes(self) -> int:
+        """Bit planes of a count in this coding."""
+        return {"bitwise": 7, "twos_complement": 8, "signed_digit": 8, "ternary": 127}[self.coding]
+
+    @property
+    def load_width(self) -> int:
+        """Counts that the encoder takes per cycle: one per read port, never two for the same bank."""
+        return min(2, self.ways)
+
+
+def core_config(
+    hardware: HardwareConfig,
+    *,
+    dense: bool = False,
+    instructions: int = 0,
+    encoder_rows: int | None = None,
+    scatter_rows: int | None = None,
+    blocks: int | None = None,
+) -> CoreConfig:
+    """The core of a hardware configuration; sizes of the encoder from the programs, else from `limits`.
+
+    `instructions`: program memory is at least this deep. Raises HardwareError for what cannot be built.
+    """
+    array, memory = hardware.array, hardware.memory
+    if hardware.limits.max_context > 2**POSITION_BITS:
+        raise HardwareError(
+            f"limits.max_context must be at most {2**POSITION_BITS} for a core in RTL, whose position register has "
+            f"{POSITION_BITS} bits, not {hardware.limits.max_context}"
+        )
+    if encoder_rows is None:
+        longest = max(hardware.limits.max_channels, hardware.limits.max_context)
+        encoder_rows = ceil_div(longest, array.ways)
+    return CoreConfig(
+        ways=array.ways,
+        lanes=array.lanes,
+        order=array.order,
+        coding=hardware.numerics.coding,
+        dense=dense,
+        accumulator_bits=array.accumulator_bits,
+        scan_bits=array.scan_bits,
+        fifo_depth=array.fifo_depth,
+        row_depth=hardware.rows_per_bank,
+        state_depth=hardware.state_rows_per_bank,
+        vector_depth=memory.vector_words,
+        program_depth=max(memory.program_words // INSTRUCTION_WORDS, instructions, 2),
+        encoder_rows=max(encoder_rows, 1),
+        scatter_rows=ceil_div(256, array.ways) if scatter_rows is None else max(scatter_rows, 1),
+        blocks=8 if blocks is None else max(blocks, 2),
+    )

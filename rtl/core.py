@@ -1,0 +1,184 @@
+"""`SpikeCore`: sequencer, units, memories and counters behind the host interface; the top of what is emitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from spikesim.rtl.array_unit import ArrayUnit
+from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.host import Host
+from spikesim.rtl.host_bus import AXI_LITE
+from spikesim.rtl.host_registers import COUNTERS
+from spikesim.rtl.host_stream import STREAM_IN, STREAM_OUT
+from spikesim.rtl.isa import ADDRESS, Extent, Run, Unit
+from spikesim.rtl.memory import Ram
+from spikesim.rtl.pointwise import PointwiseUnit
+from spikesim.rtl.select import SelectUnit
+from spikesim.rtl.sequencer import Sequencer
+
+ARRAY_UNITS = (Unit.GATHER, Unit.SCATTER, Unit.SWEEP, Unit.STORE)
+"""The units of the instruction set that are one unit of hardware, around row and state memory."""
+
+TRACE = {
+    "trace_write": Out(1),
+    "trace_write_address": Out(ADDRESS),
+    "trace_write_data": Out(signed(32)),
+    "trace_done": Out(1),
+    "trace_skipped": Out(1),
+    "trace_address": Out(ADDRESS),
+    "trace_cycles": Out(32),
+}
+"""What the core does, for a debugger or a test bench: every word written to vector memory, and the end of every
+instruction with its address in program memory and its cycles from fetch to done."""
+
+
+class SpikeCore(wiring.Component):
+    """A complete core: AXI4-Lite registers (`s_axil_*`), AXI-Streams in (`s_axis_*`) and out (`m_axis_*`), and
+    what the core does (`trace_*`).
+
+    One clock, `clk`; synchronous active-high reset, `rst`.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        self.config = config
+        super().__init__(AXI_LITE | STREAM_IN | STREAM_OUT | TRACE)
+
+    def elaborate(self, platform: Any) -> Module:
+        """Instantiate everything; multiplex vector memory by the running unit."""
+        m = Module()
+        m.submodules.host = host = Host(self.config)
+        m.submodules.sequencer = sequencer = Sequencer(self.config)
+        m.submodules.pointwise = pointwise = PointwiseUnit(self.config)
+        m.submodules.select = select = SelectUnit(self.config)
+        m.submodules.array = array = ArrayUnit(self.config)
+        m.submodules.vector = vector = Ram(width=32, depth=self.config.vector_depth, reads=2, image="vector")
+        for members in (AXI_LITE, STREAM_IN, STREAM_OUT):
+            for name, member in members.items():
+                mine, its = getattr(self, name), getattr(host, name)
+                m.d.comb += its.eq(mine) if member.flow is In else mine.eq(its)
+        self._control(m, host, sequencer, {Unit.POINTWISE: pointwise, Unit.SELECT: select}, array)
+        self._vector(m, vector, host, sequencer, pointwise, select, array)
+        self._counters(m, host, sequencer, pointwise, array)
+        connect(m, host.row_load, array.load)
+        m.d.comb += [
+            self.trace_done.eq(sequencer.instruction_done),
+            self.trace_skipped.eq(sequencer.skipped),
+            self.trace_address.eq(sequencer.address),
+            self.trace_cycles.eq(sequencer.cycles),
+        ]
+        return m
+
+    def _control(
+        self, m: Module, host: Host, sequencer: Sequencer, units: dict[Unit, Any], array: ArrayUnit
+    ) -> None:
+        m.d.comb += [
+            sequencer.start.eq(host.core_start),
+            sequencer.entry.eq(host.core_entry),
+            sequencer.position.eq(host.position),
+            host.core_busy.eq(sequencer.busy),
+            host.core_done.eq(sequencer.done),
+        ]
+        connect(m, host.program_load, sequencer.program)
+        for unit, component in units.items():
+            connect(m, sequencer.units[unit.value - 1], component.control)
+        ports = [sequencer.units[unit.value - 1] for unit in ARRAY_UNITS]
+        m.d.comb += [
+            array.control.start.eq(Cat(port.start for port in ports).any()),
+            array.control.instruction.eq(ports[0].instruction),
+            array.control.resolved.eq(ports[0].resolved),
+        ]
+        m.d.comb += [port.done.eq(array.control.done) for port in ports]
+
+    def _vector(
+        self,
+        m: Module,
+        vector: Ram,
+        host: Host,
+        sequencer: Sequencer,
+        pointwise: PointwiseUnit,
+        select: SelectUnit,
+        array: ArrayUnit,
+    ) -> None:
+        """The running unit has the ports; a unit that is not running writes nothing, so that writes are merged."""
+        write, running = vector.write, Signal(8)
+        m.d.comb += running.eq(1 << sequencer.unit.as_value())
+        read_a, read_b = Signal(ADDRESS), Signal(ADDRESS)
+        m.d.comb += [read_a.eq(array.read_a.address), read_b.eq(array.read_b.address)]
+        with m.If(running[Unit.POINTWISE.value]):
+            m.d.comb += [read_a.eq(pointwise.read_a.address), read_b.eq(pointwise.read_b.address)]
+        with m.Elif(running[Unit.SELECT.value]):
+            m.d.comb += read_a.eq(select.read_a.address)
+        with m.If(sequencer.reading):
+            m.d.comb += read_a.eq(sequencer.read.address)
+        with m.If(~sequencer.busy):
+            m.d.comb += read_a.eq(host.vector_read.address)
+        for port, address in zip(vector.read, (read_a, read_b), strict=True):
+            m.d.comb += [port.enable.eq(1), port.address.eq(address)]
+        for unit in (pointwise, array):
+            m.d.comb += [unit.read_a.data.eq(vector.read[0].data), unit.read_b.data.eq(vector.read[1].data)]
+        for unit in (select, sequencer):
+            port = unit.read_a if unit is select else unit.read
+            m.d.comb += port.data.eq(vector.read[0].data)
+        m.d.comb += host.vector_read.data.eq(vector.read[0].data)
+        writers = [unit.write for unit in (pointwise, select, array)]
+        m.d.comb += [
+            write.enable.eq(host.vector_write.enable | Cat(port.enable for port in writers).any()),
+            write.address.eq(host.vector_write.address),
+            write.data.eq(host.vector_write.data),
+        ]
+        for port in writers:
+            with m.If(port.enable):
+                m.d.comb += [write.address.eq(port.address), write.data.eq(port.data)]
+        m.d.comb += [
+            self.trace_write.eq(write.enable & sequencer.busy),
+            self.trace_write_address.eq(write.address),
+            self.trace_write_data.eq(write.data),
+        ]
+
+    def _counters(
+        self, m: Module, host: Host, sequencer: Sequencer, pointwise: PointwiseUnit, array: ArrayUnit
+    ) -> None:
+        counters = Signal(COUNTERS)
+        keys, cached = self._keys(m, sequencer)
+        steps = {
+            "cycles": sequencer.busy,
+            "instructions": sequencer.instruction_done,
+            "events": array.events,
+            "spikes": array.spikes,
+            "row_reads": array.rows,
+            "array_cycles": array.active,
+            "lane_cycles": Mux(array.active, array.lanes, 0),
+            "clipped": pointwise.clipped,
+            "overflows": array.overflows,
+            "keys_read": keys,
+            "keys_cached": cached,
+        }
+        for name, amount in steps.items():
+            # Registered, so that what is counted and the long addition have a cycle each.
+            registered = Signal.like(amount, name=f"{name}_step")
+            m.d.sync += registered.eq(amount)
+            with m.If(host.clear_counters):
+                m.d.sync += counters[name].eq(0)
+            with m.Else():
+                m.d.sync += counters[name].eq(counters[name] + registered)
+        m.d.comb += host.counters.eq(counters)
+
+    def _keys(self, m: Module, sequencer: Sequencer) -> tuple[Signal, Signal]:
+        """Keys that a gather of keys reads and could read: once per group, a group per cycle while it runs."""
+        port = sequencer.units[Unit.GATHER.value - 1]
+        common, fields = port.instruction.common, port.instruction.fields.array
+        # Of the gathers with dynamic outputs only block means have the extent FINISHED.
+        wanted = (fields.run == Run.OUTPUTS) & (common.extent != Extent.FINISHED)
+        left = Signal(12)
+        keys, cached = Signal(24), Signal(24)
+        with m.If(port.start & wanted):
+            m.d.sync += left.eq(common.groups)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        with m.If(left != 0):
+            m.d.comb += [keys.eq(port.resolved.n), cached.eq(port.resolved.position + 1)]
+        return keys, cached

@@ -1,0 +1,47 @@
+"""Signatures shared by the units of the core."""
+
+from __future__ import annotations
+
+from amaranth.hdl import signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED
+
+WORD = signed(32)
+"""A word of vector memory."""
+
+
+class ControlSignature(wiring.Signature):
+    """The sequencer's side of a unit: `start` for one cycle; `instruction` and `resolved` hold until `done`.
+
+    `done` is high for one cycle, the last one of the instruction; all its writes have been issued by then. A unit's
+    cycles are counted from the cycle of `start` to the cycle of `done`, both included.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "start": Out(1),
+                "instruction": Out(INSTRUCTION),
+                "resolved": Out(RESOLVED),
+                "done": In(1),
+            }
+        )
+
+
+class ReadSignature(wiring.Signature):
+    """A read port of vector memory: `data` belongs to the `address` of the cycle before.
+
+    Units drive `address` from a register and take `data` into a register, so that the memory has the whole cycle.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"address": Out(ADDRESS), "data": In(WORD)})
+
+
+class WriteSignature(wiring.Signature):
+    """The write port of vector memory, driven from registers."""
+
+    def __init__(self) -> None:
+        super().__init__({"enable": Out(1), "address": Out(ADDRESS), "data": Out(WORD)})

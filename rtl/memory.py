@@ -1,0 +1,67 @@
+"""`Ram`: every memory of the core is an instance of the Verilog module in `memory.v`, a black box to synthesis."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+from amaranth.hdl import ClockSignal, Instance, Module, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+MODULE = "spikesim_ram"
+
+
+def memory_verilog() -> str:
+    """The text of `memory.v`, part of every emitted design."""
+    return resources.files("spikesim.rtl").joinpath("memory.v").read_text(encoding="utf-8")
+
+
+class Ram(wiring.Component):
+    """`depth` words of `width` bits: `reads` synchronous read ports, one write port.
+
+    Read data follow the address by one cycle and hold while `read[i].enable` is low. Reading the word that is
+    being written returns the old word. `write.enable` has one bit per `granule` bits of the word.
+    `image`: the plusarg that names an initial image in simulation.
+    """
+
+    def __init__(
+        self, *, width: int, depth: int, reads: int = 1, granule: int | None = None, image: str = "none"
+    ) -> None:
+        self.width, self.depth, self.image = width, depth, image
+        self.granule = granule or width
+        self.address_bits = max(1, (depth - 1).bit_length())
+        read = wiring.Signature(
+            {"enable": Out(1), "address": Out(self.address_bits), "data": In(width)},
+        )
+        write = wiring.Signature(
+            {"enable": Out(width // self.granule), "address": Out(self.address_bits), "data": Out(width)},
+        )
+        super().__init__({"read": In(read).array(reads), "write": In(write)})
+
+    def elaborate(self, platform: Any) -> Module:
+        """An instance of the black box."""
+        m = Module()
+        reads = len(self.read)
+        enable = Signal(data.ArrayLayout(1, reads))
+        address = Signal(data.ArrayLayout(self.address_bits, reads))
+        words = Signal(data.ArrayLayout(unsigned(self.width), reads))
+        for i, port in enumerate(self.read):
+            m.d.comb += [enable[i].eq(port.enable), address[i].eq(port.address), port.data.eq(words[i])]
+        m.submodules.memory = Instance(
+            MODULE,
+            p_WIDTH=self.width,
+            p_DEPTH=self.depth,
+            p_GRANULE=self.granule,
+            p_READS=reads,
+            p_ADDRESS=self.address_bits,
+            p_IMAGE=self.image,
+            i_clk=ClockSignal(),
+            i_write_enable=self.write.enable,
+            i_write_address=self.write.address,
+            i_write_data=self.write.data,
+            i_read_enable=enable.as_value(),
+            i_read_address=address.as_value(),
+            o_read_data=words.as_value(),
+        )
+        return m

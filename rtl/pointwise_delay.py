@@ -1,0 +1,38 @@
+"""Delay lines of the pointwise pipeline, addressed by pipeline stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data
+
+TAG = data.StructLayout({"valid": 1, "header": 1, "place": 2})
+"""What a slot of the pipeline holds.
+
+A header: bit 0 of `place` marks the first of an instruction, bit 1 the one behind its last group. A word: `place` is
+the number of the slot among those of the word.
+"""
+
+
+class Line:
+    """A signal that is valid at pipeline stage `stage`: `at(later)` is the same value when its slot is at `later`.
+
+    `reset`: the registers clear at reset (tags); data behind cleared tags need not. The registers are a submodule of
+    their own, so that `at` means the same inside a condition.
+    """
+
+    def __init__(self, m: Module, name: str, signal: Any, stage: int, *, reset: bool = False) -> None:
+        self._stage, self._reset, self._taps = stage, reset, [signal]
+        self._registers = Module()
+        m.submodules[f"delayed_{name}"] = self._registers
+
+    def at(self, stage: int) -> Any:
+        """The signal, delayed to `stage`."""
+        while stage - self._stage >= len(self._taps):
+            last = self._taps[-1]
+            place = self._stage + len(self._taps)
+            tap: Any = Signal(last.shape(), reset_less=not self._reset, name=f"stage_{place}")
+            self._registers.d.sync += tap.eq(last)
+            self._taps.append(tap)
+        return self._taps[stage - self._stage]

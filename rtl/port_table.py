@@ -1,0 +1,90 @@
+"""Tables of ports, registers and parameters in `docs/rtl.md`, made from the components themselves.
+
+    python -m spikesim.rtl.port_table docs/rtl.md     rewrites what is between the markers
+
+A table stands between `<!-- table: name -->` and `<!-- end -->`; `TABLES` names them.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from amaranth.hdl import Shape
+from amaranth.lib import data, wiring
+
+from spikesim.rtl import isa
+from spikesim.rtl.array_unit import ArrayUnit
+from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.core import SpikeCore
+from spikesim.rtl.host import Host
+from spikesim.rtl.host_registers import register_table
+from spikesim.rtl.pointwise import PointwiseUnit
+from spikesim.rtl.select import SelectUnit
+from spikesim.rtl.sequencer import Sequencer
+
+UNITS: tuple[Callable[[CoreConfig], Any], ...] = (
+    SpikeCore,
+    Host,
+    Sequencer,
+    PointwiseUnit,
+    SelectUnit,
+    ArrayUnit,
+)
+
+
+def port_table(component: wiring.Component) -> str:
+    """A Markdown table: the port's Verilog name, its direction and width."""
+    rows = [f"| `{name}` | {direction} | {width} |" for name, direction, width in _ports(component)]
+    return "\n".join(["| port | direction | bits |", "|---|---|---|", "| `clk`, `rst` | in | 1 |", *rows])
+
+
+def _ports(component: wiring.Component) -> Iterator[tuple[str, str, int]]:
+    for path, member, _ in component.signature.flatten(component):
+        direction = "out" if member.flow is wiring.Out else "in"
+        yield "__".join(str(part) for part in path), direction, Shape.cast(member.shape).width
+
+
+def parameter_table() -> str:
+    """The fields of `CoreConfig` and their defaults."""
+    rows = [f"| `{field.name}` | {field.default} |" for field in fields(CoreConfig)]
+    return "\n".join(["| parameter | default |", "|---|---|", *rows])
+
+
+def field_table(layout: data.StructLayout) -> str:
+    """The fields of an instruction and their bits within its part of the word."""
+    rows = [
+        f"| `{name}` | {field.offset + Shape.cast(field.shape).width - 1}:{field.offset} |"
+        for name, field in layout
+    ]
+    return "\n".join(["| field | bits |", "|---|---|", *rows])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "parameters": parameter_table,
+    "registers": register_table,
+    **{f"ports {unit.__name__}": (lambda unit=unit: port_table(unit(CoreConfig()))) for unit in UNITS},  # type: ignore[misc]
+    **{
+        f"fields {name.lower()}": (lambda name=name: field_table(getattr(isa, name)))  # type: ignore[misc]
+        for name in ("COMMON", "POINTWISE", "SELECT", "ARRAY", "SWEEP", "STORE", "RESOLVED")
+    },
+}
+
+
+def filled(text: str) -> str:
+    """The document with every table as it should be."""
+
+    def table(found: re.Match[str]) -> str:
+        return f"<!-- table: {found[1]} -->\n{TABLES[found[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (.*?) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        path = Path(name)
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,229 @@
+"""`Sequencer`: fetches hardware instructions, works out what depends on the token, and starts units one at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.interface import ControlSignature, ReadSignature
+from spikesim.rtl.isa import (
+    ADDRESS,
+    INSTRUCTION,
+    POSITION_BITS,
+    RESOLVED,
+    ROW,
+    Enum,
+    Extent,
+    Unit,
+)
+from spikesim.rtl.memory import Ram
+
+COPY_BITS = 8
+"""Bits of the number of a state's copy."""
+
+
+class State(Enum, shape=4):
+    """What the sequencer does in a cycle."""
+
+    IDLE = 0
+    FETCH = 1
+    DECODE = 2
+    DISPATCH = 3
+    DIVIDE = 4
+    LENGTH = 5
+    DECIDE = 6
+    ADDRESS = 7
+    COPY = 8
+    OFFSET = 9
+    START = 10
+    RUN = 11
+
+
+class Sequencer(wiring.Component):
+    """Runs the program from `entry` to END for the token at `position` when `start` is high for a cycle.
+
+    * `done`: for one cycle, at END. `instruction_done`: for one cycle with the last cycle of every instruction
+      (END excepted), with its `address` and the `cycles` it took from its fetch on; `skipped` if it did not execute.
+    * `units`: a control port per unit but END, in the order of `Unit`.
+    * `read`: vector memory, to learn which copy of a state is meant; only while `reading`.
+    * `program`: the write side of program memory, for the host.
+
+    An instruction takes ISSUE_CYCLES (3: fetch, decode, dispatch), RESOLVE_CYCLES more if it has a span,
+    PARTITION_CYCLES more if it has a partition, and the cycles of its unit.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "entry": In(ADDRESS),
+                "position": In(POSITION_BITS),
+                "busy": Out(1),
+                "done": Out(1),
+                "instruction_done": Out(1),
+                "skipped": Out(1),
+                "address": Out(ADDRESS),
+                "cycles": Out(32),
+                "unit": Out(Unit),
+                "units": Out(ControlSignature()).array(len(Unit) - 1),
+                "read": Out(ReadSignature()),
+                "reading": Out(1),
+                "program": In(
+                    wiring.Signature({"enable": Out(1), "address": Out(ADDRESS), "data": Out(512)})
+                ),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """One state per step of an instruction."""
+        m = Module()
+        m.submodules.memory = memory = Ram(width=512, depth=self.config.program_depth, image="program")
+        counter = Signal(memory.address_bits)
+        m.d.comb += [
+            memory.write.enable.eq(self.program.enable),
+            memory.write.address.eq(self.program.address),
+            memory.write.data.eq(self.program.data),
+            memory.read[0].address.eq(counter),
+        ]
+        state = Signal(State)
+        instruction = Signal(INSTRUCTION)
+        resolved = Signal(RESOLVED)
+        common = instruction.common
+        started = Signal(len(Unit))
+        finished = Signal()
+        m.d.comb += [
+            self.busy.eq(state != State.IDLE),
+            self.unit.eq(common.unit),
+            self.address.eq(counter),
+            self.reading.eq(state == State.ADDRESS),
+            finished.eq(Cat(unit.done for unit in self.units).any()),
+        ]
+        for number, unit in enumerate(self.units, 1):
+            m.d.comb += [
+                unit.start.eq(started[number]),
+                unit.instruction.eq(instruction),
+                unit.resolved.eq(resolved),
+            ]
+        # The clock of one instruction: 1 in its fetch.
+        with m.If(state == State.FETCH):
+            m.d.sync += self.cycles.eq(2)
+        with m.Else():
+            m.d.sync += self.cycles.eq(self.cycles + 1)
+        m.d.sync += [started.eq(0), self.done.eq(0)]
+        m.d.comb += memory.read[0].enable.eq(state == State.FETCH)
+
+        step = Signal(range(POSITION_BITS))
+        remainder = Signal(POSITION_BITS + 1)
+        self._resolve(m, state, instruction, resolved, step, remainder)
+        skip = Signal()
+        nothing = (common.unit == Unit.GATHER) & (common.extent == Extent.FINISHED) & (resolved.finished == 0)
+        m.d.comb += skip.eq(nothing | (common.block_end & (resolved.slot + 1 != common.span)))
+        copy = Signal(COPY_BITS)
+        following = Mux(common.partition, State.ADDRESS, State.START)
+
+        with m.Switch(state):
+            with m.Case(State.IDLE):
+                m.d.sync += counter.eq(self.entry)
+                with m.If(self.start):
+                    m.d.sync += state.eq(State.FETCH)
+            with m.Case(State.FETCH):
+                m.d.sync += state.eq(State.DECODE)
+            with m.Case(State.DECODE):
+                m.d.sync += [instruction.as_value().eq(memory.read[0].data), state.eq(State.DISPATCH)]
+            with m.Case(State.DISPATCH):
+                m.d.sync += [
+                    resolved.position.eq(self.position),
+                    resolved.n.eq(common.length),
+                    resolved.finished.eq(self.position),
+                    resolved.slot.eq(0),
+                    resolved.blocks.eq(0),
+                    resolved.offset.eq(0),
+                    remainder.eq(0),
+                    step.eq(POSITION_BITS - 1),
+                    self.read.address.eq(common.partition_address),
+                ]
+                with m.If(common.unit == Unit.END):
+                    m.d.sync += [state.eq(State.IDLE), self.done.eq(1)]
+                with m.Elif(common.span != 0):
+                    m.d.sync += state.eq(State.DIVIDE)
+                with m.Else():
+                    m.d.sync += state.eq(following)
+                    with m.If(~common.partition):
+                        m.d.sync += started.bit_select(common.unit, 1).eq(1)
+            with m.Case(State.DIVIDE):
+                m.d.sync += step.eq(step - 1)
+                with m.If(step == 0):
+                    m.d.sync += state.eq(State.LENGTH)
+            with m.Case(State.LENGTH):
+                m.d.sync += state.eq(State.DECIDE)
+            with m.Case(State.DECIDE):
+                with m.If(skip):
+                    m.d.comb += [self.instruction_done.eq(1), self.skipped.eq(1)]
+                    m.d.sync += [state.eq(State.FETCH), counter.eq(counter + 1)]
+                with m.Else():
+                    m.d.sync += state.eq(following)
+                    with m.If(~common.partition):
+                        m.d.sync += started.bit_select(common.unit, 1).eq(1)
+            with m.Case(State.ADDRESS):
+                m.d.sync += state.eq(State.COPY)
+            with m.Case(State.COPY):
+                m.d.sync += [copy.eq(self.read.data), state.eq(State.OFFSET)]
+            with m.Case(State.OFFSET):
+                m.d.sync += [
+                    resolved.offset.eq((copy * common.partition_stride)[:ROW]),
+                    state.eq(State.START),
+                ]
+                m.d.sync += started.bit_select(common.unit, 1).eq(1)
+            with m.Case(State.START, State.RUN):
+                m.d.sync += state.eq(State.RUN)
+                with m.If(finished):
+                    m.d.comb += self.instruction_done.eq(1)
+                    m.d.sync += [state.eq(State.FETCH), counter.eq(counter + 1)]
+        return m
+
+    def _resolve(
+        self,
+        m: Module,
+        state: Any,
+        instruction: Any,
+        resolved: Any,
+        step: Signal,
+        remainder: Signal,
+    ) -> None:
+        """DIVIDE: `resolved.finished` holds the position's bits not yet used above the quotient's bits found so far."""
+        common = instruction.common
+        shifted = Cat(resolved.finished[-1], remainder)
+        difference = Signal(26)  # signed: two's complement of 25 bits and more
+        m.d.comb += difference.eq(shifted - common.span)
+        fits = ~difference[-1]
+        few = resolved.finished < common.chosen
+        with m.If(state == State.DIVIDE):
+            m.d.sync += [
+                remainder.eq(Mux(fits, difference, shifted)),
+                resolved.finished.eq(Cat(fits, resolved.finished[:-1])),
+            ]
+        with m.If(state == State.LENGTH):
+            # The blocks' words before the own one, and what is known of the others.
+            m.d.sync += [
+                resolved.slot.eq(remainder),
+                resolved.blocks.eq(Mux(few, resolved.finished, common.chosen)),
+                resolved.n.eq(Mux(few, resolved.position - remainder, common.chosen_length)),
+            ]
+        with m.If(state == State.DECIDE):
+            known = resolved.position + 1
+            with m.Switch(common.extent):
+                with m.Case(Extent.WINDOW):
+                    m.d.sync += resolved.n.eq(Mux(known < common.span, known, common.span))
+                with m.Case(Extent.FULL):
+                    m.d.sync += resolved.n.eq(known)
+                with m.Case(Extent.FINISHED):
+                    m.d.sync += resolved.n.eq(resolved.finished)
+                with m.Case(Extent.BLOCKS):
+                    m.d.sync += resolved.n.eq(resolved.n + resolved.slot + 1)
+                with m.Default():
+                    m.d.sync += resolved.n.eq(common.length)

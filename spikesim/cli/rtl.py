@@ -1,0 +1,78 @@
+"""`spikesim rtl`: Verilog, memory images and an example bench of one configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikesim.cli import options
+from spikesim.cli.console import stdout
+from spikesim.cli.progress import TerminalProgress
+
+
+def rtl(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A checkpoint or what `spikesim map` wrote. Without it the images hold a short self-test.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder for everything. Default: the model's name and -rtl.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+    force: options.Force = False,
+    dense: Annotated[
+        bool,
+        typer.Option("--dense", help="The dense INT8 twin.", rich_help_panel=options.HARDWARE),
+    ] = False,
+    tokens: Annotated[
+        int,
+        typer.Option(
+            "--tokens", metavar="N", min=1, help="Tokens of the example bench.", rich_help_panel=options.INPUT
+        ),
+    ] = 4,
+    hardware: options.Hardware = None,
+    coding: options.Coding = None,
+    activation: options.Activation = None,
+    threshold_k: options.ThresholdK = None,
+    window: options.Window = None,
+) -> None:
+    """Write the core that runs MODEL as Verilog, with its memory images, a manifest and a bench that runs it."""
+    config = options.with_numerics(
+        options.read_hardware(hardware),
+        coding=coding,
+        activation=activation,
+        threshold_k=threshold_k,
+        window=window,
+    )
+    named = model.resolve().stem if model is not None else "spike_core"
+    folder = output if output is not None else Path(f"{named}-rtl")
+    options.check_output(folder, force)
+
+    from spikesim.files import atomic_directory
+
+    with atomic_directory(folder) as workspace, TerminalProgress() as progress:
+        from spikesim.verify.bench import write_design
+        from spikesim.verify.chain import model_chain, self_test_chain
+        from spikesim.verify.lockstep import one_core
+
+        if model is None:
+            chain = self_test_chain(one_core(config), tokens)
+        else:
+            chain = model_chain(model, one_core(config), tokens=tokens, progress=progress)
+        with progress.stage("emit"):
+            files = write_design(workspace, chain, dense=dense, fit=model is None)
+    console = stdout()
+    for name, what in files.items():
+        console.print(f"{folder / name}: {what}", highlight=False, soft_wrap=True)

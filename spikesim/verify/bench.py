@@ -1,0 +1,82 @@
+"""An emitted design with an example bench beside it: what `spikesim rtl` writes."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from spikesim.mapping.link import link
+from spikesim.rtl.assemble import assemble
+from spikesim.rtl.emit import MANIFEST_FILE, VERILOG_FILE, emit_model, input_words, output_words
+from spikesim.verify.chain import Chain
+from spikesim.verify.expected import expect
+from spikesim.verify.lockstep import check_fits, cycle_limit
+
+SCRIPT = '''"""Builds the design in this folder with Verilator, runs the tokens in input.bin, and checks the results.
+
+    python bench.py
+
+Needs g++, make and `pip install spikesim`. bench.cpp talks to the core as a host would: registers over AXI4-Lite, vectors
+over AXI-Stream.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from spikesim.verilator import build
+
+here = Path(__file__).resolve().parent
+binary = build([here / "spike_core.v"], "spike_core", here / "build", harness=here / "bench.cpp")
+images = [f"+{path.stem}={path}" for path in here.glob("*.hex")]
+files = [f"+run={here / 'run.txt'}", f"+input={here / 'input.bin'}", f"+record={here / 'record.bin'}"]
+subprocess.run([binary, *files, *images], check=True)
+record = np.fromfile(here / "record.bin", np.uint32).reshape(-1, 3)
+got = record[record[:, 0] >> 24 == 3, 1].view(np.int32)
+expected = np.fromfile(here / "expected.bin", np.int32)
+if not np.array_equal(got, expected):
+    sys.exit(f"{(got != expected).sum()} of {expected.size} words differ")
+print(f"all {expected.size} words of the result are as expected")
+'''
+
+
+def write_design(folder: Path, chain: Chain, *, dense: bool = False, fit: bool = False) -> dict[str, str]:
+    """Writes Verilog, images, manifest and bench; returns what each file is. Raises CapacityError if memories are
+    too small.
+
+    `fit`: no model is known, so that the event encoder gets the size of `limits` and not that of the programs.
+    """
+    programs, hardware = chain.programs, chain.hardware
+    layout = link(programs, hardware)
+    executable = assemble(programs, layout, ways=hardware.array.ways)
+    check_fits(hardware, layout, executable)
+    emit_model(folder, programs, layout, hardware, dense=dense, general=fit)
+    expected = expect(programs, layout, hardware, chain.words)
+    harness = resources.files("spikesim.verify").joinpath("harness.cpp")
+    with resources.as_file(harness) as path:
+        shutil.copyfile(path, folder / "bench.cpp")
+    (folder / "bench.py").write_text(SCRIPT, encoding="utf-8")
+    numbers = (
+        executable.token_entry,
+        executable.clear_entry,
+        layout.input,
+        input_words(programs),
+        layout.output,
+        output_words(programs),
+        len(chain.words),
+        cycle_limit(expected, layout, dense=dense),
+    )
+    (folder / "run.txt").write_text(" ".join(map(str, numbers)) + "\n", encoding="ascii")
+    np.ascontiguousarray(chain.words, np.int32).tofile(folder / "input.bin")
+    expected.outputs.tofile(folder / "expected.bin")
+    return {
+        VERILOG_FILE: "the core, top module spike_core",
+        "*.hex": "memory images for $readmemh: program, constants, weights per bank",
+        MANIFEST_FILE: "parameters, registers, entries, addresses",
+        "bench.py": f"builds and runs {len(chain.words)} tokens in Verilator and checks the results",
+    }

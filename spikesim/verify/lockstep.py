@@ -1,0 +1,231 @@
+"""Lockstep: emit a core, build it, run tokens on it in Verilator, simulate the same, compare everything."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.errors import CapacityError, ToolError
+from spikesim.hardware import KIB, HardwareConfig
+from spikesim.layout import CoreLayout
+from spikesim.mapping.link import link
+from spikesim.program import Program
+from spikesim.rtl.assemble import Executable, assemble
+from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.emit import TOP, emit_core, input_words, output_words, write_manifest
+from spikesim.rtl.images import write_images
+from spikesim.rtl.isa import INSTRUCTION_WORDS
+from spikesim.timing import ceil_div
+from spikesim.verify.compare import Comparison, compare
+from spikesim.verify.expected import Expected, expect
+from spikesim.verify.record import read_record
+from spikesim.verilator import build
+
+WAVE_CYCLES = 400
+"""Clock cycles before and after a difference that its waveform shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockstepResult:
+    """Outcome of one run. `seconds` per stage; `clock_cycles` of the whole simulation; `wave`: left by a difference."""
+
+    comparison: Comparison
+    seconds: dict[str, float]
+    clock_cycles: int
+    wave: Path | None
+
+
+def one_core(hardware: HardwareConfig) -> HardwareConfig:
+    """The hardware with a single core: what RTL is generated for."""
+    return hardware.replace(**{"system.cores": 1})
+
+
+def needed(hardware: HardwareConfig, layout: CoreLayout, executable: Executable) -> dict[str, int]:
+    """Memory settings that a chain of programs needs and the hardware lacks, by name."""
+    ways, lanes = hardware.array.ways, hardware.array.lanes
+    wanted = {
+        "memory.row_kib": (hardware.memory.row_kib, ceil_div(layout.row_words * ways * lanes, KIB)),
+        "memory.state_kib": (hardware.memory.state_kib, ceil_div(layout.state_words * ways * lanes * 2, KIB)),
+        "memory.vector_words": (hardware.memory.vector_words, layout.vector_words),
+        "memory.program_words": (
+            hardware.memory.program_words,
+            len(executable.instructions) * INSTRUCTION_WORDS,
+        ),
+    }
+    return {name: least for name, (have, least) in wanted.items() if least > have}
+
+
+def check_fits(hardware: HardwareConfig, layout: CoreLayout, executable: Executable) -> None:
+    """Raises CapacityError, naming the first setting that is too small, if not everything can be resident."""
+    for name, least in needed(hardware, layout, executable).items():
+        section, _, setting = name.partition(".")
+        have = getattr(getattr(hardware, section), setting)
+        raise CapacityError(
+            f"{name} must be at least {least} for a core that holds the whole model, not {have}; the RTL streams "
+            "nothing from DRAM"
+        )
+
+
+def cycle_limit(expected: Expected, layout: CoreLayout, *, dense: bool) -> int:
+    """Clock cycles after which a token, or clearing, is given up: well beyond what the simulator says."""
+    core = "dense" if dense else "spiking"
+    per_token = sum(entry[core].sum(axis=0) for entry in expected.cycles)
+    return 4 * int(np.max(per_token)) + 10_000 + 4 * layout.state_words
+
+
+def enlarged(programs: Sequence[Program], hardware: HardwareConfig) -> tuple[HardwareConfig, tuple[str, ...]]:
+    """The hardware with memories large enough to hold all programs, and a sentence per setting that was raised."""
+    layout = link(programs, hardware)
+    missing = needed(hardware, layout, assemble(programs, layout, ways=hardware.array.ways))
+    notes = tuple(
+        f"{name} raised to {least}, so that everything is resident" for name, least in missing.items()
+    )
+    return hardware.replace(**missing), notes
+
+
+class BuiltCore:
+    """One emitted configuration and its compiled simulations in `folder`; what is there and unchanged stays.
+
+    `seconds`: what building took, 0 if nothing was to be done.
+    """
+
+    def __init__(self, config: CoreConfig, folder: Path, *, coverage: bool = False) -> None:
+        self.config, self.folder, self.coverage = config, folder, coverage
+        self.seconds = 0.0
+        self._binaries: dict[bool, Path] = {}
+
+    def binary(self, *, trace: bool = False) -> Path:
+        """The compiled simulation, with a waveform writer if `trace`."""
+        if trace not in self._binaries:
+            start = time.perf_counter()
+            self._binaries[trace] = self._build(trace)
+            self.seconds += time.perf_counter() - start
+        return self._binaries[trace]
+
+    def _build(self, trace: bool) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        source = emit_core(self.folder, self.config)
+        folder = self.folder / ("build_wave" if trace else "build")
+        harness = resources.files("spikesim.verify").joinpath("harness.cpp")
+        with resources.as_file(harness) as path:
+            inputs = [source.read_bytes(), path.read_bytes(), str(self.coverage).encode()]
+            key = hashlib.sha256(b"\0".join(inputs)).hexdigest()
+            stamp = folder / "inputs.sha256"
+            if stamp.is_file() and stamp.read_text(encoding="ascii") == key:
+                return folder / TOP
+            shutil.rmtree(folder, ignore_errors=True)
+            binary = build(
+                [source],
+                TOP,
+                folder,
+                harness=path,
+                trace=trace,
+                coverage=self.coverage,
+                objects=self.folder.parent / "objects",
+            )
+        stamp.write_text(key, encoding="ascii")
+        return binary
+
+
+class Lockstep:
+    """A chain of programs on a built core, to be run on any tokens; images and records go to `folder`."""
+
+    def __init__(
+        self, programs: Sequence[Program], hardware: HardwareConfig, core: BuiltCore, folder: Path
+    ) -> None:
+        self.programs, self.hardware, self.core, self.folder = list(programs), hardware, core, folder
+        self.dense = core.config.dense
+        self.layout = link(self.programs, hardware)
+        self.executable = assemble(self.programs, self.layout, ways=hardware.array.ways)
+        check_fits(hardware, self.layout, self.executable)
+        folder.mkdir(parents=True, exist_ok=True)
+        array = hardware.array
+        self.images = write_images(
+            folder, self.programs, self.layout, self.executable, ways=array.ways, lanes=array.lanes
+        )
+        write_manifest(folder, core.config, self.images, self.programs, self.layout, self.executable)
+        self.seconds: dict[str, float] = {}
+
+    def _took(self, stage: str, start: float) -> None:
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def run(self, words: NDArray[np.int32], *, name: str = "run") -> LockstepResult:
+        """words: int32[tokens, words], the input of every token."""
+        start = time.perf_counter()
+        expected = expect(self.programs, self.layout, self.hardware, words)
+        self._took("simulator", start)
+        start = time.perf_counter()
+        clock = self._execute(self.core.binary(), words, expected, name)
+        self._took("Verilator", start)
+        record = read_record(self.folder / f"{name}.record", self.executable)
+        comparison = compare(
+            self.programs,
+            self.executable,
+            expected,
+            record,
+            dense=self.dense,
+            lanes=self.hardware.array.lanes,
+        )
+        wave = None if comparison.agrees else self._wave(words, expected, comparison, name)
+        return LockstepResult(
+            comparison=comparison, seconds=dict(self.seconds), clock_cycles=clock, wave=wave
+        )
+
+    def _wave(
+        self, words: NDArray[np.int32], expected: Expected, comparison: Comparison, name: str
+    ) -> Path | None:
+        """A waveform around the first difference whose cycle is known."""
+        cycles = [d.cycle for d in comparison.differences if d.cycle >= 0]
+        middle = min(cycles, default=0)
+        wave = self.folder / f"{name}.vcd"
+        window = [f"+wave={wave}", f"+from={max(0, middle - WAVE_CYCLES)}", f"+to={middle + WAVE_CYCLES}"]
+        self._execute(self.core.binary(trace=True), words, expected, f"{name}_wave", window)
+        return wave
+
+    def _execute(
+        self,
+        binary: Path,
+        words: NDArray[np.int32],
+        expected: Expected,
+        name: str,
+        extra: Sequence[str] = (),
+    ) -> int:
+        """Runs the tokens; returns the clock cycles of the whole simulation."""
+        folder, layout = self.folder, self.layout
+        source, settings = folder / f"{name}.input", folder / f"{name}.run"
+        np.ascontiguousarray(words, np.int32).tofile(source)
+        numbers = (
+            self.executable.token_entry,
+            self.executable.clear_entry,
+            layout.input,
+            input_words(self.programs),
+            layout.output,
+            output_words(self.programs),
+            len(words),
+            cycle_limit(expected, layout, dense=self.dense),
+        )
+        settings.write_text(" ".join(map(str, numbers)) + "\n", encoding="ascii")
+        arguments = [f"+run={settings}", f"+input={source}", f"+record={folder / name}.record", *extra]
+        arguments += [f"+{image}={folder / file}" for image, file in self.images.items()]
+        if self.core.coverage:
+            arguments.append(f"+coverage={folder / name}.dat")
+        done = subprocess.run(
+            [str(binary), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ToolError(
+                f"the simulation of the RTL stopped: {(done.stderr or done.stdout).strip()[-500:]}"
+            )
+        return int(done.stdout.split()[-1])

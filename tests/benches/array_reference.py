@@ -1,0 +1,209 @@
+"""What the array unit must do, from the golden model's arithmetic: results, places in the memories, cycles, counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spikesim import timing
+from spikesim.digits import digits
+from spikesim.golden.arithmetic import round_shift
+from spikesim.golden.state import _scatter
+from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.isa import Extent, Run
+
+
+@dataclass
+class Outcome:
+    """Words written, cycles, and increments of the counters."""
+
+    written: dict[int, int] = field(default_factory=dict)
+    cycles: int = 0
+    counters: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
+
+    def count(self, **increments: int) -> None:
+        for name, value in increments.items():
+            self.counters[name] += int(value)
+
+
+COUNTERS = ("events", "rows", "spikes", "active", "lanes", "overflows")
+
+
+class Reference:
+    """`rows`: int8[ways, depth, lanes]; `states`: int16[ways, depth, lanes]; `words`: vector memory by address."""
+
+    def __init__(self, config: CoreConfig, words) -> None:
+        self.config, self.words = config, words
+        self.rows = np.zeros((config.ways, config.row_depth, config.lanes), np.int8)
+        self.states = np.zeros((config.ways, config.state_depth, config.lanes), np.int16)
+
+    def vector(self, address: int, length: int) -> np.ndarray:
+        return np.array([self.words[address + i] for i in range(length)], np.int64)
+
+    # Events.
+
+    def _digits(self, banked: np.ndarray) -> np.ndarray:
+        """[planes, encoder rows, ways]."""
+        return digits(banked, self.config.coding)
+
+    def event_cycles(self, banked: np.ndarray, used: np.ndarray) -> int:
+        """banked, used: counts and whether there is one, [encoder rows, ways]."""
+        if self.config.dense:
+            return int(used.sum(axis=0).max())
+        fired = np.abs(self._digits(banked)).sum(axis=1)  # [planes, ways]
+        if self.config.order == "row":
+            return int(fired.sum(axis=0).max())
+        if not fired.any():
+            return 0
+        top = np.flatnonzero(fired.any(axis=1)).max()
+        return int(np.maximum(fired[: top + 1].max(axis=1), 1).sum())
+
+    def events(self, banked: np.ndarray, used: np.ndarray) -> int:
+        return int(used.sum()) if self.config.dense else int(np.abs(self._digits(banked)).sum())
+
+    # Instructions.
+
+    def heads(self, fields: dict, resolved: dict, groups: int) -> list[int]:
+        phase, sharing = fields["head_phase"], fields["sharing"]
+        return [
+            fields["base"] + resolved["offset"] + (g + phase) // sharing * fields["head_stride"]
+            for g in range(groups)
+        ]
+
+    def gather(self, common: dict, fields: dict, resolved: dict) -> Outcome:
+        ways, lanes = self.config.ways, self.config.lanes
+        outcome = Outcome()
+        memory = self.states if fields["state"] else self.rows
+        passes = 2 if fields["state"] else 1
+        run = fields["run"]
+        blocked = fields["blocks"] and common["extent"] is Extent.BLOCKS
+        for g, head in enumerate(self.heads(fields, resolved, common["groups"])):
+            starts, tokens = [head], []
+            if blocked:
+                past = self.vector(fields["selected"] + g * fields["selected_stride"], resolved["blocks"])
+                starts = [head + int(b) * fields["block_stride"] for b in [*past, resolved["finished"]]]
+                tokens = [common["span"]] * len(past) + [resolved["slot"] + 1]
+            # Rows: per channel its bank, its place of chunk 0 and its encoder row.
+            if blocked and run is Run.CHANNELS:
+                index = [(i, s) for i, count in enumerate(tokens) for s in range(count)]
+                bank = np.array([s % ways for i, s in index])
+                place = np.array([starts[i] + s // ways for i, s in index])
+                row = np.array([(i << fields["block_bits"]) + s // ways for i, s in index])
+                load = sum(timing.load_counts(count, ways) for count in tokens)
+            else:
+                n = resolved["n"] if run is Run.CHANNELS else fields["channels"]
+                bank, row = np.arange(n) % ways, np.arange(n) // ways
+                place, load = row, timing.load_counts(n, ways)
+            # Columns: per chunk where its rows start, and how many there are.
+            chunks, padded = [], 0
+            outputs = resolved["n"] if run is Run.OUTPUTS else fields["outputs"]
+            segments = [(head, outputs)]
+            if blocked:
+                segments = list(zip(starts, tokens, strict=True)) if run is Run.OUTPUTS else [(0, outputs)]
+            for number, (start, columns) in enumerate(segments):
+                for c in range(timing.ceil_div(columns, lanes)):
+                    chunks.append((start + c * fields["chunk_stride"], min(lanes, columns - c * lanes)))
+                last = number == len(segments) - 1
+                padded += columns if last else timing.ceil_div(columns, lanes) * lanes
+            counts = self.vector(fields["counts"] + g * fields["counts_stride"], len(bank))
+            sums = [
+                counts @ memory[bank, (place + start) % memory.shape[1], :columns].astype(np.int64)
+                for start, columns in chunks
+            ]
+            result = np.concatenate(sums)
+            bits = self.config.accumulator_bits
+            result = ((result + (1 << bits - 1)) % (1 << bits)) - (1 << bits - 1)
+            result = ((result + (1 << 31)) % (1 << 32)) - (1 << 31)
+            dst = fields["dst"] + g * fields["dst_stride"]
+            outcome.written |= {dst + i: int(v) for i, v in enumerate(result)}
+            # Cost.
+            banked = np.zeros((row.max() + 1, ways), np.int64)
+            used = np.zeros_like(banked)
+            banked[row, bank], used[row, bank] = counts, 1
+            spent = self.event_cycles(banked, used)
+            outcome.cycles += int(timing.gather(load, padded, spent, lanes=lanes, passes=passes))
+            outcome.cycles += timing.block_list(resolved["blocks"]) if blocked else 0
+            events, columns = self.events(banked, used), sum(c for _, c in chunks)
+            reads = events
+            if self.config.order == "row" and not self.config.dense:
+                reads = np.count_nonzero(banked)
+            rounds = passes * len(chunks)
+            outcome.count(
+                events=events * rounds,
+                rows=reads * rounds,
+                spikes=events,
+                active=max(spent, 1) * rounds,
+                lanes=max(spent, 1) * passes * columns,
+            )
+        return outcome
+
+    def scatter(self, common: dict, fields: dict, resolved: dict) -> Outcome:
+        ways, lanes = self.config.ways, self.config.lanes
+        outcome = Outcome()
+        n, columns = fields["channels"], fields["outputs"]
+        bank, row = np.arange(n) % ways, np.arange(n) // ways
+        for g, head in enumerate(self.heads(fields, resolved, common["groups"])):
+            counts = self.vector(fields["counts"] + g * fields["counts_stride"], n)
+            update = self.vector(fields["dst"] + g * fields["dst_stride"], columns)
+            chunk, lane = np.arange(columns) // lanes, np.arange(columns) % lanes
+            where = (
+                bank[:, None],
+                (head + row[:, None] + chunk * fields["chunk_stride"]) % self.states.shape[1],
+                lane,
+            )
+            # The golden model's states are square.
+            size = max(n, columns)
+            matrix = np.zeros((1, 1, 1, size, size), np.int16)
+            matrix[0, 0, 0, :n, :columns] = self.states[where]
+            padded = np.zeros((2, 1, 1, size), np.int32)
+            padded[0, 0, 0, :n], padded[1, 0, 0, :columns] = counts, update
+            overflows = _scatter(padded[0], padded[1], fields["shift"], matrix, np.zeros(1, np.int64))
+            self.states[where] = matrix[0, 0, 0, :n, :columns]
+            banked = np.zeros((row.max() + 1, ways), np.int64)
+            used = np.zeros_like(banked)
+            banked[row, bank], used[row, bank] = counts, 1
+            if self.config.dense:
+                spent, reads = 2 * len(banked), n
+            else:
+                fired = self._digits(banked) != 0
+                highest = (fired * np.arange(1, len(fired) + 1)[:, None, None]).max(axis=0)
+                spent, reads = int(highest.sum(axis=0).max()), np.count_nonzero(banked)
+            outcome.cycles += int(timing.scatter(n, columns, spent, ways=ways, lanes=lanes))
+            events, rounds = self.events(banked, used), timing.ceil_div(columns, lanes)
+            outcome.count(
+                events=events * rounds,
+                rows=reads * rounds,
+                spikes=events,
+                active=max(spent, 1) * rounds,
+                lanes=max(spent, 1) * columns,
+                overflows=overflows,
+            )
+        return outcome
+
+    def sweep(self, common: dict, fields: dict, resolved: dict) -> Outcome:
+        outcome = Outcome(cycles=common["groups"] * timing.SWEEP_GROUP + timing.SWEEP_LATENCY)
+        for g in range(common["groups"]):
+            shift = self.words[fields["shifts"] + g]
+            if shift <= 0:
+                continue
+            outcome.cycles += fields["rows"]
+            first = fields["base"] + resolved["offset"] + g * fields["head_stride"]
+            for r in range(fields["rows"]):
+                words = self.states[:, (first + r) % self.states.shape[1]]
+                words[...] = [[round_shift(int(v), shift) for v in bank] for bank in words]
+        return outcome
+
+    def store(self, common: dict, fields: dict, resolved: dict) -> Outcome:
+        ways, lanes = self.config.ways, self.config.lanes
+        slot, block = resolved["slot"], resolved["finished"]
+        if fields["finished"]:
+            slot, block = block, 0
+        size = fields["size"]
+        for h in range(common["groups"]):
+            first = fields["base"] + h * fields["head_stride"] + block * fields["block_stride"]
+            for f, count in enumerate(self.vector(fields["src"] + h * fields["src_stride"], size)):
+                column, row = (slot, f) if fields["columns"] else (f, slot)
+                place = first + column // lanes * fields["chunk_stride"] + row // ways
+                self.rows[row % ways, place % self.rows.shape[1], column % lanes] = count
+        return Outcome(cycles=int(timing.store(common["groups"] * size)))

@@ -1,0 +1,110 @@
+"""What the benches of the vector units have in common: the sequencer's side of a unit, and its vector memory."""
+
+from __future__ import annotations
+
+import random
+
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+
+from spikesim.rtl.isa import INSTRUCTION, RESOLVED
+
+
+class VectorMemory:
+    """Words by address; a word never written is some number that depends on its address."""
+
+    def __init__(self) -> None:
+        self.words: dict[int, int] = {}
+
+    def __getitem__(self, address: int) -> int:
+        if address not in self.words:
+            return (((address * 2654435761) ^ (address >> 3)) & 0xFFFFFFFF) - 2**31
+        return self.words[address]
+
+    def __setitem__(self, address: int, word: int) -> None:
+        self.words[address] = word
+
+
+class Bench:
+    """Drives one unit: inputs change and outputs are looked at in the middle of a cycle."""
+
+    def __init__(self, dut) -> None:
+        self.dut, self.memory = dut, VectorMemory()
+        self.reads = [getattr(dut, f"read_{port}__data", None) for port in "ab"]
+        self.addresses = [getattr(dut, f"read_{port}__address", None) for port in "ab"]
+        self.latest: list[int] = [0, 0]
+        self.written: list[tuple[int, int]] = []
+        self.clipped = 0
+
+    async def reset(self) -> None:
+        """A clock, and one cycle of reset."""
+        self.dut.rst.value, self.dut.control__start.value = 1, 0
+        Clock(self.dut.clk, 2, "ns").start()
+        await self.cycle()
+        self.dut.rst.value = 0
+        self.written.clear()
+
+    async def cycle(self) -> None:
+        """To the middle of the next cycle, with the words of the addresses of the cycle before."""
+        await FallingEdge(self.dut.clk)
+        for i, (port, address) in enumerate(zip(self.reads, self.addresses, strict=True)):
+            if port is not None:
+                port.value = self.latest[i] & 0xFFFFFFFF
+                self.latest[i] = self.memory[int(address.value)]
+        if int(self.dut.write__enable.value):
+            address, word = int(self.dut.write__address.value), self.dut.write__data.value.to_signed()
+            self.written.append((address, word))
+            self.memory[address] = word
+        if hasattr(self.dut, "clipped"):
+            self.clipped += int(self.dut.clipped.value)
+
+    async def run(self, instruction: dict, resolved: dict, *, reset_after: int | None = None) -> int:
+        """Cycles of one instruction; with `reset_after`, after so many cycles the unit is reset instead."""
+        self.written, self.clipped = [], 0
+        self.dut.control__instruction.value = INSTRUCTION.const(instruction).as_bits()
+        self.dut.control__resolved.value = RESOLVED.const(resolved).as_bits()
+        self.dut.control__start.value = 1
+        cycles = 1
+        while not (int(self.dut.control__done.value) and cycles > 1):
+            await self.cycle()
+            self.dut.control__start.value = 0
+            cycles += 1
+            if cycles == reset_after:
+                self.dut.rst.value = 1
+                await self.cycle()
+                self.dut.rst.value = 0
+                self.written = []
+                return cycles
+            assert cycles < 100_000, "an instruction does not end"
+        return cycles
+
+    async def idle(self, cycles: int) -> None:
+        """Nothing may happen between instructions."""
+        before = len(self.written)
+        await self.cycle()
+        for _ in range(cycles):
+            assert not int(self.dut.write__enable.value)
+            assert not int(self.dut.control__done.value)
+            await self.cycle()
+        assert len(self.written) == before
+
+    def expect(self, expected: dict[int, int]) -> None:
+        """Exactly these words were written, each once."""
+        assert len(self.written) == len(dict(self.written)), "a word was written twice"
+        found = dict(self.written)
+        wrong = {
+            address: (found.get(address), expected.get(address))
+            for address in found.keys() | expected.keys()
+            if found.get(address) != expected.get(address)
+        }
+        some = sorted(wrong.items())[:8]
+        assert not wrong, f"{len(wrong)} of {len(expected)} words (address: found, expected): {some}"
+
+
+def any_word(bits: int = 32) -> int:
+    """A signed number of up to `bits` bits: often an extreme one, often a short one."""
+    kind = random.random()
+    if kind < 0.25:
+        top = 1 << (bits - 1)
+        return random.choice([0, 1, -1, top - 1, -top, 1 - top, top >> 1, -(top >> 1), 127, -128, -127])
+    return random.randrange(-(1 << (width := random.randint(1, bits)) - 1), (1 << width - 1) or 1)

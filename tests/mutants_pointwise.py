@@ -1,0 +1,163 @@
+"""Plausible bugs of the pointwise and the selection unit; the bench of each must fail with it."""
+
+from __future__ import annotations
+
+_POINTWISE = "tests/test_rtl_pointwise.py"
+_SELECT = "tests/test_rtl_select.py"
+
+MUTANTS = [
+    {
+        "file": "rtl/rounding.py",
+        "old": "up = fine[0] & (fine_sticky | whole[0])",
+        "new": "up = fine[0]",
+        "why": "ties round up instead of to even",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/rounding.py",
+        "old": "coarse_sticky.eq(sticky),",
+        "new": "coarse_sticky.eq(0),",
+        "why": "bits that the large steps drop do not count when a tie is told from more than a half",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/rounding.py",
+        "old": "below = (low + self.limit)[:33].as_signed() < 0",
+        "new": "below = low < -127",
+        "why": "negative results are limited to counts whatever the instruction says",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/normalise.py",
+        "old": "carried.eq(unrounded + mantissa[16])",
+        "new": "carried.eq(unrounded)",
+        "why": "a mantissa that rounds up to 2^16 keeps its exponent",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/normalise.py",
+        "old": "carried < LOWEST_EXPONENT",
+        "new": "carried <= LOWEST_EXPONENT",
+        "why": "the smallest exponent underflows",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/lookup_table.py",
+        "old": "m.d.sync += low.eq(self.low)",
+        "new": "m.d.comb += low.eq(self.low)",
+        "why": "a value is interpolated at the place of the word behind it",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise.py",
+        "old": "shift.eq(Mux(self._odd.at(6), -6, -5))",
+        "new": "shift.eq(-5)",
+        "why": "the root of an odd exponent misses a factor",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise.py",
+        "old": "factors.early_header.eq(self._header(13))",
+        "new": "factors.early_header.eq(self._header(14))",
+        "why": "the first word of a group is scaled by the scalar of the group before",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise.py",
+        "old": "exponent.eq(total_exponent),",
+        "new": "exponent.eq(own),",
+        "why": "a statistic is packed with the norm of the group behind it",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise.py",
+        "old": "index.cosine.eq(~self._tags.at(10).place[0])",
+        "new": "index.cosine.eq(self._tags.at(10).place[0])",
+        "why": "sine and cosine change places",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise_decode.py",
+        "old": "Mux(places > RIGHT, RIGHT, places)",
+        "new": "places",
+        "why": "more places than a shifter has wrap around",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise_factors.py",
+        "old": "Mux(exponent >= largest, largest, exponent + 1)",
+        "new": "Mux(exponent >= largest, largest, exponent)",
+        "why": "a norm takes off one place too few",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise_decode.py",
+        "old": "fields.block_start & (self.resolved.slot == 0)",
+        "new": "fields.block_start",
+        "why": "a block's running sum starts anew at every token",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise_statistic.py",
+        "old": "(plain & fresh) | (term > self.total)",
+        "new": "term > self.total",
+        "why": "a maximum is never below zero",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise_read.py",
+        "old": "self.address_b.eq(Mux(rotate & (place[0] ^ self.second)",
+        "new": "self.address_b.eq(Mux(rotate & place[0]",
+        "why": "the second half of a rotation takes the cosine for the sine",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise_write.py",
+        "old": "self.enable.eq(counted & ~self.tag.place[0])",
+        "new": "self.enable.eq(counted)",
+        "why": "the first header writes a statistic of no group",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise_delay.py",
+        "old": "reset_less=not self._reset",
+        "new": "reset_less=True",
+        "why": "slots in the pipeline survive a reset",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/select.py",
+        "old": "(word == threshold) & (index > threshold_index)",
+        "new": "(word == threshold) & (index >= threshold_index)",
+        "why": "a candidate is chosen again and again",
+        "bench": _SELECT,
+    },
+    {
+        "file": "rtl/select.py",
+        "old": "(~found | (word_3 > best))",
+        "new": "(~found | (word_3 >= best))",
+        "why": "of equal candidates the last is chosen",
+        "bench": _SELECT,
+    },
+    {
+        "file": "rtl/select.py",
+        "old": "(behind | ~any_chosen) & (~found",
+        "new": "behind & (~found",
+        "why": "the first pass compares with the threshold of an earlier group",
+        "bench": _SELECT,
+    },
+    {
+        "file": "rtl/select.py",
+        "old": "self.read_a.address.eq(base), index.eq(0), found.eq(0)]",
+        "new": "self.read_a.address.eq(base), index.eq(0)]",
+        "why": "a pass starts with the best candidate of the pass before",
+        "bench": _SELECT,
+    },
+    {
+        "file": "rtl/select.py",
+        "old": "Mux(filling, written != count,",
+        "new": "Mux(filling, written == 0,",
+        "why": "only a list without any choice is filled up",
+        "bench": _SELECT,
+    },
+]
