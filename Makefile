@@ -45,13 +45,13 @@ verify: $(INSTALLED) ## the shipped model on the RTL, spiking and dense, against
 	$(BIN)/spikesim verify examples/tiny_dssa --tokens 16
 
 soak: $(INSTALLED) ## random programs on random cores in lockstep; ARGS="configurations programs seed"
-	@PYTHONPATH=tests $(BIN)/python tests/soak.py $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python tests/rtl_soak.py $(ARGS)
 
 mutants: $(INSTALLED) ## plausible bugs in the RTL, each of which the benches must find; ARGS=pointwise picks a list
-	@PYTHONPATH=tests $(BIN)/python tests/mutants.py $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python tests/rtl_mutants.py $(ARGS)
 
 coverage: $(INSTALLED) ## lines, toggles and functional bins of the RTL under random programs
-	@PYTHONPATH=tests $(BIN)/python tests/coverage.py
+	@PYTHONPATH=tests $(BIN)/python tests/rtl_coverage.py
 
 synthesis: $(INSTALLED) ## the core on Nangate45 at 2 ns: cells, area, worst path per unit
 	@PYTHONPATH=tests $(BIN)/python benchmarks/synthesis.py $(ARGS)

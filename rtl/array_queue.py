@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from spikesim.rtl.array_events import bits_for
 from spikesim.rtl.config import CoreConfig
 
-NEEDED = 6
+NEEDED = 5
 """Entries that keep the consumer busy: cycles from its taking one to the arrival of the entry read in its place."""
 USEFUL = 16
 """The encoders deliver an entry per cycle, so that a longer queue than NEEDED only stands full; no longer than this."""

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spikesim import program as isa
+from spikesim.errors import CapacityError
 from spikesim.layout import CoreLayout, OperandLayout, ProgramLayout, StateLayout
 from spikesim.program import CacheKeys, Program, View
 from spikesim.rtl.isa import INSTRUCTION, Extent, Operation, Run, Statistic, Unit
+from spikesim.rtl.lookup_table import LOW_BITS
+from spikesim.tables import EXP2_INDEX_BITS
 from spikesim.timing import ceil_div, pointwise_shape, step
 
 WORD = 2**31 - 1
@@ -231,7 +234,7 @@ class _Assembler:
         yield self._pointwise(
             i,
             operation=Operation.EXPONENTIAL,
-            fraction=i.fraction,
+            fraction=self._fraction(i),
             **self._operand(i, "a", i.src),
             **self._operand(i, "dst", i.dst, steps=False),
         )
@@ -246,12 +249,21 @@ class _Assembler:
             **self._operand(i, "dst", i.dst, steps=False),
         )
 
+    @staticmethod
+    def _fraction(i: Any) -> int:
+        low, high = EXP2_INDEX_BITS, EXP2_INDEX_BITS + LOW_BITS
+        if not low <= i.fraction <= high:
+            raise CapacityError(
+                f"{i.op} must have a fraction of {low} to {high} bits for the core's table, not {i.fraction}"
+            )
+        return int(i.fraction)
+
     def _softmax_weights(self, i: isa.SoftmaxWeights) -> Iterator[HardwareInstruction]:
         yield self._pointwise(
             i,
             self._keys(i.keys),
             operation=Operation.SOFTMAX,
-            fraction=i.fraction,
+            fraction=self._fraction(i),
             limit=i.limit,
             **self._operand(i, "a", i.a),
             **self._operand(i, "dst", i.dst, steps=False),

@@ -39,6 +39,7 @@ WAIVERS = (
     ),
     Waiver("WIDTHEXPAND", "operands are extended by their signs where Amaranth's wider results need it"),
     Waiver("VARHIDDEN", "a signal may have the name of an instance further up: modules do not nest"),
+    Waiver("WIDTHTRUNC", "choosing one of many fields is a shift, of whose result only the field is kept"),
     Waiver("CASEINCOMPLETE", "every case follows an assignment that serves as its default"),
 )
 """All of `verilator -Wall` that is not listed here must be silent."""
@@ -63,11 +64,21 @@ def _tidy(text: str) -> str:
     text = re.sub(rf"(?m)^(  attribute .*\n)*  wire (?:\w+ )*{alias}\n\n?", "", text)
     text = re.sub(rf"(?m)^connect {alias} .*\n\n?", "", text)
     text = re.sub(r"(?m)^(module|  cell) (\\\S+)", lambda at: f"{at[1]} {at[2].replace('.', '_')}", text)
-    cell_without_result = r"(?m)^  cell [^\n]*\n(?:    [^\n]*\n)*?    parameter \\(?:Y_)?WIDTH 0\n(?:    [^\n]*\n)*  end\n"
-    text = re.sub(cell_without_result, "", text)
+    text = "".join(_without_empty_wires(part) for part in re.split(r"(?m)^(?=module )", text))
+    line = r"(?:    [^\n]*\n)"
+    text = re.sub(rf"(?m)^  cell [^\n]*\n{line}*?    parameter \\(?:Y_)?WIDTH 0\n{line}*  end\n", "", text)
     text = re.sub(r"(parameter \\[AB]_WIDTH) 0\b", r"\1 1", text)
-    text = re.sub(r"(?m)^(    connect \\[AB]) \{  \}$", r"\1 1'0", text)
+    text = re.sub(r"(?m)^(    connect \\[AB]) \{ +\}$", r"\1 1'0", text)
     return re.sub(r"(?m)^(  wire .*(?:in|out)put) (\d+) ", lambda at: f"{at[1]} {int(at[2]) + 1} ", text)
+
+
+def _without_empty_wires(module: str) -> str:
+    """A module of RTLIL whose wires of no width are the empty concatenation that they mean."""
+    for name in re.findall(r"(?m)^  wire width 0 (\S+)$", module):
+        module = module.replace(f"  wire width 0 {name}\n", "")
+        module = re.sub(rf"(?m)^  connect {re.escape(name)} .*\n", "", module)
+        module = re.sub(rf"(?<= ){re.escape(name)}(?= |$)", "{ }", module, flags=re.MULTILINE)
+    return module
 
 
 def _emit(text: str) -> str:
@@ -105,7 +116,7 @@ def _readable(text: str) -> str:
 
 def _shared(text: str) -> str:
     """Every module once: those that differ in their names alone (a bank's encoder, a lane) are one module."""
-    modules = {at[1]: at[0] for at in re.finditer(r"(?ms)^module (\w+) .*?^endmodule\n*", text)}
+    modules = {at[1]: at[0] for at in re.finditer(r"(?ms)^module ([\w$]+) .*?^endmodule\n*", text)}
     kept: dict[str, str] = {}
     while True:
         first: dict[str, str] = {}
@@ -119,7 +130,7 @@ def _shared(text: str) -> str:
         if not same:
             break
         kept = {name: body for name, body in modules.items() if name not in same}
-        instances = re.compile(r"(?m)^  (" + "|".join(map(re.escape, same)) + r") (?=\w+ \()")
+        instances = re.compile(r"(?m)^  (" + "|".join(map(re.escape, same)) + r") (?=[\w$]+ \()")
         modules = {
             name: instances.sub(lambda at: f"  {same[at[1]]} ", body)  # noqa: B023 (used at once)
             for name, body in kept.items()

@@ -36,10 +36,10 @@ MUTANTS = [
     ),
     _mutant(
         "queue",
-        "NEEDED = 6",
         "NEEDED = 5",
+        "NEEDED = 4",
         "the queue is too short to hide the reading of codes",
-        "row_signed",
+        "dense_small",
     ),
     _mutant(
         "list",

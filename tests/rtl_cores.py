@@ -61,7 +61,7 @@ CORES = {
     ),
     "naf": Core(settings=_array(2, 4, "plane", "signed_digit", **{"array.scan_bits": 2}), first_seed=39),
     "single": Core(
-        settings=_array(1, 1, "plane", "twos_complement", **{"array.accumulator_bits": 24}), first_seed=52
+        settings=_array(1, 1, "plane", "twos_complement", **{"array.accumulator_bits": 28}), first_seed=52
     ),
     "ternary": Core(settings=_array(4, 2, "plane", "ternary", **{"array.scan_bits": 4}), first_seed=65),
     "ternary_row": Core(settings=_array(8, 4, "row", "ternary"), first_seed=78),

@@ -19,8 +19,8 @@ SCRIPT = '''"""Builds the design in this folder with Verilator, runs the tokens 
 
     python bench.py
 
-Needs g++, make and `pip install spikesim`. bench.cpp talks to the core as a host would: registers over AXI4-Lite, vectors
-over AXI-Stream.
+Needs g++, make and `pip install spikesim`. bench.cpp talks to the core as a host would: registers over AXI4-Lite,
+vectors over AXI-Stream.
 """
 
 import subprocess

@@ -272,7 +272,7 @@ class ArrayBench(Bench):
 async def gathers(dut) -> None:
     bench = ArrayBench(dut)
     await bench.begin()
-    for number in range(SETTINGS.get("gathers", 80)):
+    for number in range(SETTINGS.get("gathers", 200)):
         await bench.gather()
         if number % 10 == 0:
             await bench.idle(3)
@@ -284,7 +284,7 @@ async def states(dut) -> None:
     """Scatters and sweeps, with gathers and stores between them."""
     bench = ArrayBench(dut)
     await bench.begin()
-    for _ in range(SETTINGS.get("others", 60)):
+    for _ in range(SETTINGS.get("others", 120)):
         await random.choice([bench.scatter, bench.scatter, bench.sweep, bench.store, bench.gather])()
     await bench.verify()
 
@@ -294,7 +294,7 @@ async def resets(dut) -> None:
     """A gather that a reset cut off leaves nothing behind, nor does a store that is then repeated."""
     bench = ArrayBench(dut)
     await bench.begin()
-    for _ in range(SETTINGS.get("resets", 15)):
+    for _ in range(SETTINGS.get("resets", 20)):
         await bench.gather(cut=True)
         await bench.store()
         await bench.scatter()

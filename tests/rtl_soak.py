@@ -30,7 +30,7 @@ def random_hardware(generator: np.random.Generator) -> HardwareConfig:
             "array.ways": one(1, 2, 4, 8, 16),
             "array.lanes": one(1, 2, 4, 8, 16),
             "array.order": one("plane", "row"),
-            "array.accumulator_bits": one(20, 24, 32, 48),
+            "array.accumulator_bits": one(28, 32, 48),
             "array.scan_bits": one(1, 2, 8, 32),
             "array.fifo_depth": one(1, 2, 4, 9),
             "numerics.coding": one("bitwise", "ternary", "twos_complement", "signed_digit"),
