@@ -90,10 +90,14 @@ def main() -> None:
     many = np.tile(chain.words, (repeats, 1))
     simulator = simulator_rate(chain.programs, hardware, many)
     print(f"{'whole model':24} simulator {simulator / 1e6:10.1f} M cycles/s")
-    print(f"{'':24} Verilator {verilator / 1e6:10.3f} M cycles/s, simulator {simulator / verilator:,.0f} times faster")
+    print(
+        f"{'':24} Verilator {verilator / 1e6:10.3f} M cycles/s, simulator {simulator / verilator:,.0f} times faster"
+    )
     if not arguments.no_cocotb:
         cocotb = cocotb_rate(core)
-        print(f"{'':24} cocotb    {cocotb / 1e6:10.3f} M cycles/s, simulator {simulator / cocotb:,.0f} times faster")
+        print(
+            f"{'':24} cocotb    {cocotb / 1e6:10.3f} M cycles/s, simulator {simulator / cocotb:,.0f} times faster"
+        )
 
 
 if __name__ == "__main__":

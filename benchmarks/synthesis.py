@@ -1,7 +1,7 @@
 """The core and its units in gates of Nangate45 at a 2 ns period: area, worst path, latches, black boxes.
 
-    python benchmarks/synthesis.py            units and core, spiking and dense
-    python benchmarks/synthesis.py --units    units alone
+python benchmarks/synthesis.py            units and core, spiking and dense
+python benchmarks/synthesis.py --units    units alone
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ def main() -> None:
     hardware = HardwareConfig().replace(
         **{"limits.max_context": arguments.context, "limits.max_channels": 4096}
     )
-    print(f"{'design':28} {'worst path':>10}  {'area':>12}  {'flip-flops':>10}  memories  latches  black boxes")
+    print(
+        f"{'design':28} {'worst path':>10}  {'area':>12}  {'flip-flops':>10}  memories  latches  black boxes"
+    )
     for dense in (False, True):
         config = core_config(hardware, dense=dense)
         kind = "dense" if dense else "spiking"
         units = [ArrayUnit] if dense else [Host, Sequencer, PointwiseUnit, SelectUnit, ArrayUnit]
         for unit in [*units, *([] if arguments.units else [SpikeCore])]:
             start = time.monotonic()
-            result = synthesise(verilog(unit(config), "design"), "design", period_ps=PERIOD_PS)
+            result = synthesise(verilog(unit(config), "unit"), "unit", period_ps=PERIOD_PS)
             print(
                 f"{kind + ' ' + unit.__name__:28} {result.worst_path_ps:7.0f} ps  {result.area_um2:8,.0f} µm²"
                 f"  {result.flip_flops:10,}  {result.memories:8}  {result.latches:7}"

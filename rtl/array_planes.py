@@ -201,16 +201,16 @@ class PlaneBank(wiring.Component):
         else:
             # Turned from rows to planes first: choosing a plane is then one wide multiplexer.
             negatives = [negatives_of(code, config) for code in codes]
+            by_sign = config.coding == "bitwise"  # a count's sign is that of all its planes
+            signs = Signal(self.scan)
+            m.d.comb += signs.eq(Cat(sign[0] for sign in negatives))
             with m.Switch(got.plane):
                 for p in range(len(digits[0])):
                     turned = Signal(self.scan, name=f"plane_{p}")
-                    signs = Signal(self.scan, name=f"signs_{p}")
-                    m.d.comb += [
-                        turned.eq(Cat(digit[p] for digit in digits)),
-                        signs.eq(Cat(sign[p] for sign in negatives)),
-                    ]
+                    m.d.comb += turned.eq(Cat(digit[p] for digit in digits))
+                    signs_here = signs if by_sign else Cat(sign[p] for sign in negatives)
                     with m.Case(p):
-                        m.d.sync += [events.eq(Mux(got.some, turned, 0)), negative.eq(signs)]
+                        m.d.sync += [events.eq(Mux(got.some, turned, 0)), negative.eq(signs_here)]
         entry = data.View(self._entry(), queue.entry)
         m.d.comb += [
             queue.push.eq(pushed.valid),

@@ -39,7 +39,9 @@ UNITS: tuple[Callable[[CoreConfig], Any], ...] = (
 
 def port_table(component: wiring.Component) -> str:
     """A Markdown table: the port's Verilog name, its direction and width."""
-    component._MustUse__used = True  # only its ports are wanted: Amaranth warns of components that are never built
+    component._MustUse__used = (
+        True  # only its ports are wanted: Amaranth warns of components that are never built
+    )
     rows = [f"| `{name}` | {direction} | {width} |" for name, direction, width in _ports(component)]
     return "\n".join(["| port | direction | bits |", "|---|---|---|", "| `clk`, `rst` | in | 1 |", *rows])
 

@@ -116,7 +116,7 @@ def _readable(text: str) -> str:
 
 def _shared(text: str) -> str:
     """Every module once: those that differ in their names alone (a bank's encoder, a lane) are one module."""
-    modules = {at[1]: at[0] for at in re.finditer(r"(?ms)^module ([\w$]+) .*?^endmodule\n*", text)}
+    modules = {at[1]: at[0] for at in re.finditer(r"(?ms)^module (\S+) .*?^endmodule\n*", text)}
     kept: dict[str, str] = {}
     while True:
         first: dict[str, str] = {}
@@ -130,7 +130,7 @@ def _shared(text: str) -> str:
         if not same:
             break
         kept = {name: body for name, body in modules.items() if name not in same}
-        instances = re.compile(r"(?m)^  (" + "|".join(map(re.escape, same)) + r") (?=[\w$]+ \()")
+        instances = re.compile(r"(?m)^  (" + "|".join(map(re.escape, same)) + r") (?=\S+ \()")
         modules = {
             name: instances.sub(lambda at: f"  {same[at[1]]} ", body)  # noqa: B023 (used at once)
             for name, body in kept.items()

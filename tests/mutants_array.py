@@ -60,7 +60,9 @@ MUTANTS = [
         "left[2:] == 0",
         "an odd channel at the end is not loaded",
     ),
-    _mutant("load", " row.eq(block_row + block_rows)", " row.eq(row + 1)", "blocks follow each other densely"),
+    _mutant(
+        "load", " row.eq(block_row + block_rows)", " row.eq(row + 1)", "blocks follow each other densely"
+    ),
     _mutant(
         "gather",
         "doubling.eq(plane != 0)",

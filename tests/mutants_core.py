@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_BENCH = "tests/test_lockstep.py -k random_programs[plane]"
+_BENCH = "tests/test_lockstep.py -k random_programs[row]"
 
 MUTANTS = [
     {

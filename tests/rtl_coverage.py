@@ -128,7 +128,9 @@ def main() -> int:
                     label = f"{core.hardware.array.order}/{core.hardware.numerics.coding}"
                     bins += count_bins(label, core.hardware.array.ways, core.hardware.numerics.coding, counts)
         covered = verilator_coverage(files)
-        parts = ", ".join(f"{kind} {hit / total:.1%} of {total}" for kind, (hit, total) in sorted(covered.items()))
+        parts = ", ".join(
+            f"{kind} {hit / total:.1%} of {total}" for kind, (hit, total) in sorted(covered.items())
+        )
         print(f"{name:12} {parts}", flush=True)
         hit, total = covered.get("line", (0, 1))
         if hit / total < LINE_GOAL:

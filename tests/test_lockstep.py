@@ -12,9 +12,8 @@ from typer.testing import CliRunner
 from spikesim.cli.app import app
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
-from spikesim.rtl.emit import resident_config
 from spikesim.verify.chain import model_chain
-from spikesim.verify.lockstep import Lockstep, LockstepResult, enlarged
+from spikesim.verify.lockstep import Lockstep, LockstepResult
 from spikesim.verify.random_programs import RandomProgram
 
 TINY = Path(__file__).parent / "vectors" / "tiny_dssa"
@@ -31,12 +30,15 @@ def _assert_agrees(result: LockstepResult) -> None:
 def test_whole_model(name: str, tmp_path: Path) -> None:
     """All layers of a DSSA model, token after token: past windows, finished MoBA blocks, decayed states."""
     core = CORES[name]
-    tokens = 12 if core.hardware.array.ways > 4 else 4
+    tokens = 12 if core.hardware.array.ways > 4 else 10
     chain = model_chain(TINY, core.hardware, tokens=tokens)
-    hardware, _ = enlarged(chain.programs, chain.hardware)
-    layout = link(chain.programs, hardware)
-    built = built_core(f"model_{name}", resident_config(hardware, layout, dense=core.dense))
-    result = Lockstep(chain.programs, hardware, built, tmp_path).run(chain.words)
+    # The core of the random programs: what fits them fits this small model.
+    layout = link(chain.programs, chain.hardware)
+    config = core.config()
+    assert layout.encoder_rows <= config.encoder_rows
+    assert layout.scatter_rows <= config.scatter_rows
+    assert layout.blocks <= config.blocks
+    result = Lockstep(chain.programs, chain.hardware, built_core(name, config), tmp_path).run(chain.words)
     _assert_agrees(result)
     assert result.comparison.counters["keys_read"] > 0
 
@@ -75,9 +77,9 @@ def test_a_difference_is_named_and_leaves_a_waveform(tmp_path: Path) -> None:
 
 def test_verify_command(tmp_path: Path) -> None:
     """`spikesim verify` on a mapped folder, end to end, and its exit code."""
-    result = CliRunner().invoke(
-        app, ["verify", str(TINY), "--tokens", "2", "--core", "dense", "-o", str(tmp_path / "out")]
-    )
+    small = Path(__file__).parents[1] / "examples" / "hardware" / "small.toml"
+    words = ["--tokens", "2", "--core", "dense", "--hardware", str(small), "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["verify", str(TINY), *words])
     assert result.exit_code == 0, result.output
     assert "agree" in result.output
     assert (tmp_path / "out" / "dense" / "spike_core.v").is_file()
