@@ -4,7 +4,7 @@ Everything is measured in this run: the shipped model's layers token by token, t
 size. The simulator's rate is that of the same tokens in one batch, as `spikesim map` runs them. It works on values and
 closed forms, and does not slow down with the cycles that a value takes; the RTL does.
 
-    python benchmarks/bench_rtl.py [--sizes 64,128,256]
+    python benchmarks/bench_rtl.py [--no-cocotb]
 """
 
 from __future__ import annotations
@@ -19,16 +19,21 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from programs import compiled_layer, small_config
 from rtl_cores import BUILDS
 
 from spikesim.hardware import HardwareConfig
+from spikesim.mapping.compile import compile_position
 from spikesim.mapping.link import link
 from spikesim.program import Program
+from spikesim.rtl.config import core_config
 from spikesim.rtl.emit import resident_config
 from spikesim.simulator import Simulator
 from spikesim.verify.chain import model_chain
 from spikesim.verify.lockstep import BuiltCore, Lockstep, enlarged
 
+SCALES = (1, 2, 4)
+GROWTH_TOKENS = 48
 MODEL = Path(__file__).parents[1] / "examples" / "tiny_dssa"
 COCOTB_CYCLES = 20_000
 
@@ -97,6 +102,30 @@ def main() -> None:
         cocotb = cocotb_rate(core)
         print(
             f"{'':24} cocotb    {cocotb / 1e6:10.3f} M cycles/s, simulator {simulator / cocotb:,.0f} times faster"
+        )
+    growth()
+
+
+def growth() -> None:
+    """One SSE layer of growing width on one core: what a wider layer does to both rates."""
+    hardware = HardwareConfig().replace(**{"limits.max_context": 64})
+    core = BuiltCore(
+        core_config(hardware, encoder_rows=32, scatter_rows=4, blocks=4), BUILDS / "bench_rtl_growth"
+    )
+    for scale in SCALES:
+        config = small_config(hidden_size=64 * scale, num_heads=4 * scale, intermediate_size=128 * scale)
+        layer = compiled_layer(config, 1, hardware, tokens=GROWTH_TOKENS, sequences=1)
+        chain, words = [compile_position(config), layer.program], layer.words[:, 0]
+        sized, _ = enlarged(chain, hardware)
+        with tempfile.TemporaryDirectory(prefix="bench-rtl-") as folder:
+            core.binary()
+            result = Lockstep(chain, sized, core, Path(folder)).run(words[:8])
+        verilator = result.clock_cycles / result.seconds["Verilator"]
+        simulator = simulator_rate(chain, hardware, words)
+        per_token = result.comparison.cycles // 8
+        print(
+            f"SSE layer, hidden {config.hidden_size:4}, {per_token:8,} cycles/token: simulator "
+            f"{simulator / 1e6:8.1f} M cycles/s, Verilator {verilator / 1e6:6.3f}, ratio {simulator / verilator:7,.0f}"
         )
 
 

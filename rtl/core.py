@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -12,7 +12,6 @@ from spikesim.rtl.array_unit import ArrayUnit
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.host import Host
 from spikesim.rtl.host_bus import AXI_LITE
-from spikesim.rtl.host_registers import COUNTERS
 from spikesim.rtl.host_stream import STREAM_IN, STREAM_OUT
 from spikesim.rtl.isa import ADDRESS, Extent, Run, Unit
 from spikesim.rtl.memory import Ram
@@ -142,7 +141,6 @@ class SpikeCore(wiring.Component):
     def _counters(
         self, m: Module, host: Host, sequencer: Sequencer, pointwise: PointwiseUnit, array: ArrayUnit
     ) -> None:
-        counters = Signal(COUNTERS)
         keys, cached = self._keys(m, sequencer)
         steps = {
             "cycles": sequencer.busy,
@@ -158,14 +156,22 @@ class SpikeCore(wiring.Component):
             "keys_cached": cached,
         }
         for name, amount in steps.items():
-            # Registered, so that what is counted and the long addition have a cycle each.
-            registered = Signal.like(amount, name=f"{name}_step")
-            m.d.sync += registered.eq(amount)
-            with m.If(host.clear_counters):
-                m.d.sync += counters[name].eq(0)
-            with m.Else():
-                m.d.sync += counters[name].eq(counters[name] + registered)
-        m.d.comb += host.counters.eq(counters)
+            m.d.comb += host.counters[name].eq(self._counter(m, name, amount, host.clear_counters))
+
+    def _counter(self, m: Module, name: str, amount: Value, clear: Value) -> Value:
+        """The sum of `amount` over all cycles, 64 bits, three cycles late; no addition is longer than 32 bits."""
+        step = Signal.like(amount, name=f"{name}_step")
+        low, high, shown = (Signal(32, name=f"{name}_{part}") for part in ("low", "high", "shown"))
+        carry = Signal(name=f"{name}_carry")
+        m.d.sync += [
+            step.eq(amount),
+            Cat(low, carry).eq(low + step),
+            high.eq(high + carry),
+            shown.eq(low),  # the low half that belongs to the high one
+        ]
+        with m.If(clear):
+            m.d.sync += [low.eq(0), carry.eq(0), high.eq(0), shown.eq(0)]
+        return Cat(shown, high)
 
     def _keys(self, m: Module, sequencer: Sequencer) -> tuple[Signal, Signal]:
         """Keys that a gather of keys reads and could read: once per group, a group per cycle while it runs."""

@@ -24,7 +24,10 @@ from spikesim.verify.lockstep import BuiltCore, Lockstep
 from spikesim.verify.random_programs import RandomProgram
 
 FOLDER = Path(__file__).parents[1] / "build" / "coverage"
-PROGRAMS = 25
+COVERED = ("naf", "ternary", "row", "dense_wide")
+"""Cores with few banks: more of the same banks and lanes would only add copies of the same lines."""
+
+PROGRAMS = 24
 LINE_GOAL = 0.95
 
 
@@ -108,7 +111,8 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     bins: Counter[str] = Counter()
     short = 0
-    for name, core in CORES.items():
+    for name in COVERED:
+        core = CORES[name]
         built = BuiltCore(core.config(), FOLDER / name, coverage=True)
         files = []
         for seed in range(PROGRAMS):

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import compiled_layer, small_config
 from rtl_cores import CORES, built_core
 from typer.testing import CliRunner
 
 from spikesim.cli.app import app
 from spikesim.hardware import HardwareConfig
+from spikesim.mapping.compile import compile_position
 from spikesim.mapping.link import link
 from spikesim.verify.chain import model_chain
 from spikesim.verify.lockstep import Lockstep, LockstepResult
@@ -41,6 +43,24 @@ def test_whole_model(name: str, tmp_path: Path) -> None:
     result = Lockstep(chain.programs, chain.hardware, built_core(name, config), tmp_path).run(chain.words)
     _assert_agrees(result)
     assert result.comparison.counters["keys_read"] > 0
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"moba_topk": 4, "moba_chunk_size": 4, "attn_num_heads": 2, "attn_num_kv_heads": 1},
+        {"num_sparse_partition": 2, "num_writer": 1, "head_dim": 24, "hidden_size": 96, "window_size": 1},
+    ],
+)
+def test_layers_of_other_models(form: dict[str, int], tmp_path: Path) -> None:
+    """Sizes that divide by nothing, on a core they share; one layer of each kind."""
+    core, config = CORES["plane"], small_config(**form)
+    built = built_core("plane", core.config())
+    for index in range(3):
+        layer = compiled_layer(config, index, core.hardware, tokens=20, sequences=1, seed=index)
+        chain = [compile_position(config), layer.program]
+        lockstep = Lockstep(chain, core.hardware, built, tmp_path / str(index))
+        _assert_agrees(lockstep.run(layer.words[:, 0]))
 
 
 @pytest.mark.parametrize("name", list(CORES))
