@@ -4,7 +4,7 @@ Everything is measured in this run: the shipped model's layers token by token, t
 size. The simulator's rate is that of the same tokens in one batch, as `spikesim map` runs them. It works on values and
 closed forms, and does not slow down with the cycles that a value takes; the RTL does.
 
-    python benchmarks/bench_rtl.py [--no-cocotb]
+    python benchmarks/bench_rtl.py [--cocotb]
 """
 
 from __future__ import annotations
@@ -78,7 +78,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--no-cocotb", action="store_true", help="leave the cocotb run out")
+    parser.add_argument(
+        "--cocotb",
+        action="store_true",
+        help="the core under cocotb too: its build, with every signal visible, takes many minutes",
+    )
     arguments = parser.parse_args()
     chain = model_chain(arguments.model, HardwareConfig(), tokens=arguments.tokens)
     hardware, _ = enlarged(chain.programs, chain.hardware)
@@ -98,7 +102,7 @@ def main() -> None:
     print(
         f"{'':24} Verilator {verilator / 1e6:10.3f} M cycles/s, simulator {simulator / verilator:,.0f} times faster"
     )
-    if not arguments.no_cocotb:
+    if arguments.cocotb:
         cocotb = cocotb_rate(core)
         print(
             f"{'':24} cocotb    {cocotb / 1e6:10.3f} M cycles/s, simulator {simulator / cocotb:,.0f} times faster"
