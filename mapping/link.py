@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spikesim.hardware import HardwareConfig
-from spikesim.layout import CacheLayout, CoreLayout, OperandLayout, ProgramLayout, StateLayout
+from spikesim.layout import CacheLayout, CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
 from spikesim.mapping.allocate import allocate
 from spikesim.program import CacheSpec, Decay, Gather, Pool, Program, Scatter, StateSpec
 from spikesim.scalar import FULL_FACTOR
@@ -18,7 +18,6 @@ from spikesim.timing import ceil_div
 
 STREAM = "h"
 """The vector that carries the residual stream into a program; it comes out as the program's output."""
-
 
 CLEAR_SHIFT = 31
 """A right shift that leaves nothing of a state's 16-bit words."""
@@ -192,11 +191,6 @@ class _Linker:
         self.encoder_rows = max(self.encoder_rows, rows)
         if keys is not None and keys.selected is not None:
             self.blocks = max(self.blocks, keys.selected.length + 1)
-
-
-def block_bits(span: int, ways: int) -> int:
-    """Bits of a row's number within a block of `span` tokens."""
-    return (ceil_div(span, ways) - 1).bit_length()
 
 
 def _scale(program: Program, cache: str) -> int:

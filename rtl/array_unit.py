@@ -36,23 +36,15 @@ from spikesim.rtl.array_store import StoreControl
 from spikesim.rtl.array_sum import ArraySum
 from spikesim.rtl.array_sweep import SweepControl
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.interface import WORD, ControlSignature, ReadSignature, WriteSignature
+from spikesim.rtl.interface import (
+    WORD,
+    ControlSignature,
+    ReadSignature,
+    RowLoadSignature,
+    WriteSignature,
+)
 from spikesim.rtl.isa import ADDRESS, Unit
 from spikesim.rtl.memory import Ram
-
-
-class LoadSignature(wiring.Signature):
-    """The host's way into row memory: one row per cycle, while the unit is idle."""
-
-    def __init__(self, config: CoreConfig) -> None:
-        super().__init__(
-            {
-                "enable": Out(1),
-                "bank": Out(bits_for(config.ways)),
-                "address": Out(32),
-                "data": Out(config.lanes * 8),
-            }
-        )
 
 
 class AddressMultiplier(wiring.Component):
@@ -87,7 +79,7 @@ class ArrayUnit(wiring.Component):
                 "read_a": Out(ReadSignature()),
                 "read_b": Out(ReadSignature()),
                 "write": Out(WriteSignature()),
-                "load": In(LoadSignature(config)),
+                "load": In(RowLoadSignature(config)),
                 "events": Out(ways),
                 "rows": Out(ways),
                 "spikes": Out(ways),

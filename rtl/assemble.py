@@ -12,12 +12,12 @@ from typing import Any
 
 from spikesim import program as isa
 from spikesim.errors import CapacityError
-from spikesim.layout import CoreLayout, OperandLayout, ProgramLayout, StateLayout
+from spikesim.layout import CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
 from spikesim.program import CacheKeys, Program, View
 from spikesim.rtl.isa import INSTRUCTION, Extent, Operation, Run, Statistic, Unit
 from spikesim.rtl.lookup_table import LOW_BITS
 from spikesim.tables import EXP2_INDEX_BITS
-from spikesim.timing import ceil_div, pointwise_shape, step
+from spikesim.timing import pointwise_shape, step
 
 WORD = 2**31 - 1
 
@@ -434,7 +434,7 @@ class _Assembler:
             if i.keys.selected is not None:
                 fields |= {
                     "blocks": 1,
-                    "block_bits": (ceil_div(i.keys.span, self.ways) - 1).bit_length(),
+                    "block_bits": block_bits(i.keys.span, self.ways),
                     "selected": self._at(i.keys.selected),
                     "selected_stride": i.keys.selected.stride,
                 }

@@ -40,11 +40,6 @@ class CoreConfig:
     blocks: int = 8
 
     @property
-    def planes(self) -> int:
-        """Bit planes of a count in this coding."""
-        return {"bitwise": 7, "twos_complement": 8, "signed_digit": 8, "ternary": 127}[self.coding]
-
-    @property
     def load_width(self) -> int:
         """Counts that the encoder takes per cycle: one per read port, never two for the same bank."""
         return min(2, self.ways)

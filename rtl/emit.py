@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from spikesim.files import write_json_atomic
 from spikesim.hardware import HardwareConfig
 from spikesim.layout import CoreLayout
 from spikesim.program import Program
-from spikesim.rtl.assemble import Executable, assemble
+from spikesim.rtl.assemble import Executable
 from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.rtl.core import SpikeCore
 from spikesim.rtl.host_registers import OFFSETS
@@ -41,46 +40,23 @@ def resident_config(hardware: HardwareConfig, layout: CoreLayout, *, dense: bool
     )
 
 
-def emit_model(
-    folder: Path,
-    programs: Sequence[Program],
-    layout: CoreLayout,
-    hardware: HardwareConfig,
-    *,
-    dense: bool = False,
-    general: bool = False,
-) -> Executable:
-    """Writes Verilog, images and manifest of a core that runs the programs.
-
-    `general`: the core is for other programs too, as large as the hardware's limits say.
-    """
-    ways, lanes = hardware.array.ways, hardware.array.lanes
-    executable = assemble(programs, layout, ways=ways)
-    config = core_config(hardware, dense=dense) if general else resident_config(hardware, layout, dense=dense)
-    emit_core(folder, config)
-    images = write_images(folder, programs, layout, executable, ways=ways, lanes=lanes)
-    write_manifest(folder, config, images, programs, layout, executable)
-    return executable
-
-
-def write_manifest(
+def emit_program(
     folder: Path,
     config: CoreConfig,
-    images: dict[str, str] | None = None,
-    programs: Sequence[Program] = (),
-    layout: CoreLayout | None = None,
-    executable: Executable | None = None,
-) -> None:
-    """What the folder holds and how to run it, as JSON."""
-    manifest: dict[str, Any] = {
-        "top": TOP,
-        "verilog": VERILOG_FILE,
-        "configuration": asdict(config),
-        "registers": OFFSETS,
-        "waivers": {waiver.code: waiver.reason for waiver in WAIVERS},
-    }
-    if layout is not None and executable is not None:
-        manifest |= {
+    programs: Sequence[Program],
+    layout: CoreLayout,
+    executable: Executable,
+) -> dict[str, str]:
+    """Writes the images of a chain of programs and the manifest; returns the file of every image's name."""
+    images = write_images(folder, programs, layout, executable, ways=config.ways, lanes=config.lanes)
+    write_json_atomic(
+        folder / MANIFEST_FILE,
+        {
+            "top": TOP,
+            "verilog": VERILOG_FILE,
+            "configuration": asdict(config),
+            "registers": OFFSETS,
+            "waivers": {waiver.code: waiver.reason for waiver in WAIVERS},
             "images": images,
             "token_entry": executable.token_entry,
             "clear_entry": executable.clear_entry,
@@ -97,9 +73,9 @@ def write_manifest(
                 for program, own in zip(programs, layout.programs, strict=True)
             ],
             "instructions": [[i.program, i.instruction, i.unit.name] for i in executable.instructions],
-        }
-    text = json.dumps(manifest, indent=1)
-    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+        },
+    )
+    return images
 
 
 def input_words(programs: Sequence[Program]) -> int:

@@ -28,12 +28,10 @@ from spikesim.rtl.host_stream import (
     STREAM_IN,
     STREAM_OUT,
     VECTOR,
-    ProgramLoadSignature,
-    RowLoadSignature,
     StreamIn,
     StreamOut,
 )
-from spikesim.rtl.interface import ReadSignature, WriteSignature
+from spikesim.rtl.interface import ProgramLoadSignature, ReadSignature, RowLoadSignature, WriteSignature
 from spikesim.rtl.isa import ADDRESS, POSITION_BITS
 
 _SETTINGS = {r.name: r.width for r in REGISTERS if r.name in {"TARGET", "ADDRESS", "LENGTH"}}

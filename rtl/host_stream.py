@@ -9,8 +9,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.interface import ReadSignature, WriteSignature
-from spikesim.rtl.isa import ADDRESS, INSTRUCTION_WORDS, ROW
+from spikesim.rtl.interface import ProgramLoadSignature, ReadSignature, RowLoadSignature, WriteSignature
+from spikesim.rtl.isa import ADDRESS, INSTRUCTION_WORDS
 from spikesim.timing import ceil_div
 
 STREAM_IN = {
@@ -33,23 +33,6 @@ VECTOR, ROWS, PROGRAM = range(3)
 
 _PLACES = 4
 """Words on their way from vector memory to the stream: with fewer, a ready sink would have to wait."""
-
-
-class RowLoadSignature(wiring.Signature):
-    """Writing a row of `lanes` bytes, column 0 in the lowest bits."""
-
-    def __init__(self, config: CoreConfig) -> None:
-        bank = max(1, (config.ways - 1).bit_length())
-        super().__init__(
-            {"enable": Out(1), "bank": Out(bank), "address": Out(ROW), "data": Out(config.lanes * 8)}
-        )
-
-
-class ProgramLoadSignature(wiring.Signature):
-    """Writing an instruction, its first word in the lowest bits."""
-
-    def __init__(self) -> None:
-        super().__init__({"enable": Out(1), "address": Out(ADDRESS), "data": Out(32 * INSTRUCTION_WORDS)})
 
 
 class StreamIn(wiring.Component):

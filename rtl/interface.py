@@ -6,7 +6,8 @@ from amaranth.hdl import signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED
+from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.isa import ADDRESS, INSTRUCTION, INSTRUCTION_WORDS, RESOLVED, ROW
 
 WORD = signed(32)
 """A word of vector memory."""
@@ -45,3 +46,20 @@ class WriteSignature(wiring.Signature):
 
     def __init__(self) -> None:
         super().__init__({"enable": Out(1), "address": Out(ADDRESS), "data": Out(WORD)})
+
+
+class RowLoadSignature(wiring.Signature):
+    """The host's way into row memory: a row of `lanes` bytes, column 0 in the lowest bits, while nothing runs."""
+
+    def __init__(self, config: CoreConfig) -> None:
+        bank = max(1, (config.ways - 1).bit_length())
+        super().__init__(
+            {"enable": Out(1), "bank": Out(bank), "address": Out(ROW), "data": Out(config.lanes * 8)}
+        )
+
+
+class ProgramLoadSignature(wiring.Signature):
+    """The host's way into program memory: an instruction, its first word in the lowest bits."""
+
+    def __init__(self) -> None:
+        super().__init__({"enable": Out(1), "address": Out(ADDRESS), "data": Out(32 * INSTRUCTION_WORDS)})

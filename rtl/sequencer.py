@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.interface import ControlSignature, ReadSignature
+from spikesim.rtl.interface import ControlSignature, ProgramLoadSignature, ReadSignature
 from spikesim.rtl.isa import (
     ADDRESS,
     INSTRUCTION,
@@ -73,9 +73,7 @@ class Sequencer(wiring.Component):
                 "units": Out(ControlSignature()).array(len(Unit) - 1),
                 "read": Out(ReadSignature()),
                 "reading": Out(1),
-                "program": In(
-                    wiring.Signature({"enable": Out(1), "address": Out(ADDRESS), "data": Out(512)})
-                ),
+                "program": In(ProgramLoadSignature()),
             }
         )
 

@@ -117,7 +117,6 @@ def _readable(text: str) -> str:
 def _shared(text: str) -> str:
     """Every module once: those that differ in their names alone (a bank's encoder, a lane) are one module."""
     modules = {at[1]: at[0] for at in re.finditer(r"(?ms)^module (\S+) .*?^endmodule\n*", text)}
-    kept: dict[str, str] = {}
     while True:
         first: dict[str, str] = {}
         same: dict[str, str] = {}

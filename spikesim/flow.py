@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError, CheckpointError
 from spikesim.fidelity import Score, cosines
@@ -127,6 +128,22 @@ def map_model(
     return summarise_run(summary, run, fidelity, runner, settings, command)
 
 
+def read_mapping(folder: Path) -> tuple[ModelSummary, HardwareConfig, NDArray[Any]]:
+    """The model, the hardware and the embedding, integer[vocab, hidden], of what `map_model` wrote.
+
+    Raises CheckpointError if it did not write it.
+    """
+    try:
+        mapping = json.loads((folder / MAPPING_FILE).read_text(encoding="utf-8"))
+        summary = ModelSummary.model_validate(mapping["model"])
+        mapped = HardwareConfig.model_validate(mapping["hardware"])
+        table = np.load(folder / PROGRAM_FOLDER / EMBEDDING_FILE, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise CheckpointError(f"{folder} must be a folder that spikesim map wrote: {reason}") from None
+    return summary, mapped, table
+
+
 def simulate_mapping(
     folder: Path,
     *,
@@ -139,14 +156,7 @@ def simulate_mapping(
 
     `hardware` may change what changes cycles; the numerics are part of the programs and stay as they were mapped.
     """
-    try:
-        mapping = json.loads((folder / MAPPING_FILE).read_text(encoding="utf-8"))
-        summary = ModelSummary.model_validate(mapping["model"])
-        mapped = HardwareConfig.model_validate(mapping["hardware"])
-        table = np.load(folder / PROGRAM_FOLDER / EMBEDDING_FILE, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise CheckpointError(f"{folder} must be a folder that spikesim map wrote: {reason}") from None
+    summary, mapped, table = read_mapping(folder)
     hardware = mapped if hardware is None else hardware.model_copy(update={"numerics": mapped.numerics})
     if request.names_input:
         run = evaluation_tokens(request, folder, summary.vocab_size, mapped.limits.max_context)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spikesim.timing import ceil_div
+
 
 @dataclass(frozen=True, kw_only=True)
 class OperandLayout:
@@ -81,3 +83,8 @@ class CoreLayout:
     encoder_rows: int
     scatter_rows: int
     blocks: int
+
+
+def block_bits(span: int, ways: int) -> int:
+    """Bits of a row's number within a block of `span` tokens, as a gather of values numbers its encoder rows."""
+    return (ceil_div(span, ways) - 1).bit_length()

@@ -72,7 +72,7 @@ def rtl(
         else:
             chain = model_chain(model, one_core(config), tokens=tokens, progress=progress)
         with progress.stage("emit"):
-            files = write_design(workspace, chain, dense=dense, fit=model is None)
+            files = write_design(workspace, chain, dense=dense, general=model is None)
     console = stdout()
     for name, what in files.items():
         console.print(f"{folder / name}: {what}", highlight=False, soft_wrap=True)

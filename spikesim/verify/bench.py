@@ -10,10 +10,11 @@ import numpy as np
 
 from spikesim.mapping.link import link
 from spikesim.rtl.assemble import assemble
-from spikesim.rtl.emit import MANIFEST_FILE, VERILOG_FILE, emit_model, input_words, output_words
+from spikesim.rtl.config import core_config
+from spikesim.rtl.emit import MANIFEST_FILE, VERILOG_FILE, emit_core, emit_program, resident_config
 from spikesim.verify.chain import Chain
 from spikesim.verify.expected import expect
-from spikesim.verify.lockstep import check_fits, cycle_limit
+from spikesim.verify.lockstep import check_fits, write_run
 
 SCRIPT = '''"""Builds the design in this folder with Verilator, runs the tokens in input.bin, and checks the results.
 
@@ -45,33 +46,25 @@ print(f"all {expected.size} words of the result are as expected")
 '''
 
 
-def write_design(folder: Path, chain: Chain, *, dense: bool = False, fit: bool = False) -> dict[str, str]:
+def write_design(folder: Path, chain: Chain, *, dense: bool = False, general: bool = False) -> dict[str, str]:
     """Writes Verilog, images, manifest and bench; returns what each file is. Raises CapacityError if memories are
     too small.
 
-    `fit`: no model is known, so that the event encoder gets the size of `limits` and not that of the programs.
+    `general`: the core is for other programs too, so that its encoder is as large as `limits` says.
     """
     programs, hardware = chain.programs, chain.hardware
     layout = link(programs, hardware)
     executable = assemble(programs, layout, ways=hardware.array.ways)
     check_fits(hardware, layout, executable)
-    emit_model(folder, programs, layout, hardware, dense=dense, general=fit)
+    config = core_config(hardware, dense=dense) if general else resident_config(hardware, layout, dense=dense)
+    emit_core(folder, config)
+    emit_program(folder, config, programs, layout, executable)
     expected = expect(programs, layout, hardware, chain.words)
     harness = resources.files("spikesim.verify").joinpath("harness.cpp")
     with resources.as_file(harness) as path:
         shutil.copyfile(path, folder / "bench.cpp")
     (folder / "bench.py").write_text(SCRIPT, encoding="utf-8")
-    numbers = (
-        executable.token_entry,
-        executable.clear_entry,
-        layout.input,
-        input_words(programs),
-        layout.output,
-        output_words(programs),
-        len(chain.words),
-        cycle_limit(expected, layout, dense=dense),
-    )
-    (folder / "run.txt").write_text(" ".join(map(str, numbers)) + "\n", encoding="ascii")
+    write_run(folder / "run.txt", programs, layout, executable, expected, dense=dense)
     np.ascontiguousarray(chain.words, np.int32).tofile(folder / "input.bin")
     expected.outputs.tofile(folder / "expected.bin")
     return {

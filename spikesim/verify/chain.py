@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.errors import CheckpointError
-from spikesim.flow import EMBEDDING_FILE, MAPPING_FILE, PROGRAM_FOLDER, map_model
+from spikesim.flow import MAPPING_FILE, PROGRAM_FOLDER, map_model, read_mapping
 from spikesim.hardware import HardwareConfig
 from spikesim.program import (
     ACTIVATION_LIMIT,
@@ -27,7 +25,6 @@ from spikesim.program import (
 )
 from spikesim.program_file import load_program
 from spikesim.progress import SILENT, Progress
-from spikesim.results import ModelSummary
 from spikesim.tokens import InputRequest, load_tokens
 
 SELF_TEST_CHANNELS, SELF_TEST_OUTPUTS = 48, 40
@@ -69,14 +66,7 @@ def model_chain(
     """
     request = InputRequest(max_tokens=tokens, sequence_length=tokens, seed=seed)
     with _mapped(model, hardware, request, progress) as folder:
-        try:
-            mapping = json.loads((folder / MAPPING_FILE).read_text(encoding="utf-8"))
-            summary = ModelSummary.model_validate(mapping["model"])
-            mapped = HardwareConfig.model_validate(mapping["hardware"])
-            table = np.load(folder / PROGRAM_FOLDER / EMBEDDING_FILE, allow_pickle=False)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise CheckpointError(f"{model} must be a folder that spikesim map wrote: {reason}") from None
+        summary, mapped, table = read_mapping(folder)
         programs = folder / PROGRAM_FOLDER
         run = load_tokens(programs, InputRequest(max_tokens=tokens), summary.vocab_size)
         names = ["position", *(f"layer_{n:02d}" for n in range(len(summary.layer_kinds))), "head"]

@@ -6,6 +6,7 @@ reads the cache: `_slots` translates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from spikesim.golden.frame import Frame, Words
 from spikesim.golden.machine import SHIFT_SUFFIX, Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.layout import CoreLayout, ProgramLayout
+from spikesim.mapping.link import STREAM
 from spikesim.program import Program, View
 from spikesim.simulator import Simulator
 
@@ -45,25 +47,13 @@ def expect(
     programs: list[Program], layout: CoreLayout, hardware: HardwareConfig, words: NDArray[np.int32]
 ) -> Expected:
     """Simulates `words`: int32[tokens, words], the input of each token, through all programs."""
-    tokens = words.shape[0]
-    parts: list[list[Integers]] = [[] for _ in range(tokens)]
-    vectors: dict[str, Words] = {}
-    stream = words[:, None]
+    parts: list[list[Integers]] = [[] for _ in range(words.shape[0])]
+    simulators = [Simulator(program, hardware, detail=True) for program in programs]
+    for number, (simulator, own) in enumerate(zip(simulators, layout.programs, strict=True)):
+        simulator.machine = _Recorder(simulator.program, own, layout, number, parts)
+    outputs = run_chain(simulators, words)
     cycles, counters, clipped, overflows = [], Counters(), 0, 0
-    for number, (program, own) in enumerate(zip(programs, layout.programs, strict=True)):
-        simulator = Simulator(program, hardware, detail=True)
-        recorder = _Recorder(program, own, layout, number, parts)
-        simulator.machine = recorder
-        inputs = {name: vectors[name] for name in program.text.inputs if name != "h"}
-        if "h" in program.text.inputs:
-            inputs["h"] = stream
-        if not inputs:
-            # No vector carries tokens into this program; the empty one says how many there are.
-            inputs["tokens"] = np.zeros((tokens, 1, 0), np.int32)
-        results = simulator.run(inputs)
-        vectors |= results
-        if "h" in program.text.inputs:
-            stream = results[program.text.output]
+    for simulator in simulators:
         detail = simulator.per_token or []
         cycles.append(
             {
@@ -77,11 +67,31 @@ def expect(
     return Expected(
         writes=[_sorted(np.concatenate(part)) for part in parts],
         cycles=cycles,
-        outputs=np.ascontiguousarray(stream[:, 0]),
+        outputs=outputs,
         counters=counters,
         clipped=clipped,
         overflows=overflows,
     )
+
+
+def run_chain(simulators: Sequence[Simulator], words: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Runs words: int32[tokens, words] through all programs, as `spikesim.mapping.link` joins them.
+
+    Returns the last program's output, int32[tokens, words].
+    """
+    vectors: dict[str, Words] = {}
+    stream = words[:, None]
+    for simulator in simulators:
+        text = simulator.program.text
+        inputs = {name: stream if name == STREAM else vectors[name] for name in text.inputs}
+        if not inputs:
+            # No vector carries tokens into this program; the empty one says how many there are.
+            inputs["tokens"] = np.zeros((words.shape[0], 1, 0), np.int32)
+        results = simulator.run(inputs)
+        vectors |= results
+        if STREAM in text.inputs:
+            stream = results[text.output]
+    return np.ascontiguousarray(stream[:, 0])
 
 
 def _sorted(writes: Integers) -> Integers:

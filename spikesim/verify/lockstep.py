@@ -21,8 +21,7 @@ from spikesim.mapping.link import link
 from spikesim.program import Program
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.emit import TOP, emit_core, input_words, output_words, write_manifest
-from spikesim.rtl.images import write_images
+from spikesim.rtl.emit import TOP, emit_core, emit_program, input_words, output_words
 from spikesim.rtl.isa import INSTRUCTION_WORDS
 from spikesim.timing import ceil_div
 from spikesim.verify.compare import Comparison, compare
@@ -82,6 +81,29 @@ def cycle_limit(expected: Expected, layout: CoreLayout, *, dense: bool) -> int:
     return 4 * int(np.max(per_token)) + 10_000 + 4 * layout.state_words
 
 
+def write_run(
+    path: Path,
+    programs: Sequence[Program],
+    layout: CoreLayout,
+    executable: Executable,
+    expected: Expected,
+    *,
+    dense: bool,
+) -> None:
+    """Writes the run file of `harness.cpp`."""
+    numbers = (
+        executable.token_entry,
+        executable.clear_entry,
+        layout.input,
+        input_words(programs),
+        layout.output,
+        output_words(programs),
+        len(expected.outputs),
+        cycle_limit(expected, layout, dense=dense),
+    )
+    path.write_text(" ".join(map(str, numbers)) + "\n", encoding="ascii")
+
+
 def enlarged(programs: Sequence[Program], hardware: HardwareConfig) -> tuple[HardwareConfig, tuple[str, ...]]:
     """The hardware with memories large enough to hold all programs, and a sentence per setting that was raised."""
     layout = link(programs, hardware)
@@ -101,6 +123,7 @@ class BuiltCore:
     def __init__(self, config: CoreConfig, folder: Path, *, coverage: bool = False) -> None:
         self.config, self.folder, self.coverage = config, folder, coverage
         self.seconds = 0.0
+        self._source: Path | None = None
         self._binaries: dict[bool, Path] = {}
 
     def binary(self, *, trace: bool = False) -> Path:
@@ -113,7 +136,7 @@ class BuiltCore:
 
     def _build(self, trace: bool) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
-        source = emit_core(self.folder, self.config)
+        source = self._source = self._source or emit_core(self.folder, self.config)
         folder = self.folder / ("build_wave" if trace else "build")
         harness = resources.files("spikesim.verify").joinpath("harness.cpp")
         with resources.as_file(harness) as path:
@@ -148,11 +171,7 @@ class Lockstep:
         self.executable = assemble(self.programs, self.layout, ways=hardware.array.ways)
         check_fits(hardware, self.layout, self.executable)
         folder.mkdir(parents=True, exist_ok=True)
-        array = hardware.array
-        self.images = write_images(
-            folder, self.programs, self.layout, self.executable, ways=array.ways, lanes=array.lanes
-        )
-        write_manifest(folder, core.config, self.images, self.programs, self.layout, self.executable)
+        self.images = emit_program(folder, core.config, self.programs, self.layout, self.executable)
         self.seconds: dict[str, float] = {}
 
     def _took(self, stage: str, start: float) -> None:
@@ -200,20 +219,10 @@ class Lockstep:
         extra: Sequence[str] = (),
     ) -> int:
         """Runs the tokens; returns the clock cycles of the whole simulation."""
-        folder, layout = self.folder, self.layout
+        folder = self.folder
         source, settings = folder / f"{name}.input", folder / f"{name}.run"
         np.ascontiguousarray(words, np.int32).tofile(source)
-        numbers = (
-            self.executable.token_entry,
-            self.executable.clear_entry,
-            layout.input,
-            input_words(self.programs),
-            layout.output,
-            output_words(self.programs),
-            len(words),
-            cycle_limit(expected, layout, dense=self.dense),
-        )
-        settings.write_text(" ".join(map(str, numbers)) + "\n", encoding="ascii")
+        write_run(settings, self.programs, self.layout, self.executable, expected, dense=self.dense)
         arguments = [f"+run={settings}", f"+input={source}", f"+record={folder / name}.record", *extra]
         arguments += [f"+{image}={folder / file}" for image, file in self.images.items()]
         if self.core.coverage:

@@ -33,7 +33,7 @@ INPUT_WORDS = 24
 
 
 class RandomProgram:
-    """One program, made from a seed. `hidden` words per token come in as "h" and go out as "h_out"."""
+    """One program, made from a seed. `INPUT_WORDS` words per token come in as "h" and go out as "h_out"."""
 
     def __init__(self, seed: int, stanzas: int = 6, tokens: int = 6) -> None:
         self.generator = np.random.default_rng(seed)
