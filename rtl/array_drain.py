@@ -15,7 +15,7 @@ from spikesim.rtl.isa import ADDRESS
 
 
 class Drain(wiring.Component):
-    """`ended`: take `sums` and write the first `step.columns` of them to ascending addresses.
+    """`ended`: take `sums`, all less than they should be by `offset`, and write the first `step.columns` of them to ascending addresses.
 
     The sums of a pass over upper bytes are kept instead, and added, times 2^8, to those of the pass that follows.
     `restart` sets the address to `destination`. `finished` comes with the last word of a `final` step.
@@ -30,7 +30,8 @@ class Drain(wiring.Component):
                 "destination": In(ADDRESS),
                 "ended": In(1),
                 "step": In(step_layout(config)),
-                "sums": In(signed(config.accumulator_bits)).array(config.lanes),
+                "sums": In(config.accumulator_bits).array(config.lanes),
+                "offset": In(config.accumulator_bits),
                 "write": Out(WriteSignature()),
                 "finished": Out(1),
             }
@@ -40,13 +41,14 @@ class Drain(wiring.Component):
         """Two shift registers, an adder and a counter."""
         m = Module()
         config = self.config
-        sums = Signal(data.ArrayLayout(signed(config.accumulator_bits), config.lanes))
-        upper = Signal(data.ArrayLayout(signed(config.accumulator_bits - 8), config.lanes))
+        sums = Signal(data.ArrayLayout(config.accumulator_bits, config.lanes))
+        upper = Signal(data.ArrayLayout(config.accumulator_bits - 8, config.lanes))
+        offset, upper_offset = Signal(config.accumulator_bits), Signal(config.accumulator_bits - 8)
         left = Signal(range(config.lanes + 1))
         busy, last, wide, final = Signal(), Signal(), Signal(), Signal()
         address = Signal(ADDRESS)
         word = Signal(signed(config.accumulator_bits))
-        m.d.comb += word.eq(sums[0] + Mux(wide, upper[0] << 8, 0))
+        m.d.comb += word.eq(sums[0] + offset + Mux(wide, upper[0] << 8, 0))
         m.d.sync += [
             self.write.enable.eq(busy),
             self.write.address.eq(address),
@@ -59,6 +61,7 @@ class Drain(wiring.Component):
                 m.d.sync += [sums[lane].eq(sums[lane + 1]), upper[lane].eq(upper[lane + 1])]
         with m.If(self.ended):
             with m.If(self.step.high):
+                m.d.sync += upper_offset.eq(self.offset)
                 for lane in range(config.lanes):
                     m.d.sync += upper[lane].eq(self.sums[lane])
             with m.Else():
@@ -68,6 +71,7 @@ class Drain(wiring.Component):
                     last.eq(self.step.columns == 1),
                     wide.eq(self.step.state),
                     final.eq(self.step.final),
+                    offset.eq(self.offset + Mux(self.step.state, upper_offset << 8, 0)),
                 ]
                 for lane in range(config.lanes):
                     m.d.sync += sums[lane].eq(self.sums[lane])

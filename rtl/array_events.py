@@ -36,6 +36,11 @@ def lists_events(config: CoreConfig) -> bool:
     return config.dense or config.order == "row"
 
 
+def shifts_of(config: CoreConfig) -> range:
+    """By how many planes the array shifts a row: in plane order all events are of the current plane."""
+    return range(1 if config.order == "plane" or config.coding == "ternary" else digit_planes(config))
+
+
 def code_bits(config: CoreConfig) -> int:
     """Bits of a code."""
     return 16 if config.coding == "signed_digit" and not config.dense else 8

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.array_bits import delayed, tree_stages
+from spikesim.rtl.array_bits import delayed
 from spikesim.rtl.array_events import bits_for, lists_events, row_address_bits
 from spikesim.rtl.array_load import READ_CYCLES
 from spikesim.rtl.array_planes import plane_bits
@@ -22,13 +22,8 @@ BEGIN_CYCLES = 8
 _BEGIN = 7
 """From the last count loaded to `begin`: every bank knows its codes, and the array its highest plane."""
 
-_SETTLE = _BEGIN + BEGIN_CYCLES + 3
-"""From the last count loaded to the first event, in the shallowest array; a deeper one waits as much less."""
-
-
-def array_stages(config: CoreConfig) -> int:
-    """Cycles that the array takes more than one of a single way in plane order."""
-    return tree_stages(config.ways) + (1 if lists_events(config) else 0)
+_SETTLE = _BEGIN + BEGIN_CYCLES + 4
+"""From the last count loaded to the first event of a spiking array; the dense one is deeper and waits as much less."""
 
 
 def step_layout(config: CoreConfig) -> data.StructLayout:
@@ -138,7 +133,7 @@ class GatherControl(wiring.Component):
             with m.State("SETTLE"):
                 m.d.sync += settle.eq(settle + 1)
                 m.d.comb += self.begin.eq(settle == _BEGIN - 1)
-                with m.If(settle == _SETTLE - 1 - array_stages(config)):
+                with m.If(settle == _SETTLE - 1 - config.dense):
                     m.d.comb += run.eq(1)
                     m.next = "RUN"
             with m.State("RUN"), m.If(self.finished):

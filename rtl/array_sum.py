@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.array_bits import adder_tree, delayed, tree_stages
-from spikesim.rtl.array_events import event_layout, lists_events
+from spikesim.rtl.array_bits import delayed
+from spikesim.rtl.array_events import event_layout, shifts_of
 from spikesim.rtl.array_gather import step_layout
 from spikesim.rtl.config import CoreConfig
 
+SIGN = 0x80
+"""Rows are summed with their sign bit turned over, as unsigned numbers: no operand has to be widened by its sign."""
+
+PRODUCT_BITS = 15
+"""Of a product of two bytes of which one is never −128."""
+
 
 class ArraySum(wiring.Component):
-    """Per lane: `sums[l]` ← Σ over the chunk of ± row (plane order), ± row · 2^plane (row order), count · row (dense).
+    """Per lane: `sums[l]` + offset ← Σ over the chunk of ± row · 2^plane (plane: of the event), count · row (dense).
 
     `events`, `step`, `words` and `states` (the memories' words) belong together; throughput 1. Rows are signed bytes;
     of a state word the upper byte, signed, or the lower, unsigned. Before a plane's first step (`double`) the sum is
     doubled. Sums wrap. `sums` hold from `ended` on, `ended_step` with them, until the next chunk's first operands.
+
+    Operands are complemented instead of negated, and unsigned: what the sums of all lanes lack for that is the same,
+    and `ArrayOffset` sums it once.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -30,90 +39,136 @@ class ArraySum(wiring.Component):
                 "step": In(step_layout(config)),
                 "words": In(config.lanes * 8).array(config.ways),
                 "states": In(config.lanes * 16).array(config.ways),
-                "sums": Out(signed(config.accumulator_bits)).array(config.lanes),
+                "sums": Out(config.accumulator_bits).array(config.lanes),
                 "ended": Out(1),
                 "ended_step": Out(step_layout(config)),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """Operand, (shift or product,) tree, total, accumulator."""
+        """Operand, (product,) accumulator with the whole tree in front of it."""
         m = Module()
         config = self.config
-        stages = tree_stages(config.ways) + lists_events(config)
-        operands, negatives = self._operands(m)
-        step = delayed(m, self.step, 2 + stages, "step")
-        total_step = Signal(step_layout(config))
-        m.d.comb += total_step.eq(step)
-        # One's complements are summed; each lacks one, the same in all lanes.
-        missing = None if config.dense else adder_tree(m, negatives, "missing")
+        terms = self._products(m) if config.dense else self._gated(m)
+        step = Signal(step_layout(config))
+        m.d.comb += step.eq(delayed(m, self.step, sum_stages(config), "step"))
+        keep = (~step.first & ~step.double, ~step.first & step.double)
         for lane in range(config.lanes):
-            tree = adder_tree(m, [row[lane] for row in operands], f"tree_{lane}")
-            total = Signal(signed(len(tree) + 1), name=f"total_{lane}")
-            m.d.sync += total.eq(tree if missing is None else tree + missing)
             held = self.sums[lane]
-            before = Signal(signed(config.accumulator_bits), name=f"before_{lane}")
-            with m.If(total_step.first):
-                m.d.comb += before.eq(0)
-            with m.Elif(total_step.double):
-                m.d.comb += before.eq(held << 1)
-            with m.Else():
-                m.d.comb += before.eq(held)
-            with m.If(total_step.active):
-                m.d.sync += held.eq(before + total)
-        m.d.sync += [self.ended.eq(total_step.active & total_step.end), self.ended_step.eq(total_step)]
+            bits = len(held)
+            before = (held & keep[0].replicate(bits)) | ((held << 1)[:bits] & keep[1].replicate(bits))
+            with m.If(step.active):
+                m.d.sync += held.eq(sum(terms[lane], before))
+        m.d.sync += [self.ended.eq(step.active & step.end), self.ended_step.eq(step)]
         return m
 
-    def _operands(self, m: Module) -> tuple[list[list[Value]], list[Value]]:
-        """Registered operands [way][lane], negative ones complemented, and which these are."""
+    def _gated(self, m: Module) -> list[list[Value]]:
+        """[lane]: the ways' operands, each behind a register shifted by its event's plane, or 0 without event."""
         config = self.config
-        operands, negatives = [], []
+        terms: list[list[Value]] = [[] for _ in range(config.lanes)]
         for way in range(config.ways):
             event = self.events[way]
-            on, negative = event.digit, event.digit & event.negative
-            row = [self._operand(way, lane) for lane in range(config.lanes)]
-            if not lists_events(config):
-                m.d.sync += (registered := Signal(name=f"negative_{way}")).eq(negative)
-                operands.append(
-                    [self._gated(m, row[i], on, negative, f"operand_{way}_{i}") for i in range(len(row))]
-                )
-                negatives.append(registered)
-                continue
-            raw = []
-            for lane, value in enumerate(row):
-                register = Signal(signed(9), name=f"row_{way}_{lane}")
-                m.d.sync += register.eq(value)
-                raw.append(register)
-            kept = delayed(m, Cat(on, negative, event.plane, event.code), 1, f"kept_{way}")
-            on, negative, plane, code = kept[0], kept[1], kept[2:5], kept[5:13]
-            if config.dense:
-                factor = Mux(on, code, 0).as_signed()
-                operands.append(
-                    [self._register(m, r * factor, f"product_{way}_{i}") for i, r in enumerate(raw)]
-                )
-                continue
-            m.d.sync += (registered := Signal(name=f"negative_{way}")).eq(negative)
-            shift = 0 if config.coding == "ternary" else plane
-            operands.append(
-                [self._gated(m, r << shift, on, negative, f"operand_{way}_{i}") for i, r in enumerate(raw)]
-            )
-            negatives.append(registered)
-        return operands, negatives
+            negative = event.digit & event.negative
+            at = [Signal(name=f"at_{way}_{shift}") for shift in shifts_of(config)]
+            for shift, here in enumerate(at):
+                m.d.sync += here.eq(event.digit & (event.plane == shift if len(at) > 1 else 1))
+            for lane in range(config.lanes):
+                operand = Signal(8, name=f"operand_{way}_{lane}")
+                m.d.sync += operand.eq(self._row(way, lane) ^ negative.replicate(8))
+                gated = [(operand & here.replicate(8)) << shift for shift, here in enumerate(at)]
+                value = gated[0]
+                for other in gated[1:]:
+                    value = value | other
+                terms[lane].append(value)
+        return terms
 
-    def _operand(self, way: int, lane: int) -> Value:
-        """A row's byte, or a state word's of this pass: 9 bits, signed."""
+    def _products(self, m: Module) -> list[list[Value]]:
+        """[lane]: the ways' products."""
+        terms: list[list[Value]] = [[] for _ in range(self.config.lanes)]
+        for way in range(self.config.ways):
+            event = self.events[way]
+            factor = Signal(signed(8), name=f"factor_{way}")
+            m.d.sync += factor.eq(Mux(event.digit, event.code, 0))
+            for lane in range(self.config.lanes):
+                row = Signal(signed(8), name=f"row_{way}_{lane}")
+                product = Signal(PRODUCT_BITS, name=f"product_{way}_{lane}")
+                m.d.sync += [
+                    row.eq(self._row(way, lane) ^ SIGN),
+                    product.eq((row * factor)[:PRODUCT_BITS] ^ (1 << (PRODUCT_BITS - 1))),
+                ]
+                terms[lane].append(product)
+        return terms
+
+    def _row(self, way: int, lane: int) -> Value:
+        """A row's byte, or a state word's of this pass, plus 2^7 if it is signed."""
         state = self.states[way].word_select(lane, 16)
         byte = self.words[way].word_select(lane, 8)
-        high, low = state[8:].as_signed(), Cat(state[:8], 0).as_signed()
-        return Mux(self.step.state, Mux(self.step.high, high, low), byte.as_signed())
-
-    def _gated(self, m: Module, value: Value, on: Value, negative: Value, name: str) -> Value:
-        bits = len(value)
-        return self._register(
-            m, ((value ^ negative.replicate(bits)) & on.replicate(bits))[:bits].as_signed(), name
+        high = self.step.state & self.step.high
+        low = self.step.state & ~self.step.high
+        return (
+            ((byte ^ SIGN) & (~self.step.state).replicate(8))
+            | ((state[8:] ^ SIGN) & high.replicate(8))
+            | (state[:8] & low.replicate(8))
         )
 
-    def _register(self, m: Module, value: Value, name: str) -> Value:
-        register = Signal(value.shape(), name=name)
-        m.d.sync += register.eq(value)
-        return register
+
+def sum_stages(config: CoreConfig) -> int:
+    """Registers in front of the accumulators."""
+    return 2 if config.dense else 1
+
+
+class ArrayOffset(wiring.Component):
+    """`offset`: what the sums of `ArraySum` lack, from `ended` on, as long as these hold.
+
+    `events` and `step` are those that `ArraySum` gets LEAD cycles later.
+    """
+
+    LEAD = 4
+
+    def __init__(self, config: CoreConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "events": In(event_layout(config)).array(config.ways),
+                "step": In(step_layout(config)),
+                "offset": Out(config.accumulator_bits),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """Sums over the ways, what they lack, an accumulator as those of the lanes."""
+        m = Module()
+        config = self.config
+        low = delayed(m, self.step.state & ~self.step.high, 1, "low")
+        bits = 16 + config.ways.bit_length()
+        lacking = Signal(signed(bits))
+        if config.dense:
+            # A product has 2^14 too much; of a lower byte 2^7, times the count, is missing.
+            counts = Signal(signed(bits))
+            m.d.sync += counts.eq(
+                sum((event.code.as_signed() & event.digit.replicate(8).as_signed()) for event in self.events)
+            )
+            m.d.comb += lacking.eq(Mux(low, counts << 7, 0) - (config.ways << PRODUCT_BITS - 1))
+        else:
+            # A signed operand has 2^7 too much, a complemented one lacks 1, of a lower byte 1 − 2^8, each times 2^plane.
+            every, negative = Signal(bits), Signal(bits)
+            planes = [self._weight(event.plane) for event in self.events]
+            m.d.sync += [
+                every.eq(sum(Mux(e.digit, w, 0) for e, w in zip(self.events, planes, strict=True))),
+                negative.eq(
+                    sum(Mux(e.digit & e.negative, w, 0) for e, w in zip(self.events, planes, strict=True))
+                ),
+            ]
+            m.d.comb += lacking.eq(negative - Mux(low, negative << 8, every << 7))
+        wait = self.LEAD + sum_stages(config)
+        late = delayed(m, lacking, wait - 1, "lacking").as_signed()
+        step = Signal(step_layout(config))
+        m.d.comb += step.eq(delayed(m, self.step, wait, "step"))
+        before = Mux(step.first, 0, Mux(step.double, self.offset << 1, self.offset))
+        with m.If(step.active):
+            m.d.sync += self.offset.eq(before + late)
+        return m
+
+    def _weight(self, plane: Value) -> Value:
+        shifts = shifts_of(self.config)
+        return Const(1) << plane[: (len(shifts) - 1).bit_length()] if len(shifts) > 1 else Const(1)

@@ -33,7 +33,7 @@ from spikesim.rtl.array_rows import RowReader
 from spikesim.rtl.array_scatter import ScatterControl
 from spikesim.rtl.array_state import StateUpdate
 from spikesim.rtl.array_store import StoreControl
-from spikesim.rtl.array_sum import ArraySum
+from spikesim.rtl.array_sum import ArrayOffset, ArraySum
 from spikesim.rtl.array_sweep import SweepControl
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import (
@@ -101,10 +101,14 @@ class ArrayUnit(wiring.Component):
         m.submodules.loader = loader = CountLoader(config)
         m.submodules.reader = reader = RowReader(config)
         m.submodules.sum = total = ArraySum(config)
+        m.submodules.offset = offset = ArrayOffset(config)
         m.submodules.drain = drain = Drain(config)
         m.submodules.state = state = StateUpdate(config)
         self.gather, self.scatter, self.sweep, self.store = gather, scatter, sweep, store
         self.loader, self.reader, self.sum, self.drain, self.state = loader, reader, total, drain, state
+        m.d.comb += [offset.step.eq(reader.early_step), drain.offset.eq(offset.offset)]
+        for b in range(config.ways):
+            m.d.comb += offset.events[b].eq(reader.early[b])
 
         fields = self.control.instruction.fields.array
         unit = self.control.instruction.common.unit

@@ -87,11 +87,12 @@ MUTANTS = [
     _mutant("rows", "event.valid & event.first", "event.valid & event.last", "a row read late", "row_signed"),
     _mutant(
         "sum",
-        "low = state[8:].as_signed(), Cat(state[:8], 0).as_signed()",
-        "low = state[8:].as_signed(), state[:8].as_signed()",
+        "(state[:8] & low.replicate(8))",
+        "((state[:8] ^ SIGN) & low.replicate(8))",
         "the low byte of a state is signed",
     ),
-    _mutant("sum", "tree + missing", "tree", "negation without its one", "row_bitwise"),
+    _mutant("sum", "lacking.eq(negative - ", "lacking.eq(-", "negation without its one", "row_bitwise"),
+    _mutant("sum", "Mux(low, counts << 7, 0)", "0", "half a byte of a state is missing", "dense_small"),
     _mutant("drain", "upper[0] << 8", "upper[0] << 7", "the pass over upper bytes weighs half"),
     _mutant(
         "state",
