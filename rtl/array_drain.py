@@ -15,7 +15,7 @@ from spikesim.rtl.isa import ADDRESS
 
 
 class Drain(wiring.Component):
-    """`ended`: take `sums`, all less than they should be by `offset`, and write the first `step.columns` of them to ascending addresses.
+    """`ended`: take `sums`, which all lack `offset`, and write the first `step.columns` of them to ascending addresses.
 
     The sums of a pass over upper bytes are kept instead, and added, times 2^8, to those of the pass that follows.
     `restart` sets the address to `destination`. `finished` comes with the last word of a `final` step.

@@ -4,7 +4,8 @@ A count (8 bits, signed) becomes a code when it is loaded, so that events are re
 
 * bitwise, ternary: magnitude (7 bits), sign above it;
 * two's complement: the count itself; only plane 7 is negative;
-* signed digit (non-adjacent form): the planes with a digit (8 bits), those with a negative one above them;
+* signed digit (non-adjacent form): the planes with a digit (8 bits); above them a sign for every two planes, of which
+  never both have a digit;
 * dense: the count itself.
 """
 
@@ -14,6 +15,9 @@ from amaranth.hdl import Cat, Const, Mux, Value
 from amaranth.lib import data
 
 from spikesim.rtl.config import CoreConfig
+
+PLANE = 3
+"""Bits of the number of a plane."""
 
 
 def bits_for(count: int) -> int:
@@ -32,18 +36,28 @@ def row_address_bits(config: CoreConfig) -> int:
 
 
 def lists_events(config: CoreConfig) -> bool:
-    """Whether a gather takes its events from the row lists, not from the plane scanners."""
-    return config.dense or config.order == "row"
+    """Whether a gather takes its events from the row lists, not from the plane scanners.
+
+    Ternary planes all weigh the same: their order means nothing, so that such events always come row by row.
+    """
+    return config.dense or config.order == "row" or config.coding == "ternary"
 
 
 def shifts_of(config: CoreConfig) -> range:
-    """By how many planes the array shifts a row: in plane order all events are of the current plane."""
-    return range(1 if config.order == "plane" or config.coding == "ternary" else digit_planes(config))
+    """By how many planes the array may have to shift a row."""
+    if config.coding == "ternary":
+        return range(1)
+    return range(1 + config.skew if config.order == "plane" else digit_planes(config))
 
 
 def code_bits(config: CoreConfig) -> int:
     """Bits of a code."""
-    return 16 if config.coding == "signed_digit" and not config.dense else 8
+    return 8 if config.dense else digit_planes(config) + sign_bits(config)
+
+
+def sign_bits(config: CoreConfig) -> int:
+    """Bits of a code beyond its digits."""
+    return {"twos_complement": 0, "signed_digit": 4}.get(config.coding, 1)
 
 
 def digit_planes(config: CoreConfig) -> int:
@@ -60,7 +74,8 @@ def encode(count: Value, config: CoreConfig) -> Value:
         half = value >> 1
         triple = value + half
         differ = half ^ triple  # 3v and v differ where v's non-adjacent form, shifted by one, has a digit
-        return Cat(differ[:8], (half & differ)[:8])
+        minus = half & differ
+        return Cat(differ[:8], (minus[p : p + 2].any() for p in range(0, 8, 2)))
     return Cat(Mux(value < 0, -value, value)[:7], value < 0)
 
 
@@ -72,7 +87,7 @@ def digits_of(code: Value, config: CoreConfig) -> Value:
 def negatives_of(code: Value, config: CoreConfig) -> Value:
     """The planes whose event, if any, is negative."""
     if config.coding == "signed_digit":
-        return code[8:16]
+        return Cat(code[8 + p // 2] for p in range(8))
     if config.coding == "twos_complement":
         return Const(0x80, 8)
     return code[7].replicate(7)
@@ -82,7 +97,8 @@ def event_layout(config: CoreConfig) -> data.StructLayout:
     """What one bank hands over in a cycle. Fields that a configuration does not use are constant.
 
     `valid`: the bank has an event or, in a scatter, a step of a row whose digit may be zero. `digit`: it is not.
-    `first`, `last`: of its row. `plane`: of the event, or of a dense scatter which half of `code` is meant.
+    `first`, `last`: of its row. `plane`: of the event, in plane order above the array's, or of a dense scatter which
+    half of `code` is meant.
     """
     return data.StructLayout(
         {
@@ -92,7 +108,7 @@ def event_layout(config: CoreConfig) -> data.StructLayout:
             "first": 1,
             "last": 1,
             "row": row_bits(config),
-            "plane": 3,
+            "plane": PLANE,
             "code": 8,
         }
     )

@@ -9,20 +9,19 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array_bits import delayed
-from spikesim.rtl.array_events import bits_for, lists_events, row_address_bits
+from spikesim.rtl.array_events import PLANE, bits_for, lists_events, row_address_bits
 from spikesim.rtl.array_load import READ_CYCLES
-from spikesim.rtl.array_planes import plane_bits
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import WORD
 from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, Extent, Run
 
-BEGIN_CYCLES = 8
-"""From `begin` to the first entry in front of every bank."""
+BEGIN_CYCLES = 2
+"""From `begin` to the first step that every bank can take."""
 
 _BEGIN = 7
 """From the last count loaded to `begin`: every bank knows its codes, and the array its highest plane."""
 
-_SETTLE = _BEGIN + BEGIN_CYCLES + 4
+_SETTLE = _BEGIN + BEGIN_CYCLES + 1
 """From the last count loaded to the first event of a spiking array; the dense one is deeper and waits as much less."""
 
 
@@ -40,9 +39,10 @@ def step_layout(config: CoreConfig) -> data.StructLayout:
 class GatherControl(wiring.Component):
     """Group after group: start of the load, start of the banks, a step per cycle, until the drain has `finished`.
 
-    `step` belongs to the events that the banks show in the same cycle; with it come `offset`, from the first row of
+    `step` belongs to the events that the banks show in the next cycle; with it come `offset`, from the first row of
     the head or block to that of the chunk, and `block`, the entry of the block table that holds this first row.
-    `table_*` writes that table. `number` and `product`: a multiplication by the block stride, two cycles later.
+    `base` is the plane of the accumulators; `limit` the one that the banks must have left before that falls, or before
+    the chunk ends; `left`: a bank has not. `top`: the highest plane with an event. `table_*` writes that table. `number` and `product`: a multiplication by the block stride, two cycles later.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -69,9 +69,10 @@ class GatherControl(wiring.Component):
                 "table_index": Out(blocks),
                 "table_place": Out(places),
                 "begin": Out(1),
-                "top": In(plane_bits(config)),
-                "ready": In(1),
-                "final": In(1),
+                "top": In(PLANE),
+                "left": In(1),
+                "base": Out(PLANE),
+                "limit": Out(PLANE),
                 "go": Out(1),
                 "step": Out(step_layout(config)),
                 "offset": Out(places),
@@ -257,33 +258,35 @@ class GatherControl(wiring.Component):
     def _planes(self, m: Module, run: Value, running: Value, chunk_end: Value, state: Value) -> None:
         """Steps through a chunk; its first step waits until the results of the one before have a free way out."""
         config = self.config
-        planes = 0 if lists_events(config) else plane_bits(config)
-        plane = Signal(planes)
-        fresh, doubling = Signal(), Signal()
+        fresh, doubling, turn = Signal(), Signal(), Signal()
+        start, following = Signal(PLANE), Signal(PLANE)
         pace = Signal(range(config.lanes))
         held = Signal()
         m.d.comb += [
             held.eq(fresh & (pace != 0)),
-            self.go.eq(running & self.ready & ~held),
-            chunk_end.eq(self.go & self.final & (plane == 0)),
+            self.go.eq(running & ~held),
+            turn.eq(self.go & ~self.left),
+            chunk_end.eq(turn & (self.base == 0)),
             self.step.active.eq(self.go),
             self.step.first.eq(fresh),
             self.step.double.eq(doubling),
+            following.eq(Mux(run | (self.base == 0), start, self.base - 1)),
         ]
         with m.If(self.go & fresh):
             m.d.sync += pace.eq(config.lanes - 1)
         with m.Elif(pace != 0):
             m.d.sync += pace.eq(pace - 1)
         with m.If(self.go):
-            m.d.sync += [fresh.eq(chunk_end), doubling.eq(0)]
-            if planes:
-                with m.If(self.final):
-                    m.d.sync += plane.eq(Mux(plane == 0, self.top, plane - 1))
-                    if config.coding != "ternary":
-                        m.d.sync += doubling.eq(plane != 0)
+            m.d.sync += [fresh.eq(chunk_end), doubling.eq(turn & (self.base != 0))]
+        if not lists_events(config):
+            # Banks may be `skew` planes behind, but for the end, when all must have delivered everything.
+            m.d.sync += start.eq(Mux(self.top >= config.skew, self.top - config.skew, 0))
+            with m.If(run | turn):
+                m.d.sync += [
+                    self.base.eq(following),
+                    self.limit.eq(Mux(following == 0, 0, following + config.skew)),
+                ]
         with m.If(run):
             m.d.sync += [running.eq(1), fresh.eq(1), doubling.eq(0), pace.eq(0)]
-            if planes:
-                m.d.sync += plane.eq(self.top)
         with m.Elif(self.step.final):
             m.d.sync += running.eq(0)

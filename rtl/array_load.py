@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array_bits import delayed
-from spikesim.rtl.array_events import code_bits, encode, row_bits
+from spikesim.rtl.array_events import code_bits, encode, lists_events, row_bits
+from spikesim.rtl.array_planes import scan_rows, word_of
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import WORD
 from spikesim.rtl.isa import ADDRESS
@@ -29,7 +30,8 @@ class CountLoader(wiring.Component):
     all words lie one after the other. `address` shows the two addresses, the first is 0 while idle; `word` is what
     they hold READ_CYCLES later.
 
-    `bank[w]` has the bank, `row`, `code` and `valid` of port w's count, LOAD_CYCLES after its cycle.
+    `pair` has the banks, `row`, `code` and `valid` of port w's count, LOAD_CYCLES after its cycle. `open`, in plane
+    order: the row is the first of a word of `PlaneBank`. Words between two blocks are opened, too, one per cycle.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -47,6 +49,7 @@ class CountLoader(wiring.Component):
                 "word": In(WORD).array(2),
                 "valid": Out(1).array(2),
                 "pair": Out(max(1, (config.ways // 2 - 1).bit_length())),
+                "open": Out(1),
                 "row": Out(row_bits(config)),
                 "code": Out(code_bits(config)).array(2),
             }
@@ -65,14 +68,21 @@ class CountLoader(wiring.Component):
         pair = Signal(max(1, (pairs - 1).bit_length()))
         row, block_row, block_rows = Signal(rows), Signal(rows), Signal(rows)
         ending, taken = Signal(), Signal(2)
+        scan = scan_rows(self.config)
+        words = not lists_events(self.config)
+        gap = Signal()
+        next_word = Cat(Const(0, (scan - 1).bit_length()), word_of(row, self.config) + 1)
+        next_block = block_row + block_rows
         m.d.comb += [
             ending.eq(left[1:] == 0 if width == 1 else (left[2:] == 0) & ~left[:2].all()),
             taken.eq(Mux((left == 1) | (width == 1), 1, 2)),
             self.done.eq(running & ending & (runs == 0)),
-            self.address[0].eq(Mux(running, pointer, 0)),
+            self.address[0].eq(Mux(running & ~gap, pointer, 0)),
             self.address[1].eq(other),
         ]
-        with m.If(running):
+        with m.If(running & gap):
+            m.d.sync += [row.eq(next_word), gap.eq(next_word != block_row)]
+        with m.Elif(running):
             m.d.sync += [pointer.eq(pointer + taken), other.eq(other + taken)]
             with m.If(ending):
                 m.d.sync += [
@@ -80,9 +90,12 @@ class CountLoader(wiring.Component):
                     runs.eq(runs - 1),
                     left.eq(Mux(runs == 1, self.own, self.span)),
                     pair.eq(0),
-                    block_row.eq(block_row + block_rows),
-                    row.eq(block_row + block_rows),
+                    block_row.eq(next_block[:rows]),
+                    row.eq(next_block[:rows]),
                 ]
+                if words:
+                    with m.If((runs != 0) & (next_word < next_block)):
+                        m.d.sync += [row.eq(next_word), gap.eq(1)]
             with m.Else():
                 m.d.sync += left.eq(left - width)
                 m.d.sync += pair.eq((pair + 1)[: len(pair)])
@@ -99,8 +112,12 @@ class CountLoader(wiring.Component):
                 row.eq(0),
                 block_row.eq(0),
                 block_rows.eq(1 << self.block_bits),
+                gap.eq(0),
             ]
-        valid = delayed(m, Cat(running, running & (left != 1) & (width == 2)), READ_CYCLES, "valid")
+        counts = running & ~gap
+        opens = running & (pair == 0) & (row[: (scan - 1).bit_length()] == 0) if words else Const(0)
+        valid = delayed(m, Cat(counts, counts & (left != 1) & (width == 2), opens), READ_CYCLES, "valid")
+        m.d.sync += self.open.eq(valid[2])
         place = delayed(m, Cat(pair, row), READ_CYCLES, "place")
         for port in range(2):
             m.d.sync += [

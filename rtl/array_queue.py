@@ -1,4 +1,4 @@
-"""`EntryQueue`: the entries between a memory that is read ahead and a bank that consumes one per cycle."""
+"""`EntryQueue`: the entries between a memory that is read ahead and what consumes one per cycle."""
 
 from __future__ import annotations
 
@@ -9,17 +9,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array_events import bits_for
-from spikesim.rtl.config import CoreConfig
-
-NEEDED = 5
-"""Entries that keep the consumer busy: cycles from its taking one to the arrival of the entry read in its place."""
-USEFUL = 16
-"""The encoders deliver an entry per cycle, so that a longer queue than NEEDED only stands full; no longer than this."""
-
-
-def queue_depth(config: CoreConfig) -> int:
-    """Entries of each bank's queue."""
-    return max(NEEDED, min(config.fifo_depth, USEFUL))
 
 
 class EntryQueue(wiring.Component):

@@ -14,11 +14,13 @@ from spikesim.rtl.array_gather import step_layout
 from spikesim.rtl.config import CoreConfig
 
 ADDRESS_CYCLES = 4
-"""From an event to the address of its row."""
+"""From a step to the addresses of its rows."""
 
 
 class RowReader(wiring.Component):
-    """`place[b]`, with `read[b]`, is the address of bank b's row ADDRESS_CYCLES after `events[b]`; throughput 1.
+    """`place[b]`, with `read[b]`, is the address of bank b's row ADDRESS_CYCLES after `step`; throughput 1.
+
+    `events` are those of the step before. `early_step` belongs to them.
 
     place = table[block] + offset + row within the block. The block is `block`, or with `by_row` the row's bits from
     `block_bits` on. A row is read at its first event only; the memory holds its word until the next. `taken` and
@@ -39,7 +41,6 @@ class RowReader(wiring.Component):
                 "block": In(blocks),
                 "step": In(step_layout(config)),
                 "events": In(event_layout(config)).array(config.ways),
-                "early": Out(event_layout(config)).array(config.ways),
                 "early_step": Out(step_layout(config)),
                 "read": Out(1).array(config.ways),
                 "place": Out(places).array(config.ways),
@@ -75,10 +76,7 @@ class RowReader(wiring.Component):
         m.d.sync += self.early_step.eq(self.step)
         m.d.sync += self.taken_step.eq(delayed(m, self.early_step, ADDRESS_CYCLES - 1, "step"))
         for b in range(self.config.ways):
-            event = self.early[b]
-            m.d.sync += event.eq(self.events[b])
-            m.d.sync += event.valid.eq(self.events[b].valid & self.step.active)
-            m.d.sync += event.digit.eq(self.events[b].digit & self.step.active)
+            event = self.events[b]
             index, low = Signal(blocks, name=f"index_{b}"), Signal(rows, name=f"low_{b}")
             first, rest = Signal(places, name=f"first_{b}"), Signal(places, name=f"rest_{b}")
             m.d.sync += [
@@ -88,6 +86,8 @@ class RowReader(wiring.Component):
                 rest.eq(offset_2 + low),
                 self.place[b].eq(first + rest),
             ]
-            m.d.sync += self.read[b].eq(delayed(m, event.valid & event.first, 2, f"read_{b}"))
+            m.d.sync += self.read[b].eq(
+                delayed(m, event.valid & event.first & self.early_step.active, 2, f"read_{b}")
+            )
             m.d.sync += self.taken[b].eq(delayed(m, event, 3, f"event_{b}"))
         return m

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array_bits import delayed
 from spikesim.rtl.array_events import row_address_bits
-from spikesim.rtl.array_gather import step_layout
+from spikesim.rtl.array_gather import BEGIN_CYCLES, step_layout
 from spikesim.rtl.array_load import READ_CYCLES
 from spikesim.rtl.array_queue import EntryQueue
 from spikesim.rtl.config import CoreConfig
@@ -20,10 +20,10 @@ from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED
 _BEGIN = 7
 """From the last count loaded to `begin`: every bank has its list."""
 
-_SETTLE = _BEGIN + 8
+_SETTLE = _BEGIN + BEGIN_CYCLES
 """From the last count loaded to the first cycle in which the first step may come, but for the update words."""
 
-_FETCH = 10
+_FETCH = 4
 """From the last count loaded to the first address of an update word; the `lanes`-th lets the first step happen."""
 
 _WRITTEN = 5
@@ -51,8 +51,7 @@ class ScatterControl(wiring.Component):
                 "address": Out(ADDRESS),
                 "word": In(WORD),
                 "begin": Out(1),
-                "ready": In(1),
-                "final": In(1),
+                "left": In(1),
                 "go": Out(1),
                 "step": Out(step_layout(config)),
                 "place": Out(row_address_bits(config)),
@@ -128,8 +127,8 @@ class ScatterControl(wiring.Component):
         full = Signal()
         m.d.sync += last_column.eq(fields.outputs - 1)
         m.d.comb += [
-            self.go.eq(running & self.ready & (~fresh | full)),
-            end.eq(self.go & self.final),
+            self.go.eq(running & (~fresh | full)),
+            end.eq(self.go & ~self.left),
             final.eq(end & (left == 0)),
             self.step.active.eq(self.go),
             self.step.first.eq(fresh),

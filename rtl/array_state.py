@@ -10,7 +10,6 @@ from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array_bits import adder_tree, delayed
 from spikesim.rtl.array_events import event_layout, row_address_bits
-from spikesim.rtl.array_gather import step_layout
 from spikesim.rtl.config import CoreConfig
 
 PRODUCT = signed(24)
@@ -21,7 +20,7 @@ UPDATE_CYCLES = 5
 
 
 class StateUpdate(wiring.Component):
-    """Scatter: `events` and `step` of a cycle, `place` and `update` from the cycle after the chunk's first step on.
+    """Scatter: `events` of the step before, `place` and `update` from the cycle after the chunk's first step on.
 
     A row's steps add ± update to its product, doubling before each (ternary: not; dense: update times the upper, then
     the lower half of the count). After the last, state ← state + rr(product / 2^shift), written UPDATE_CYCLES later.
@@ -38,7 +37,6 @@ class StateUpdate(wiring.Component):
         super().__init__(
             {
                 "events": In(event_layout(config)).array(ways),
-                "step": In(step_layout(config)),
                 "place": In(places),
                 "update": In(signed(16)).array(config.lanes),
                 "shift": In(5),
@@ -78,9 +76,7 @@ class StateUpdate(wiring.Component):
         def register(shape: Any, name: str) -> Any:
             return Signal(shape, name=f"{name}_{b}")
 
-        event = register(event_layout(config), "event")
-        m.d.sync += event.eq(self.events[b])
-        m.d.sync += event.valid.eq(self.events[b].valid & self.step.active)
+        event = self.events[b]
         done = event.valid & event.last
         # The row's place goes to the memory and, later, to its write port.
         m.d.sync += [

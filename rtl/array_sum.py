@@ -54,11 +54,12 @@ class ArraySum(wiring.Component):
         m.d.comb += step.eq(delayed(m, self.step, sum_stages(config), "step"))
         keep = (~step.first & ~step.double, ~step.first & step.double)
         for lane in range(config.lanes):
-            held = self.sums[lane]
+            held = Signal(config.accumulator_bits, name=f"held_{lane}", reset_less=True)
             bits = len(held)
             before = (held & keep[0].replicate(bits)) | ((held << 1)[:bits] & keep[1].replicate(bits))
             with m.If(step.active):
-                m.d.sync += held.eq(sum(terms[lane], before))
+                m.d.sync += held.eq(sum(terms[lane]) + before)
+            m.d.comb += self.sums[lane].eq(held)
         m.d.sync += [self.ended.eq(step.active & step.end), self.ended_step.eq(step)]
         return m
 
@@ -71,9 +72,9 @@ class ArraySum(wiring.Component):
             negative = event.digit & event.negative
             at = [Signal(name=f"at_{way}_{shift}") for shift in shifts_of(config)]
             for shift, here in enumerate(at):
-                m.d.sync += here.eq(event.digit & (event.plane == shift if len(at) > 1 else 1))
+                m.d.sync += here.eq(event.digit & (event.plane[: (len(at) - 1).bit_length()] == shift if len(at) > 1 else 1))
             for lane in range(config.lanes):
-                operand = Signal(8, name=f"operand_{way}_{lane}")
+                operand = Signal(8, name=f"operand_{way}_{lane}", reset_less=True)
                 m.d.sync += operand.eq(self._row(way, lane) ^ negative.replicate(8))
                 gated = [(operand & here.replicate(8)) << shift for shift, here in enumerate(at)]
                 value = gated[0]
@@ -87,11 +88,11 @@ class ArraySum(wiring.Component):
         terms: list[list[Value]] = [[] for _ in range(self.config.lanes)]
         for way in range(self.config.ways):
             event = self.events[way]
-            factor = Signal(signed(8), name=f"factor_{way}")
+            factor = Signal(signed(8), name=f"factor_{way}", reset_less=True)
             m.d.sync += factor.eq(Mux(event.digit, event.code, 0))
             for lane in range(self.config.lanes):
-                row = Signal(signed(8), name=f"row_{way}_{lane}")
-                product = Signal(PRODUCT_BITS, name=f"product_{way}_{lane}")
+                row = Signal(signed(8), name=f"row_{way}_{lane}", reset_less=True)
+                product = Signal(PRODUCT_BITS, name=f"product_{way}_{lane}", reset_less=True)
                 m.d.sync += [
                     row.eq(self._row(way, lane) ^ SIGN),
                     product.eq((row * factor)[:PRODUCT_BITS] ^ (1 << (PRODUCT_BITS - 1))),
@@ -150,7 +151,7 @@ class ArrayOffset(wiring.Component):
             )
             m.d.comb += lacking.eq(Mux(low, counts << 7, 0) - (config.ways << PRODUCT_BITS - 1))
         else:
-            # A signed operand has 2^7 too much, a complemented one lacks 1, of a lower byte 1 − 2^8, each times 2^plane.
+            # A signed operand has 2^7 too much; a complemented one lacks 1, of a lower byte 1 − 2^8; times 2^plane.
             every, negative = Signal(bits), Signal(bits)
             planes = [self._weight(event.plane) for event in self.events]
             m.d.sync += [

@@ -16,19 +16,19 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.array_bits import adder_tree, delayed, tree_stages
+from spikesim.rtl.array_bits import adder_tree, delayed, highest, tree_stages
 from spikesim.rtl.array_drain import Drain
 from spikesim.rtl.array_events import (
     bits_for,
-    digits_of,
-    event_layout,
+    digit_planes,
     lists_events,
     row_address_bits,
+    row_bits,
 )
 from spikesim.rtl.array_gather import GatherControl, step_layout
 from spikesim.rtl.array_list import ListBank
 from spikesim.rtl.array_load import CountLoader
-from spikesim.rtl.array_planes import PlaneBank, plane_bits
+from spikesim.rtl.array_planes import PlaneBank, word_of
 from spikesim.rtl.array_rows import RowReader
 from spikesim.rtl.array_scatter import ScatterControl
 from spikesim.rtl.array_state import StateUpdate
@@ -108,7 +108,7 @@ class ArrayUnit(wiring.Component):
         self.loader, self.reader, self.sum, self.drain, self.state = loader, reader, total, drain, state
         m.d.comb += [offset.step.eq(reader.early_step), drain.offset.eq(offset.offset)]
         for b in range(config.ways):
-            m.d.comb += offset.events[b].eq(reader.early[b])
+            m.d.comb += offset.events[b].eq(reader.events[b])
 
         fields = self.control.instruction.fields.array
         unit = self.control.instruction.common.unit
@@ -173,6 +173,10 @@ class ArrayUnit(wiring.Component):
         lists: list[ListBank | PlaneBank] = []
         planes: list[ListBank | PlaneBank] = []
         from_lists = lists_events(config)
+        opening, last = Signal(), Signal(row_bits(config))
+        m.d.comb += opening.eq(self.loader.open & ~scattering)
+        with m.If(self.loader.valid[0] | self.loader.open):
+            m.d.sync += last.eq(self.loader.row)
         for b in range(config.ways):
             bank = ListBank(config)
             m.submodules[f"list_{b}"] = bank
@@ -182,9 +186,7 @@ class ArrayUnit(wiring.Component):
                 bank.begin.eq(scatter.begin | (gather.begin if from_lists else 0)),
                 bank.clear.eq(scatter.clear | (gather.clear if from_lists else 0)),
                 bank.go.eq(scatter.go | (gather.go if from_lists else 0)),
-                bank.advance.eq(
-                    Mux(scattering, scatter.final, gather.final) if from_lists else scatter.final
-                ),
+                bank.end.eq(scatter.step.end | (gather.step.end if from_lists else 0)),
             ]
             self._loads(m, b, bank, Const(1) if from_lists else scattering)
             if not from_lists:
@@ -192,26 +194,30 @@ class ArrayUnit(wiring.Component):
                 m.submodules[f"planes_{b}"] = scanner
                 planes.append(scanner)
                 m.d.comb += [
+                    scanner.open.eq(opening),
+                    scanner.last.eq(word_of(last, config)),
                     scanner.begin.eq(gather.begin),
                     scanner.clear.eq(gather.clear),
-                    scanner.top.eq(gather.top),
+                    scanner.base.eq(gather.base),
+                    scanner.limit.eq(gather.limit),
                     scanner.go.eq(gather.go),
-                    scanner.advance.eq(gather.final),
+                    scanner.end.eq(gather.step.end),
                 ]
                 self._loads(m, b, scanner, ~scattering)
         sources = lists if from_lists else planes
         m.d.comb += [
-            gather.ready.eq(Cat(bank.ready for bank in sources).all()),
-            gather.final.eq(Cat(bank.final for bank in sources).all()),
-            scatter.ready.eq(Cat(bank.ready for bank in lists).all()),
-            scatter.final.eq(Cat(bank.final for bank in lists).all()),
+            gather.left.eq(Cat(bank.left for bank in sources).any()),
+            scatter.left.eq(Cat(bank.left for bank in lists).any()),
         ]
         for b in range(config.ways):
             m.d.comb += [
                 self.reader.events[b].eq(sources[b].event),
                 self.state.events[b].eq(lists[b].event),
+                self.state.events[b].valid.eq(lists[b].event.valid & scattering),
             ]
-        self._top_plane(m)
+        if not from_lists:
+            occupied = [Cat(bank.occupied[p] for bank in planes).any() for p in range(digit_planes(config))]
+            m.d.comb += gather.top.eq(highest(Cat(occupied)))
 
     def _loads(self, m: Module, b: int, bank: ListBank | PlaneBank, enable: Value) -> None:
         """Port b mod 2 brings bank b's counts: the pair tells which of its banks."""
@@ -222,34 +228,6 @@ class ArrayUnit(wiring.Component):
             bank.row.eq(loader.row),
             bank.code.eq(loader.code[port]),
         ]
-
-    def _top_plane(self, m: Module) -> None:
-        """The highest plane in which any count of the group has an event."""
-        config, loader = self.config, self.loader
-        if lists_events(config):
-            return
-        digits = [
-            Mux(loader.valid[port], digits_of(loader.code[port], config), 0)
-            for port in range(config.load_width)
-        ]
-        now, seen = Signal(len(digits[0])), Signal(len(digits[0]))
-        top = Signal(plane_bits(config))
-        if config.coding == "ternary":
-            m.d.sync += now.eq(
-                digits[0] if len(digits) == 1 else Mux(digits[1] > digits[0], digits[1], digits[0])
-            )
-            with m.If(now > seen):
-                m.d.sync += seen.eq(now)
-            m.d.sync += top.eq(Mux(seen == 0, 0, seen - 1))
-        else:
-            m.d.sync += now.eq(digits[0] if len(digits) == 1 else digits[0] | digits[1])
-            m.d.sync += [seen.eq(seen | now), top.eq(0)]
-            for p in range(1, len(seen)):
-                with m.If(seen[p]):
-                    m.d.sync += top.eq(p)
-        with m.If(self.gather.clear):
-            m.d.sync += [now.eq(0), seen.eq(0)]
-        m.d.comb += self.gather.top.eq(top)
 
     def _row_memory(self, m: Module) -> None:
         config, gather, reader, total = self.config, self.gather, self.reader, self.sum
@@ -301,7 +279,6 @@ class ArrayUnit(wiring.Component):
         m.d.sync += sweeping.eq(sweep.busy)
         m.d.comb += [
             state.sweeping.eq(sweeping),
-            state.step.eq(scatter.step),
             state.place.eq(scatter.place),
             state.shift.eq(Mux(sweeping, sweep.shift, self.control.instruction.fields.array.shift)),
             state.sweep_row.eq(sweep.row),
@@ -325,7 +302,7 @@ class ArrayUnit(wiring.Component):
             ]
 
     def _counters(self, m: Module) -> None:
-        """Sums of the first registered events of either kind."""
+        """Sums of the events of either kind."""
         config = self.config
         m.d.comb += self.overflows.eq(self.state.overflows)
         step = Signal(step_layout(config))
@@ -334,14 +311,12 @@ class ArrayUnit(wiring.Component):
         events: list[Value] = []
         reads: list[Value] = []
         for b in range(config.ways):
-            early = self.reader.early[b]
-            late = Signal(event_layout(config), name=f"scattered_{b}")
-            m.d.sync += late.eq(self.state.events[b])
+            early, late = self.reader.events[b], self.state.events[b]
+            on, off = gathered.active, step.active
             # A dense row is one event, although a scatter takes two steps for it.
             taken = late.last if config.dense else late.digit
-            on = step.active & late.valid
-            events.append(early.digit | (on & taken))
-            reads.append((early.valid & early.first) | (on & late.last))
+            events.append((on & early.digit) | (off & late.valid & taken))
+            reads.append((on & early.valid & early.first) | (off & late.valid & late.last))
         count = adder_tree(m, events, "event")
         m.d.sync += [self.events.eq(count), self.rows.eq(adder_tree(m, reads, "read"))]
         counted = Signal()

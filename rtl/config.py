@@ -16,7 +16,7 @@ class CoreConfig:
 
     * `dense`: the INT8 twin; same memories, program and pointwise unit, an INT8 × INT8 multiplier per way and lane
       in place of the gated adder, a row per bank and cycle in place of events.
-    * `ways`, `lanes`, `order`, `coding`, `accumulator_bits`, `scan_bits`, `fifo_depth`: as in `HardwareConfig`.
+    * `ways`, `lanes`, `order`, `coding`, `accumulator_bits`, `scan_bits`, `skew`: as in `HardwareConfig`.
     * `row_depth`: words of `lanes` · 8 bits per bank of row memory. `state_depth`: words of `lanes` · 16 bits per bank.
     * `vector_depth`: 32-bit words of vector memory. `program_depth`: instructions.
     * `encoder_rows`: counts per bank that the event encoder holds. `scatter_rows`: the same for a scatter.
@@ -29,8 +29,8 @@ class CoreConfig:
     coding: Coding = "bitwise"
     dense: bool = False
     accumulator_bits: int = 32
-    scan_bits: int = 32
-    fifo_depth: int = 4
+    scan_bits: int = 16
+    skew: int = 1
     row_depth: int = 16384
     state_depth: int = 1024
     vector_depth: int = 65536
@@ -75,7 +75,7 @@ def core_config(
         dense=dense,
         accumulator_bits=array.accumulator_bits,
         scan_bits=array.scan_bits,
-        fifo_depth=array.fifo_depth,
+        skew=array.skew,
         row_depth=hardware.rows_per_bank,
         state_depth=hardware.state_rows_per_bank,
         vector_depth=memory.vector_words,

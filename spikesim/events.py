@@ -30,9 +30,12 @@ class EventStatistics:
     * `events` int32[rows_m]: non-zero digits, all planes and channels.
     * `active_rows` int32[rows_m]: non-zero counts, i.e. memory rows touched at least once.
     * `busiest_bank_active` int32[rows_m]: the largest number of non-zero counts in one bank.
-    * `plane_order_cycles` int32[rows_m]: Σ over planes p < P of max(1, the fullest bank's events in plane p), P = 1 +
-      the highest plane with an event. A silent plane below the top costs the cycle in which the accumulator doubles.
-      In the ternary coding planes are nested: none below the top is silent, and nothing doubles.
+    * `plane_order_cycles` int32[rows_m]: cycles to deliver all events, planes from the highest with an event down. A
+      bank needs for a plane one per event, and one per word of `scan` rows without any; none for a plane in which it
+      has no event. Planes are at least a cycle apart, in which the accumulators double. With `skew` 0 all banks finish a plane
+      before the next: Σ over planes of max(1, the fullest bank's). With 1 a bank may take the next plane down while
+      another still delivers this one; all events of the highest two may come from the first cycle on, and at the end
+      all banks finish. Planes of the count codings all weigh the same, and no bank waits: `row_order_cycles`.
     * `row_order_cycles` int32[rows_m]: the fullest bank's events in all planes together.
     * `events_per_plane` int64[planes]: summed over rows; plane 0 is the least significant.
     """
@@ -48,11 +51,22 @@ class EventStatistics:
     events_per_plane: NDArray[np.int64]
 
 
-def event_statistics(counts: Any, ways: int, coding: str) -> EventStatistics:
+def event_statistics(
+    counts: Any,
+    ways: int,
+    coding: str,
+    *,
+    skew: int = 0,
+    scan: int | None = None,
+    lengths: NDArray[Any] | None = None,
+) -> EventStatistics:
     """counts: int8[rows_m, channels] with |count| ≤ 127, or uint8 for bitwise_unsigned -> EventStatistics.
 
     Other integer types are taken if their values lie in that range; `channels` need not be a multiple of `ways`. The
     binary coding has no counter of its own: it is ternary without negative counts.
+
+    `skew`, `scan` (default: a word holds all rows): of `plane_order_cycles`. `lengths`: how many counts each row has;
+    those beyond must be 0.
 
     Raises CodingError for values out of range, a wrong shape, ways < 1 or an unknown coding.
 
@@ -71,13 +85,15 @@ def event_statistics(counts: Any, ways: int, coding: str) -> EventStatistics:
     codes = _as_bytes(array, coding)
     rows, channels = codes.shape
     per_row = np.zeros((5, rows), np.int32)
+    used = np.full(rows, channels) if lengths is None else np.asarray(lengths, np.int64)
     blocks = max(1, min(rows, 4 * numba.get_num_threads()))
     per_block = np.zeros((blocks, max(8, INT8_PLANES[coding])), np.int64)
     with threads_for(codes.size):
         if coding in COUNT_CODINGS:
             _count_ternary(codes, ways, per_row, per_block)
         else:
-            _count_binary(codes, ways, _plane_table(coding), per_row, per_block)
+            words = scan or max(1, channels)
+            _count_binary(codes, used, ways, words, skew, _plane_table(coding), per_row, per_block)
     return EventStatistics(
         coding=coding,
         ways=ways,
@@ -117,35 +133,52 @@ def _plane_table(coding: Coding) -> NDArray[np.uint64]:
 @jit(parallel=True)
 def _count_binary(
     codes: NDArray[np.uint8],
+    lengths: NDArray[np.int64],
     ways: int,
+    scan: int,
+    skew: int,
     table: NDArray[np.uint64],
     per_row: NDArray[np.int32],
     per_block: NDArray[np.int64],
 ) -> None:  # pragma: no cover (compiled)
     """Fill `per_row` [5, rows] and `per_block` [blocks, 8] for a coding of eight planes or fewer."""
-    rows, channels = codes.shape
+    rows = codes.shape[0]
     blocks = per_block.shape[0]
     for block in numba.prange(blocks):
         packed = np.zeros(ways, np.uint64)  # per bank: eight byte-wide counters, one per plane
         packed_bytes = packed.view(np.uint8)
         active = np.zeros(ways, np.int32)
-        wide = np.zeros(8 * ways, np.int32)  # the same counters, wide enough for any row
+        word = np.zeros(8 * ways, np.int32)  # the same counters, wide enough for any word
+        wide = np.zeros(8 * ways, np.int32)  # and for any row
+        spent = np.zeros(8 * ways, np.int32)  # cycles in the place of events
         for row in range(block * rows // blocks, (block + 1) * rows // blocks):
             active[:] = 0
             wide[:] = 0
-            start = 0
-            while start < channels:
+            spent[:] = 0
+            start, next_word = 0, 0
+            while start < lengths[row]:
+                if start == next_word:
+                    word[:] = 0
+                    next_word = min(lengths[row], start + scan * ways)
                 packed[:] = 0
-                stop = min(channels, start + _BYTE_LIMIT * ways)
+                stop = min(next_word, start + _BYTE_LIMIT * ways)
                 for base in range(start, stop, ways):
                     here = codes[row, base : min(base + ways, stop)]
                     for bank in range(here.size):
                         packed[bank] += table[here[bank]]
                         active[bank] += here[bank] != 0
                 for i in range(8 * ways):
-                    wide[i] += packed_bytes[i]
+                    word[i] += packed_bytes[i]
                 start = stop
+                if start == next_word:
+                    for i in range(8 * ways):
+                        wide[i] += word[i]
+                        spent[i] += max(1, word[i])
+            for i in range(8 * ways):
+                if wide[i] == 0:
+                    spent[i] = 0
             _reduce(wide, active, ways, row, block, per_row, per_block)
+            per_row[2, row] = _plane_cycles(spent, ways, skew)
 
 
 @jit()
@@ -159,7 +192,6 @@ def _reduce(
     per_block: NDArray[np.int64],
 ) -> None:  # pragma: no cover (compiled)
     """From the events per bank and plane of one row (`wide`, plane innermost) to the row's entries."""
-    fullest_in_plane = np.zeros(8, np.int32)
     fullest, busiest, total, total_active = 0, 0, 0, 0
     for bank in range(ways):
         in_bank = 0
@@ -167,22 +199,38 @@ def _reduce(
             here = wide[8 * bank + p]
             in_bank += here
             per_block[block, p] += here
-            fullest_in_plane[p] = max(fullest_in_plane[p], here)
         total += in_bank
         fullest = max(fullest, in_bank)
         total_active += active[bank]
         busiest = max(busiest, active[bank])
-    top = 8
-    while top > 0 and fullest_in_plane[top - 1] == 0:
-        top -= 1
-    cycles = 0
-    for p in range(top):
-        cycles += max(1, fullest_in_plane[p])
     per_row[0, row] = total
     per_row[1, row] = total_active
-    per_row[2, row] = cycles
     per_row[3, row] = fullest
     per_row[4, row] = busiest
+
+
+@jit()
+def _plane_cycles(spent: NDArray[np.int32], ways: int, skew: int) -> int:  # pragma: no cover (compiled)
+    """`plane_order_cycles` of a row from the cycles each bank needs for each plane (plane innermost)."""
+    top = 7
+    while top >= 0 and spent[top::8].max() == 0:
+        top -= 1
+    cycles = 0
+    above = np.zeros(ways, np.int32)  # what a bank still has to deliver of the plane above the accumulators'
+    if skew and top > 0:
+        above[:] = spent[top::8]
+        top -= 1
+    for p in range(top, -1, -1):
+        here = 0
+        for bank in range(ways):
+            needed = above[bank] if skew and p > 0 else above[bank] + spent[8 * bank + p]
+            here = max(here, needed)
+        here = max(1, here)
+        cycles += here
+        if skew:
+            for bank in range(ways):
+                above[bank] = max(0, spent[8 * bank + p] - (here - above[bank]))
+    return cycles
 
 
 @jit(parallel=True)
@@ -209,16 +257,13 @@ def _count_ternary(
                     top = max(top, magnitude)
             above[:] = 0
             in_bank[:] = 0
-            cycles = 0
             for p in range(top - 1, -1, -1):
-                fullest_in_plane, in_plane = 0, 0
+                in_plane = 0
                 for bank in range(ways):
                     above[bank] += histogram[p + 1, bank]
                     histogram[p + 1, bank] = 0
                     in_bank[bank] += above[bank]
                     in_plane += above[bank]
-                    fullest_in_plane = max(fullest_in_plane, above[bank])
-                cycles += fullest_in_plane
                 per_block[block, p] += in_plane
             histogram[0] = 0
             total, fullest, total_active, busiest = 0, 0, 0, 0
@@ -229,6 +274,6 @@ def _count_ternary(
                 busiest = max(busiest, above[bank])
             per_row[0, row] = total
             per_row[1, row] = total_active
-            per_row[2, row] = cycles
+            per_row[2, row] = fullest
             per_row[3, row] = fullest
             per_row[4, row] = busiest

@@ -99,10 +99,10 @@ class ArrayConfig(_Section):
     """Order of events: all of a bit plane in succession (no shifter), or all of a row (one read per row)."""
     accumulator_bits: Annotated[int, Within(16, 48)] = 32
     """Width of a lane's accumulator. The compiler proves it sufficient; accumulators wrap, never saturate."""
-    scan_bits: Annotated[int, Within(1, 256, power_of_two=True)] = 32
+    scan_bits: Annotated[int, Within(1, 256, power_of_two=True)] = 16
     """Plane bits the event encoder scans at once."""
-    fifo_depth: Annotated[int, Within(1, 1024)] = 4
-    """Events that wait in front of each bank."""
+    skew: Annotated[int, Within(0, 1)] = 1
+    """Planes, in plane order, that a bank may be behind the others; its rows are shifted by as many."""
 
 
 class ClockConfig(_Section):

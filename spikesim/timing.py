@@ -30,13 +30,13 @@ SELECT_PASS = 4
 SELECT_LATENCY = 2
 """Top-k selection: turning round after each pass over the candidates; start and end of the instruction."""
 
-GATHER_LATENCY = 29
+GATHER_LATENCY = 20
 """Start of a gather's group to its first event, and its last event to its first result."""
 
 BLOCK_LIST_CYCLES = 1
 """Start of reading which blocks of keys a group takes part in; each of them costs a cycle more."""
 
-SCATTER_LATENCY = 21
+SCATTER_LATENCY = 15
 """The same for a scatter: to its first event, and from the last to its row written back."""
 
 SWEEP_GROUP = 4
@@ -114,6 +114,15 @@ def load_counts(channels: Cycles, ways: int) -> Cycles:
 def block_list(blocks: Cycles) -> Cycles:
     """Reading the numbers of the `blocks` past blocks that a group of a gather chose."""
     return blocks + BLOCK_LIST_CYCLES
+
+
+def gap_words(span: int, ways: int, scan: int) -> int:
+    """Words of the plane encoder that a block of `span` keys, rounded up to a power of two, does not touch.
+
+    They are emptied before the next block is loaded, one per cycle.
+    """
+    rows = ceil_div(span, ways)
+    return ceil_div(1 << (rows - 1).bit_length(), scan) - ceil_div(rows, scan)
 
 
 def gather(load: Cycles, outputs: Cycles, event_cycles: Cycles, *, lanes: int, passes: int = 1) -> Cycles:

@@ -56,10 +56,13 @@ CORES = {
     "plane": Core(settings=_array(16, 8, "plane", "bitwise"), first_seed=0),
     "dense": Core(settings=_array(16, 8, "plane", "bitwise"), dense=True, first_seed=13),
     "row": Core(
-        settings=_array(4, 4, "row", "signed_digit", **{"array.scan_bits": 8, "array.fifo_depth": 2}),
+        settings=_array(4, 4, "row", "signed_digit", **{"array.scan_bits": 8}),
         first_seed=26,
     ),
-    "naf": Core(settings=_array(2, 4, "plane", "signed_digit", **{"array.scan_bits": 2}), first_seed=39),
+    "naf": Core(
+        settings=_array(2, 4, "plane", "signed_digit", **{"array.scan_bits": 2, "array.skew": 0}),
+        first_seed=39,
+    ),
     "single": Core(
         settings=_array(1, 1, "plane", "twos_complement", **{"array.accumulator_bits": 28}), first_seed=52
     ),

@@ -32,7 +32,7 @@ def random_hardware(generator: np.random.Generator) -> HardwareConfig:
             "array.order": one("plane", "row"),
             "array.accumulator_bits": one(28, 32, 48),
             "array.scan_bits": one(1, 2, 8, 32),
-            "array.fifo_depth": one(1, 2, 4, 9),
+            "array.skew": one(0, 1),
             "numerics.coding": one("bitwise", "ternary", "twos_complement", "signed_digit"),
             "limits.max_context": 64,
             "memory.row_kib": 512,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from played import banks_of, plane_order_cycles
 from programs import angles, compiled_layer, small_config
 
 from spikesim import timing
@@ -14,24 +15,12 @@ from spikesim.hardware import HardwareConfig
 from spikesim.simulator import Simulator
 
 
-def _event_cycles(counts: np.ndarray, ways: int, coding: str, order: str) -> int:
-    """Steps the banks cycle by cycle: every bank takes an event while it has one left."""
-    planes = digits(counts[None], coding)[:, 0] != 0
-    if order == "row":
-        queues = [[int(planes[:, bank::ways].sum())] for bank in range(ways)]
-    else:
-        top = max((p for p in range(planes.shape[0]) if planes[p].any()), default=-1)
-        queues = [[int(planes[p, bank::ways].sum()) for p in range(top + 1)] for bank in range(ways)]
-    cycles = 0
-    for step in range(len(queues[0]) if queues else 0):
-        left = [queue[step] for queue in queues]
-        taken = 0
-        while any(left):
-            left = [max(0, n - 1) for n in left]
-            taken += 1
-        # the accumulators double once per plane, which needs a cycle even when nothing fires
-        cycles += max(taken, 1) if order == "plane" else taken
-    return cycles
+def _event_cycles(counts: np.ndarray, coding: str, hardware: HardwareConfig) -> int:
+    """Cycles of the events of some counts, in row order or with ternary planes those of the bank that has most."""
+    spikes, array = digits(counts, coding) != 0, hardware.array
+    if array.order == "row" or coding == "ternary":
+        return int(banks_of(spikes, array.ways).sum(axis=(0, 1)).max())
+    return plane_order_cycles(spikes, array.ways, skew=array.skew, scan=array.scan_bits)
 
 
 def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int, ways: int = 2) -> int:
@@ -70,9 +59,11 @@ def test_gather_closed_form(channels: int, outputs: int, events: int, lanes: int
     order=st.sampled_from(["plane", "row"]),
     coding=st.sampled_from(["ternary", "bitwise", "twos_complement", "signed_digit"]),
     kind=st.sampled_from([0, 1, 2]),
+    skew=st.sampled_from([0, 1]),
+    scan=st.sampled_from([1, 4, 16]),
 )
 def test_every_gather_of_a_layer_costs_what_its_events_take(
-    ways: int, lanes: int, order: str, coding: str, kind: int
+    ways: int, lanes: int, order: str, coding: str, kind: int, skew: int, scan: int
 ) -> None:
     """All gathers of real layers, token by token, against the played array, spiking and dense."""
     hardware = HardwareConfig().replace(
@@ -80,6 +71,8 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
             "array.ways": ways,
             "array.lanes": lanes,
             "array.order": order,
+            "array.skew": skew,
+            "array.scan_bits": scan,
             "numerics.coding": coding,
             "limits.max_context": 64,
         }
@@ -115,7 +108,7 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
             expected = [
                 sum(_drained(view.length, outputs, e, lanes, passes, ways) for e in events)
                 for events in (
-                    [_event_cycles(group.astype(np.int8), ways, coding, order) for group in groups],
+                    [_event_cycles(group.astype(np.int8), coding, hardware) for group in groups],
                     [-(-view.length // ways)] * view.groups,
                 )
             ]
@@ -126,9 +119,12 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
     assert checked >= 13 * 4
 
 
-def test_attention_reads_only_what_the_window_and_the_blocks_hold() -> None:
+@pytest.mark.parametrize("scan", [1, 2, 16])
+def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int) -> None:
     """Value gathers of a window and of MoBA against played arrays built from the definition of the cache layout."""
-    hardware = HardwareConfig().replace(**{"array.ways": 4, "array.lanes": 4, "limits.max_context": 64})
+    hardware = HardwareConfig().replace(
+        **{"array.ways": 4, "array.lanes": 4, "array.scan_bits": scan, "limits.max_context": 64}
+    )
     config = small_config()
     for kind, cache in ((0, "attn"), (1, "swa")):
         compiled = compiled_layer(config, kind, hardware, tokens=20, sequences=1)
@@ -163,16 +159,16 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold() -> None:
                     valid = [p for p in range(position + 1) if p > position - config.window_size]
                     slots = {p: p % config.window_size for p in valid}
                 else:
-                    # blocks of 5 tokens, each padded to 8 so that it starts in bank 0
-                    slots = {p: p // 5 * 8 + p % 5 for p in range(position + 1)}
+                    # Of blocks of 5 tokens one past one, if there is any, padded to 8 so that the next starts in bank 0.
                     own = position // 5
-                    valid = [p for p in slots if p // 5 == own] + [
-                        p for p in slots if p // 5 < own and p // 5 in _chosen(head, own)
-                    ]
-                banked = np.zeros(64 * 2, np.int8)
+                    past = sorted(_chosen(head, own))[:1] or [0] * min(1, own)
+                    slots = {p: p % 5 + 8 * len(past) for p in range(own * 5, position + 1)}
+                    slots |= {block * 5 + s: s for block in past for s in range(5)}
+                    valid = [p for p in slots if p // 5 == own or p // 5 in past]
+                banked = np.zeros(max(slots.values()) + 1, np.int8)
                 for p, slot in slots.items():
                     banked[slot] += head[p]
-                events = _event_cycles(banked, 4, "bitwise", "plane")
+                events = _event_cycles(banked, "bitwise", hardware)
                 if cache == "swa":
                     expected += _drained(len(valid), config.head_dim, events, 4, 1, 4)
                 else:

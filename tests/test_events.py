@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from played import plane_order_cycles
+
 from spikesim.coding import CODINGS, INT8_PLANES, UNSIGNED_CODINGS, digits, encode
+from spikesim.digits import COUNT_CODINGS
 from spikesim.errors import CodingError
 from spikesim.events import EventStatistics, event_statistics
 
 
-def reference(counts: Any, ways: int, coding: str) -> dict[str, Any]:
+def reference(counts: Any, ways: int, coding: str, skew: int = 0, scan: int | None = None) -> dict[str, Any]:
     planes = digits(counts, coding) != 0
     rows, channels = counts.shape
     result: dict[str, Any] = {name: [] for name in ROW_FIELDS}
@@ -26,13 +29,15 @@ def reference(counts: Any, ways: int, coding: str) -> dict[str, Any]:
         for channel in range(channels):
             in_bank[:, channel % ways] += planes[:, row, channel]
             active[channel % ways] += counts[row, channel] != 0
-        firing = np.flatnonzero(in_bank.any(axis=1))
-        below = firing[-1] + 1 if firing.size else 0
         result["events"].append(in_bank.sum())
         result["active_rows"].append(active.sum())
         result["busiest_bank_active"].append(active.max())
-        result["plane_order_cycles"].append(sum(max(1, in_bank[p].max()) for p in range(below)))
         result["row_order_cycles"].append(in_bank.sum(axis=0).max())
+        if coding in COUNT_CODINGS:
+            played = result["row_order_cycles"][-1]
+        else:
+            played = plane_order_cycles(planes[:, row], ways, skew=skew, scan=scan or max(1, channels))
+        result["plane_order_cycles"].append(played)
     result["events_per_plane"] = planes.sum(axis=(1, 2))
     return result
 
@@ -40,8 +45,8 @@ def reference(counts: Any, ways: int, coding: str) -> dict[str, Any]:
 ROW_FIELDS = ("events", "active_rows", "busiest_bank_active", "plane_order_cycles", "row_order_cycles")
 
 
-def check(stats: EventStatistics, counts: Any) -> None:
-    expected = reference(counts, stats.ways, stats.coding)
+def check(stats: EventStatistics, counts: Any, **how: Any) -> None:
+    expected = reference(counts, stats.ways, stats.coding, **how)
     for name in ROW_FIELDS:
         assert getattr(stats, name).dtype == np.int32
         assert getattr(stats, name).tolist() == [int(value) for value in expected[name]], name
@@ -56,7 +61,19 @@ def test_statistics_follow_the_definitions(data: st.DataObject, coding: str, way
     largest = data.draw(st.sampled_from([1, 3, 16, 127]))
     low = 0 if coding in UNSIGNED_CODINGS else -largest
     counts = data.draw(hnp.arrays(np.int8, shape, elements=st.integers(low, largest), fill=st.just(0)))
-    check(event_statistics(counts, ways, coding), counts)
+    how = {"skew": data.draw(st.integers(0, 1)), "scan": data.draw(st.sampled_from([None, 1, 2, 3, 8]))}
+    check(event_statistics(counts, ways, coding, **how), counts, **how)
+
+
+@given(st.data(), st.sampled_from([0, 1]))
+def test_counts_beyond_a_length_are_no_words(data: st.DataObject, skew: int) -> None:
+    counts = data.draw(hnp.arrays(np.int8, (3, 20), elements=st.integers(-3, 3)))
+    lengths = np.array(data.draw(st.lists(st.integers(0, 20), min_size=3, max_size=3)))
+    counts[np.arange(20) >= lengths[:, None]] = 0
+    stats = event_statistics(counts, 2, "bitwise", skew=skew, scan=2, lengths=lengths)
+    for row, length in enumerate(lengths):
+        one = event_statistics(counts[row : row + 1, :length], 2, "bitwise", skew=skew, scan=2)
+        assert stats.plane_order_cycles[row] == one.plane_order_cycles[0]
 
 
 @pytest.mark.parametrize("coding", CODINGS)

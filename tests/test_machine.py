@@ -107,15 +107,15 @@ def test_a_program_survives_its_file(compiled: CompiledLayer, tmp_path) -> None:
     coding=st.sampled_from(["ternary", "bitwise", "signed_digit"]),
 )
 def test_the_array_changes_cycles_but_never_a_value(
-    compiled: CompiledLayer, ways: int, lanes: int, order: str, cores: int, fifo: int, coding: str
+    compiled: CompiledLayer, ways: int, lanes: int, order: str, cores: int, skew: int, coding: str
 ) -> None:
-    """Ways, lanes, order, cores, FIFO depth and the coding of the events are invisible in the words."""
+    """Ways, lanes, order, cores, skew and the coding of the events are invisible in the words."""
     hardware = HARDWARE.replace(
         **{
             "array.ways": ways,
             "array.lanes": lanes,
             "array.order": order,
-            "array.fifo_depth": fifo,
+            "array.skew": skew,
             "system.cores": cores,
             "numerics.coding": coding,
         }

@@ -23,8 +23,15 @@ SMALL: dict[str, Any] = {
 
 SHAPES: dict[str, dict[str, Any]] = {
     "plane_bitwise": {"ways": 16, "lanes": 8, "scan_bits": 8, "encoder_rows": 20},
-    "plane_signed": {"ways": 2, "lanes": 4, "coding": "signed_digit", "scan_bits": 2, "fifo_depth": 9},
-    "plane_twos": {"ways": 1, "lanes": 1, "coding": "twos_complement", "scan_bits": 1, "encoder_rows": 30},
+    "plane_signed": {"ways": 2, "lanes": 4, "coding": "signed_digit", "scan_bits": 2},
+    "plane_twos": {
+        "ways": 1,
+        "lanes": 1,
+        "coding": "twos_complement",
+        "scan_bits": 1,
+        "encoder_rows": 30,
+        "skew": 0,
+    },
     "plane_ternary": {"ways": 4, "lanes": 2, "coding": "ternary", "scan_bits": 4, "accumulator_bits": 18},
     "row_bitwise": {"ways": 4, "lanes": 4, "order": "row", "scan_bits": 8, "accumulator_bits": 48},
     "row_signed": {"ways": 8, "lanes": 4, "order": "row", "coding": "signed_digit", "accumulator_bits": 16},

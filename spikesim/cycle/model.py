@@ -17,9 +17,10 @@ from spikesim import timing
 from spikesim.cycle.cost import Array, Cost, Counters
 from spikesim.digits import digits
 from spikesim.events import EventStatistics, event_statistics
-from spikesim.golden.frame import Frame, KeyRange, Words
+from spikesim.golden.frame import Frame, Words
 from spikesim.golden.machine import SHIFT_SUFFIX
 from spikesim.hardware import HardwareConfig
+from spikesim.layout import block_bits
 
 
 class CycleModel:
@@ -29,8 +30,11 @@ class CycleModel:
         self.program = program
         self.ways = hardware.array.ways
         self.lanes = hardware.array.lanes
-        self.plane_order = hardware.array.order == "plane"
         self.coding = hardware.numerics.coding
+        # Ternary planes weigh the same, so that their events come row by row in either order.
+        self.plane_order = hardware.array.order == "plane" and self.coding != "ternary"
+        self.scan = hardware.array.scan_bits
+        self.skew = hardware.array.skew
         self.cores = hardware.system.cores
         self.broadcast_latency = hardware.system.broadcast_latency_cycles
         self.broadcast_words = hardware.system.broadcast_words_per_cycle
@@ -138,8 +142,8 @@ class CycleModel:
     def _gather_values(self, i: isa.Gather, frame: Frame) -> Cost:
         keys = _keys(i)
         weights = frame.view(i.counts)
-        rows = self._banked(keys, frame.keys(keys), weights.reshape(-1, weights.shape[2]))
-        statistics = self._statistics(rows)
+        rows, lengths = self._banked(keys, frame, weights)
+        statistics = self._statistics(rows, lengths)
         groups, size = i.dst.groups, i.dst.length
         spiking = self._event_cycles(statistics).reshape(frame.batch, groups)
         channels = self._keys_per_group(i, frame, groups)
@@ -167,6 +171,7 @@ class CycleModel:
         """
         groups = channels.shape[1]
         load = timing.load_counts(channels, self.ways)
+        spiking_load = np.zeros_like(load)
         issue = timing.ISSUE_CYCLES
         if i.operand != "state":
             issue += timing.RESOLVE_CYCLES
@@ -177,18 +182,22 @@ class CycleModel:
             past, own = self._blocks(i.keys, frame, groups)
             if i.operand == "values":
                 per_block = timing.load_counts(i.keys.span, self.ways)
+                if self.plane_order:
+                    spiking_load = past * timing.gap_words(i.keys.span, self.ways, self.scan)
                 load = past * per_block + timing.load_counts(own, self.ways)
             load = load + timing.block_list(past)
         some = outputs > 0
 
-        def cycles(events: Array) -> Array:
+        def cycles(events: Array, load: Array) -> Array:
             per_group = timing.gather(load, padded, events, lanes=self.lanes, passes=passes)
             return issue + self._slowest(np.where(some, per_group, 0))
 
         counters = self._counters(
             statistics, *(a.reshape(-1) for a in (outputs, padded, spiking, dense, channels)), passes=passes
         )
-        return Cost(spiking=cycles(spiking), dense=cycles(dense), counters=counters)
+        return Cost(
+            spiking=cycles(spiking, load + spiking_load), dense=cycles(dense, load), counters=counters
+        )
 
     def _scatter(self, i: isa.Scatter, frame: Frame) -> Cost:
         size, groups = i.counts.length, i.counts.groups
@@ -209,8 +218,10 @@ class CycleModel:
 
     # Shared pieces.
 
-    def _statistics(self, counts: Words) -> EventStatistics:
-        return event_statistics(counts.astype(np.int8), self.ways, self.coding)
+    def _statistics(self, counts: Words, lengths: Array | None = None) -> EventStatistics:
+        return event_statistics(
+            counts.astype(np.int8), self.ways, self.coding, skew=self.skew, scan=self.scan, lengths=lengths
+        )
 
     def _event_cycles(self, statistics: EventStatistics) -> Array:
         chosen = statistics.plane_order_cycles if self.plane_order else statistics.row_order_cycles
@@ -310,27 +321,38 @@ class CycleModel:
             own = timing.ceil_div(own, unit) * unit
         return own + past
 
-    def _banked(self, keys: isa.CacheKeys, valid: KeyRange, weights: Words) -> Words:
-        """weights[rows, keys] with columns moved so that column c lies in bank c mod ways, as the cache stores it.
+    def _banked(self, keys: isa.CacheKeys, frame: Frame, weights: Words) -> tuple[Words, Array]:
+        """weights[batch, groups, keys] -> [rows, columns], lengths: as the encoder numbers the keys that it loads.
 
-        Each block, and the ring of a window, starts in bank 0.
+        Column c lies in bank c mod ways. Each block starts in bank 0, its number of rows rounded up to a power of two;
+        the past ones come in the order in which they were chosen, the token's own last.
         """
-        position = np.arange(valid.first, valid.stop)
-        if keys.kind == "window":
-            slot = position % keys.span
-        elif keys.kind == "blocks":
-            slot = (
-                position // keys.span * (timing.ceil_div(keys.span, self.ways) * self.ways)
-                + position % keys.span
-            )
-        else:
-            slot = position
-        if np.array_equal(slot, np.arange(slot.size)):
-            return weights
-        banked = np.zeros((weights.shape[0], int(slot.max()) + 1), np.int32)
-        # In a ring two positions share a slot, but no query sees both; adding is therefore storing.
-        np.add.at(banked.T, slot, weights.T)
-        return banked
+        batch, groups, _ = weights.shape
+        valid, position = frame.keys(keys), np.repeat(frame.positions(), groups)
+        rows = weights.reshape(batch * groups, -1)
+        if keys.kind != "blocks" or keys.selected is None:
+            if keys.kind == "window":
+                slot = np.arange(valid.first, valid.stop) % keys.span
+                lengths = np.minimum(position + 1, keys.span)
+                banked = np.zeros((len(rows), int(slot.max()) + 1), np.int32)
+                # In a ring two positions share a slot, but no query sees both; adding is therefore storing.
+                np.add.at(banked.T, slot, rows.T)
+                return banked, lengths
+            return rows, position + 1
+        own = position // keys.span
+        chosen = frame.view(keys.selected)
+        chosen = np.broadcast_to(chosen, (batch, groups, chosen.shape[2])).reshape(len(rows), -1)
+        past = (chosen >= 0).sum(axis=1)
+        stride = self.ways << block_bits(keys.span, self.ways)
+        banked = np.zeros((len(rows), (chosen.shape[1] + 1) * stride), np.int32)
+        within, every = np.arange(keys.span), np.arange(len(rows))
+        for slot in range(chosen.shape[1] + 1):
+            block = np.where(slot == past, own, chosen[:, min(slot, chosen.shape[1] - 1)])
+            read = block[:, None] * keys.span + within - valid.first
+            there = (slot <= past)[:, None] & (read >= 0) & (read < rows.shape[1])
+            found = rows[every[:, None], np.where(there, read, 0)]
+            banked[:, slot * stride : slot * stride + keys.span] = np.where(there, found, 0)
+        return banked, past * stride + position % keys.span + 1
 
 
 def _planes_of_counts(coding: str) -> Array:

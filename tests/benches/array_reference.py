@@ -35,6 +35,8 @@ class Reference:
 
     def __init__(self, config: CoreConfig, words) -> None:
         self.config, self.words = config, words
+        self.by_plane = config.order == "plane" and config.coding != "ternary" and not config.dense
+        self.scan = config.scan_bits
         self.rows = np.zeros((config.ways, config.row_depth, config.lanes), np.int8)
         self.states = np.zeros((config.ways, config.state_depth, config.lanes), np.int16)
 
@@ -52,12 +54,30 @@ class Reference:
         if self.config.dense:
             return int(used.sum(axis=0).max())
         fired = np.abs(self._digits(banked)).sum(axis=1)  # [planes, ways]
-        if self.config.order == "row":
+        if not self.by_plane:
             return int(fired.sum(axis=0).max())
         if not fired.any():
             return 0
-        top = np.flatnonzero(fired.any(axis=1)).max()
-        return int(np.maximum(fired[: top + 1].max(axis=1), 1).sum())
+        # What each bank has to do, a plane number per cycle: its events, and its words without any.
+        spikes, skew = np.abs(self._digits(banked)), self.config.skew
+        queues = []
+        for bank in range(self.config.ways):
+            queue = []
+            for p in np.flatnonzero(fired[:, bank])[::-1]:
+                for first in range(0, len(banked), self.scan):
+                    queue += [p] * max(1, spikes[p, first : first + self.scan, bank].sum())
+            queues.append(queue)
+        base, cycles = max(max(queue[0] for queue in queues if queue) - skew, 0), 0
+        while True:
+            cycles += 1
+            for queue in queues:
+                if queue and queue[0] >= base:
+                    queue.pop(0)
+            if any(queue and queue[0] >= (base + skew if base else 0) for queue in queues):
+                continue
+            if base == 0:
+                return cycles
+            base -= 1
 
     def events(self, banked: np.ndarray, used: np.ndarray) -> int:
         return int(used.sum()) if self.config.dense else int(np.abs(self._digits(banked)).sum())
@@ -91,6 +111,8 @@ class Reference:
                 place = np.array([starts[i] + s // ways for i, s in index])
                 row = np.array([(i << fields["block_bits"]) + s // ways for i, s in index])
                 load = sum(timing.load_counts(count, ways) for count in tokens)
+                if self.by_plane:
+                    load += (len(tokens) - 1) * timing.gap_words(common["span"], ways, self.scan)
             else:
                 n = resolved["n"] if run is Run.CHANNELS else fields["channels"]
                 bank, row = np.arange(n) % ways, np.arange(n) // ways
@@ -126,7 +148,7 @@ class Reference:
             outcome.cycles += timing.block_list(resolved["blocks"]) if blocked else 0
             events, columns = self.events(banked, used), sum(c for _, c in chunks)
             reads = events
-            if self.config.order == "row" and not self.config.dense:
+            if not self.by_plane and not self.config.dense:
                 reads = np.count_nonzero(banked)
             rounds = passes * len(chunks)
             outcome.count(
