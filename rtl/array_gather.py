@@ -41,8 +41,10 @@ class GatherControl(wiring.Component):
 
     `step` belongs to the events that the banks show in the next cycle; with it come `offset`, from the first row of
     the head or block to that of the chunk, and `block`, the entry of the block table that holds this first row.
-    `base` is the plane of the accumulators; `limit` the one that the banks must have left before that falls, or before
-    the chunk ends; `left`: a bank has not. `top`: the highest plane with an event. `table_*` writes that table. `number` and `product`: a multiplication by the block stride, two cycles later.
+
+    `base` is the plane of the accumulators; `limit` the lowest one that all banks must have delivered before `base`
+    falls, or before the chunk ends; `left`: a bank has not. `top`: the highest plane with an event. `table_*` writes
+    the block table. `number` and `product`: a multiplication by the block stride, two cycles later.
     """
 
     def __init__(self, config: CoreConfig) -> None:

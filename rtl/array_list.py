@@ -1,4 +1,4 @@
-"""`ListBank`: the event encoder of one bank in row order, for every scatter, and for all gathers of a dense core.
+"""`ListBank`: the event encoder of one bank in row order, and for every scatter.
 
 It keeps the rows that take part in a list and steps through it without end, once per column chunk.
 """
@@ -15,6 +15,7 @@ from spikesim.rtl.array_bits import at_most, fill_down, highest
 from spikesim.rtl.array_events import (
     bits_for,
     code_bits,
+    digit_planes,
     digits_of,
     event_layout,
     lists_events,
@@ -26,10 +27,10 @@ from spikesim.rtl.memory import Ram
 
 
 class ListBank(wiring.Component):
-    """Rows with a count other than 0 (dense: all), each with its code; the steps of a row one per cycle.
+    """Rows with a count other than 0, each with its code; the steps of a row one per cycle.
 
-    A row's steps, from its highest plane down: its events; with `every_plane`, for a scatter, every plane below, too,
-    and on a dense core two, for the upper and the lower half of the count. A ternary row has as many as its magnitude.
+    A row's steps, from its highest plane down: its events; with `every_plane`, for a scatter, every plane below, too. A
+    ternary row has as many as its magnitude.
 
     * `clear` forgets the group before. `load`, `row`, `code`: one count.
     * `begin`: the first row of the list; steps may come after BEGIN_CYCLES.
@@ -64,26 +65,25 @@ class ListBank(wiring.Component):
         m = Module()
         config = self.config
         index = bits_for(self.depth)
-        listed = data.StructLayout({"row": row_bits(config), "code": code_bits(config)})
+        row = row_bits(config) if lists_events(config) else index
+        listed = data.StructLayout({"row": row, "code": code_bits(config)})
         m.submodules.list = rows = Ram(width=listed.size, depth=self.depth)
         length = Signal(range(self.depth + 1))
-        stored, loaded = Signal(listed), Signal()
-        # Silent: no digit in any plane.
-        active = Const(1) if config.dense else digits_of(self.code, config).any()
-        m.d.sync += [stored.row.eq(self.row), stored.code.eq(self.code), loaded.eq(self.load & active)]
+        loaded = self.load & digits_of(self.code, config).any()
         m.d.comb += [
             rows.write.enable.eq(loaded),
             rows.write.address.eq(length[:index]),
-            rows.write.data.eq(stored),
+            rows.write.data.eq(Cat(self.row[:row], self.code)),
         ]
         with m.If(loaded):
             m.d.sync += length.eq(length + 1)
         with m.If(self.clear):
-            m.d.sync += [length.eq(0), loaded.eq(0)]
+            m.d.sync += length.eq(0)
 
-        head, steps, fresh = Signal(listed), Signal(self._steps(Const(0, 16)).shape()), Signal()
-        early = Signal(init=1)  # of a later chunk
-        after, after_first = Signal(index), Signal()
+        head = Signal(listed, reset_less=True)
+        steps, fresh = Signal(digit_planes(config), reset_less=True), Signal(reset_less=True)
+        early = Signal(reset_less=True)  # of a later chunk
+        after, after_first = Signal(index, reset_less=True), Signal(reset_less=True)
         fires, single, filling, take = Signal(), Signal(), Signal(), Signal()
         some = length != 0
         following = Mux(after + 1 == length, 0, after + 1)[:index]
@@ -114,28 +114,24 @@ class ListBank(wiring.Component):
 
     def _steps(self, code: Value) -> Value:
         """Of a row: a bit for each, or of a ternary row their number."""
-        if self.config.dense:
-            return Mux(self.every_plane, Const(3, 2), Const(1, 2))
         digits = digits_of(code, self.config)
         return digits if self.config.coding == "ternary" else Mux(self.every_plane, fill_down(digits), digits)
 
     def _single(self, steps: Value) -> Value:
-        counted = self.config.coding == "ternary" and not self.config.dense
-        return steps == 1 if counted else at_most(steps, 1)
+        return steps == 1 if self.config.coding == "ternary" else at_most(steps, 1)
 
     def _rest(self, steps: Value) -> Value:
-        if self.config.coding == "ternary" and not self.config.dense:
+        if self.config.coding == "ternary":
             return steps - 1
         # All but the highest: what lies below a set bit.
         return Cat(steps[i] & steps[i + 1 :].any() for i in range(len(steps)))
 
     def _events(self, m: Module, on: Value, head: Any, steps: Value, fresh: Value, single: Value) -> None:
         """The step in a register."""
-        config, event = self.config, self.event
+        config = self.config
+        event = Signal(event_layout(config), reset_less=True)
         digits, negatives = digits_of(head.code, config), negatives_of(head.code, config)
-        if config.dense:
-            plane, digit, negative = steps[1], Const(1), Const(0)
-        elif config.coding == "ternary":
+        if config.coding == "ternary":
             plane, digit, negative = Const(0), Const(1), head.code[7]
         else:
             plane = highest(steps)
@@ -148,5 +144,5 @@ class ListBank(wiring.Component):
             event.last.eq(single),
             event.row.eq(head.row),
             event.plane.eq(plane),
-            event.code.eq(head.code[:8]),
         ]
+        m.d.comb += self.event.eq(event)

@@ -30,8 +30,9 @@ class CountLoader(wiring.Component):
     all words lie one after the other. `address` shows the two addresses, the first is 0 while idle; `word` is what
     they hold READ_CYCLES later.
 
-    `pair` has the banks, `row`, `code` and `valid` of port w's count, LOAD_CYCLES after its cycle. `open`, in plane
-    order: the row is the first of a word of `PlaneBank`. Words between two blocks are opened, too, one per cycle.
+    `pair` has the banks, `row`, `code` and `valid` of port w's count, LOAD_CYCLES after its cycle. `open`: the row
+    is the first of a word of `PlaneBank`, for the others this is the row's first count. Words between two blocks are
+    opened, too, one per cycle.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -69,14 +70,14 @@ class CountLoader(wiring.Component):
         row, block_row, block_rows = Signal(rows), Signal(rows), Signal(rows)
         ending, taken = Signal(), Signal(2)
         scan = scan_rows(self.config)
-        words = not lists_events(self.config)
+        words = not lists_events(self.config)  # of planes
         gap = Signal()
         next_word = Cat(Const(0, (scan - 1).bit_length()), word_of(row, self.config) + 1)
         next_block = block_row + block_rows
         m.d.comb += [
             ending.eq(left[1:] == 0 if width == 1 else (left[2:] == 0) & ~left[:2].all()),
             taken.eq(Mux((left == 1) | (width == 1), 1, 2)),
-            self.done.eq(running & ending & (runs == 0)),
+            self.done.eq(running & ~gap & ending & (runs == 0)),
             self.address[0].eq(Mux(running & ~gap, pointer, 0)),
             self.address[1].eq(other),
         ]
@@ -115,7 +116,9 @@ class CountLoader(wiring.Component):
                 gap.eq(0),
             ]
         counts = running & ~gap
-        opens = running & (pair == 0) & (row[: (scan - 1).bit_length()] == 0) if words else Const(0)
+        opens = running & (pair == 0)
+        if words:
+            opens &= row[: (scan - 1).bit_length()] == 0
         valid = delayed(m, Cat(counts, counts & (left != 1) & (width == 2), opens), READ_CYCLES, "valid")
         m.d.sync += self.open.eq(valid[2])
         place = delayed(m, Cat(pair, row), READ_CYCLES, "place")

@@ -48,8 +48,8 @@ class PlaneBank(wiring.Component):
     * `left`: after this cycle the bank still has something in plane `limit` or above. `end`, with `go`: the chunk's
       last cycle. `occupied`: the planes with an event.
 
-    The word after the one in use stands in the memory's output. An entry is a word of a plane: `head` is in use, `after`
-    is read.
+    The word after the one in use stands in the memory's output. An entry is a word of a plane: `head` is in use,
+    `after` is read.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -94,7 +94,9 @@ class PlaneBank(wiring.Component):
                 codes.write.data.word_select(i, planes).eq(own),
             ]
         occupied = Signal(planes, reset_less=True)
-        m.d.sync += occupied.eq((occupied | (digits & self.load.replicate(planes))) & ~self.clear.replicate(planes))
+        m.d.sync += occupied.eq(
+            (occupied | (digits & self.load.replicate(planes))) & ~self.clear.replicate(planes)
+        )
         m.d.comb += self.occupied.eq(occupied)
 
         words = len(self.last)

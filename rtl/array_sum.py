@@ -71,8 +71,9 @@ class ArraySum(wiring.Component):
             event = self.events[way]
             negative = event.digit & event.negative
             at = [Signal(name=f"at_{way}_{shift}") for shift in shifts_of(config)]
+            plane = event.plane[: (len(at) - 1).bit_length()]
             for shift, here in enumerate(at):
-                m.d.sync += here.eq(event.digit & (event.plane[: (len(at) - 1).bit_length()] == shift if len(at) > 1 else 1))
+                m.d.sync += here.eq(event.digit & (plane == shift if len(at) > 1 else 1))
             for lane in range(config.lanes):
                 operand = Signal(8, name=f"operand_{way}_{lane}", reset_less=True)
                 m.d.sync += operand.eq(self._row(way, lane) ^ negative.replicate(8))

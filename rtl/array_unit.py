@@ -3,13 +3,14 @@
 Channel i of an operand lies in bank i mod ways, encoder row i // ways; a row is one word per bank and column chunk,
 lane l in bits [8l, 8l + 8) of row memory and [16l, 16l + 16) of state memory. Cycles: `spikesim.timing`.
 
-A gather goes: counts (`CountLoader`) → codes and events (`PlaneBank` or `ListBank` per bank) → row addresses
-(`RowReader`) → memories → sums (`ArraySum`) → vector memory (`Drain`), in the order that `GatherControl` sets. A
-scatter takes its events from `ListBank`s to `StateUpdate`, which serves a sweep, too.
+A gather goes: counts (`CountLoader`) → codes and events (`PlaneBank`, `ListBank` or `DenseBank` per bank) → row
+addresses (`RowReader`) → memories → sums (`ArraySum`) → vector memory (`Drain`), in the order that `GatherControl` sets.
+A scatter takes its events from `ListBank`s (dense: the same) to `StateUpdate`, which serves a sweep, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -17,10 +18,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array_bits import adder_tree, delayed, highest, tree_stages
+from spikesim.rtl.array_dense import DenseBank, DenseRows
 from spikesim.rtl.array_drain import Drain
 from spikesim.rtl.array_events import (
     bits_for,
     digit_planes,
+    event_layout,
     lists_events,
     row_address_bits,
     row_bits,
@@ -170,13 +173,17 @@ class ArrayUnit(wiring.Component):
 
     def _encoders(self, m: Module, scattering: Value) -> None:
         config, gather, scatter = self.config, self.gather, self.scatter
-        lists: list[ListBank | PlaneBank] = []
-        planes: list[ListBank | PlaneBank] = []
-        from_lists = lists_events(config)
-        opening, last = Signal(), Signal(row_bits(config))
-        m.d.comb += opening.eq(self.loader.open & ~scattering)
+        last = Signal(row_bits(config))
         with m.If(self.loader.valid[0] | self.loader.open):
             m.d.sync += last.eq(self.loader.row)
+        if config.dense:
+            self._dense_encoders(m, scattering, last)
+            return
+        lists: list[ListBank] = []
+        planes: list[PlaneBank] = []
+        from_lists = lists_events(config)
+        opening = Signal()
+        m.d.comb += opening.eq(self.loader.open & ~scattering)
         for b in range(config.ways):
             bank = ListBank(config)
             m.submodules[f"list_{b}"] = bank
@@ -204,7 +211,7 @@ class ArrayUnit(wiring.Component):
                     scanner.end.eq(gather.step.end),
                 ]
                 self._loads(m, b, scanner, ~scattering)
-        sources = lists if from_lists else planes
+        sources: Sequence[ListBank | PlaneBank] = lists if from_lists else planes
         m.d.comb += [
             gather.left.eq(Cat(bank.left for bank in sources).any()),
             scatter.left.eq(Cat(bank.left for bank in lists).any()),
@@ -219,7 +226,48 @@ class ArrayUnit(wiring.Component):
             occupied = [Cat(bank.occupied[p] for bank in planes).any() for p in range(digit_planes(config))]
             m.d.comb += gather.top.eq(highest(Cat(occupied)))
 
-    def _loads(self, m: Module, b: int, bank: ListBank | PlaneBank, enable: Value) -> None:
+    def _dense_encoders(self, m: Module, scattering: Value, last: Value) -> None:
+        gather, scatter = self.gather, self.scatter
+        m.submodules.rows = rows = DenseRows(self.config)
+        go, block_last = Signal(), Signal(len(last))
+        m.d.sync += block_last.eq(
+            (self.control.instruction.common.span - 1) >> (self.config.ways - 1).bit_length()
+        )
+        m.d.comb += [
+            go.eq(gather.go | scatter.go),
+            rows.begin.eq(gather.begin | scatter.begin),
+            rows.go.eq(go),
+            rows.halves.eq(scattering),
+            rows.blocks.eq(gather.by_row & ~scattering),
+            rows.block_bits.eq(self.control.instruction.fields.array.block_bits),
+            rows.block_last.eq(block_last),
+            rows.last.eq(last),
+            gather.left.eq(rows.left),
+            scatter.left.eq(rows.left),
+        ]
+        common = Signal(event_layout(self.config))
+        m.d.sync += [
+            common.valid.eq(scatter.go),
+            common.first.eq(~rows.halves | rows.upper),
+            common.last.eq(~rows.upper),
+            common.row.eq(rows.row),
+            common.plane.eq(rows.upper),
+        ]
+        for b in range(self.config.ways):
+            m.submodules[f"counts_{b}"] = bank = DenseBank(self.config)
+            m.d.comb += [bank.open.eq(self.loader.open), bank.go.eq(go), bank.place.eq(rows.row)]
+            self._loads(m, b, bank, Const(1))
+            for part in (self.reader.events[b], self.state.events[b]):
+                m.d.comb += [
+                    part.eq(bank.event),
+                    part.first.eq(common.first),
+                    part.last.eq(common.last),
+                    part.row.eq(common.row),
+                    part.plane.eq(common.plane),
+                ]
+            m.d.comb += self.state.events[b].valid.eq(bank.event.valid & common.valid)
+
+    def _loads(self, m: Module, b: int, bank: DenseBank | ListBank | PlaneBank, enable: Value) -> None:
         """Port b mod 2 brings bank b's counts: the pair tells which of its banks."""
         loader, width = self.loader, self.config.load_width
         port = b % width

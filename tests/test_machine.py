@@ -103,7 +103,7 @@ def test_a_program_survives_its_file(compiled: CompiledLayer, tmp_path) -> None:
     lanes=st.sampled_from([1, 8, 32]),
     order=st.sampled_from(["plane", "row"]),
     cores=st.sampled_from([1, 3]),
-    fifo=st.sampled_from([1, 16]),
+    skew=st.sampled_from([0, 1]),
     coding=st.sampled_from(["ternary", "bitwise", "signed_digit"]),
 )
 def test_the_array_changes_cycles_but_never_a_value(

@@ -1,0 +1,116 @@
+"""The array at equal throughput: area of its parts on Nangate45, and cycles of all gathers of the shipped model.
+
+python benchmarks/codesign.py --ways 8 --lanes 32 --coding signed_digit
+
+Parts are synthesised one by one, registers with an enable by gated clocks, memories as black boxes. A part between
+registers may take 1.7 ns of the 2 ns: the rest is for the flip-flops' clock to output and setup.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from spikesim.hardware import HardwareConfig
+from spikesim.rtl.array_dense import DenseBank, DenseRows
+from spikesim.rtl.array_list import ListBank
+from spikesim.rtl.array_planes import PlaneBank
+from spikesim.rtl.array_sum import ArrayOffset, ArraySum
+from spikesim.rtl.config import CoreConfig, core_config
+from spikesim.rtl.synthesis import _CONSTRAINTS, _black_box, _yosys, library
+from spikesim.rtl.verilog import verilog
+from spikesim.simulator import Simulator
+from spikesim.verify.chain import model_chain
+from spikesim.verify.expected import run_chain
+
+MODEL = Path(__file__).parents[1] / "examples" / "tiny_dssa"
+PATH_PS = 1700
+
+
+def area(component: Any) -> tuple[float, float]:
+    """Of a part: µm², and its worst path in ps."""
+    cells = library()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "design.v").write_text(_black_box(verilog(component, "part")), encoding="utf-8")
+        (folder / "constraints").write_text(_CONSTRAINTS, encoding="utf-8")
+        log = _yosys(
+            folder,
+            "read_verilog -sv design.v",
+            "hierarchy -check -top part",
+            "proc",
+            "synth -flatten -booth -top part",
+            "dffunmap -srst-only",
+            f"clockgate -liberty {cells} -min_net_size 4",
+            f"dfflibmap -liberty {cells}",
+            f"abc -liberty {cells} -D {PATH_PS} -constr constraints",
+            "opt_clean -purge",
+            f"tee -q -o statistics stat -liberty {cells} -json",
+        )
+        total = json.loads((folder / "statistics").read_text(encoding="utf-8"))["design"]["area"]
+    return total, max(map(float, re.findall(r"Delay = *([0-9.]+) ps", log)), default=0.0)
+
+
+def ratio(hardware: HardwareConfig, tokens: int) -> tuple[float, float]:
+    """Spiking over dense, of the shipped model: cycles of all gathers' events, and of all instructions."""
+    chain = model_chain(MODEL, hardware, tokens=tokens)
+    simulators = [Simulator(program, chain.hardware) for program in chain.programs]
+    run_chain(simulators, chain.words)
+    entries = [entry for simulator in simulators for entry in simulator.cycles]
+    gathers = [entry.counters for entry in entries if entry.kind.startswith("gather")]
+    events = sum(c.array_cycles for c in gathers) / sum(c.array_cycles_dense for c in gathers)
+    return events, sum(e.spiking for e in entries) / sum(e.dense for e in entries)
+
+
+def main() -> None:
+    """Prints a line per part and the sum."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ways", type=int, default=8)
+    parser.add_argument("--lanes", type=int, default=32)
+    parser.add_argument("--coding", default="signed_digit")
+    parser.add_argument("--tokens", type=int, default=1024)
+    arguments = parser.parse_args()
+    hardware = HardwareConfig().replace(
+        **{
+            "array.ways": arguments.ways,
+            "array.lanes": arguments.lanes,
+            "array.accumulator_bits": 28,
+            "numerics.coding": arguments.coding,
+        }
+    )
+    rows = {"encoder_rows": 4096 // arguments.ways, "scatter_rows": max(1, 32 // arguments.ways)}
+    events, whole = ratio(hardware, arguments.tokens)
+    print(f"cycles, spiking / dense: gathers' events {events:.3f}, all instructions {whole:.3f}", flush=True)
+    areas = []
+    for dense in (False, True):
+        parts = _parts(core_config(hardware, dense=dense, **rows))
+        areas.append(parts["sum"] + parts["encoder"] + parts["offset"])
+        print("dense  " if dense else "spiking", parts, flush=True)
+    print(f"area ratio {areas[0] / areas[1]:.3f}, at equal throughput {events * areas[0] / areas[1]:.3f}")
+
+
+def _parts(config: CoreConfig) -> dict[str, Any]:
+    # An eighth of the lanes says what a lane costs; what the lanes share is in it once.
+    few, fewer = (dataclasses.replace(config, lanes=n) for n in (8, 4))
+    large, path = area(ArraySum(few))
+    small, _ = area(ArraySum(fewer))
+    lane = (large - small) / 4
+    banks = [DenseBank] if config.dense else [PlaneBank, ListBank]
+    encoder = config.ways * sum(area(bank(config))[0] for bank in banks)
+    encoder += area(DenseRows(config))[0] if config.dense else 0
+    total = {
+        "lane": lane,
+        "sum": large + (config.lanes - 8) * lane,
+        "encoder": encoder,
+        "offset": area(ArrayOffset(config))[0],
+    }
+    return {name: round(value) for name, value in total.items()} | {"path": path}
+
+
+if __name__ == "__main__":
+    main()
