@@ -4,8 +4,8 @@ Channel i of an operand lies in bank i mod ways, encoder row i // ways; a row is
 lane l in bits [8l, 8l + 8) of row memory and [16l, 16l + 16) of state memory. Cycles: `spikesim.timing`.
 
 A gather goes: counts (`CountLoader`) → codes and events (`PlaneBank`, `ListBank` or `DenseBank` per bank) → row
-addresses (`RowReader`) → memories → sums (`ArraySum`) → vector memory (`Drain`), in the order that `GatherControl` sets.
-A scatter takes its events from `ListBank`s (dense: the same) to `StateUpdate`, which serves a sweep, too.
+addresses (`RowReader`) → memories → sums (`ArraySum`) → vector memory (`Drain`), in the order of `GatherControl`. A
+scatter takes its events from `ListBank`s (dense: the same) to `StateUpdate`, which serves a sweep, too.
 """
 
 from __future__ import annotations

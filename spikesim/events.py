@@ -32,10 +32,10 @@ class EventStatistics:
     * `busiest_bank_active` int32[rows_m]: the largest number of non-zero counts in one bank.
     * `plane_order_cycles` int32[rows_m]: cycles to deliver all events, planes from the highest with an event down. A
       bank needs for a plane one per event, and one per word of `scan` rows without any; none for a plane in which it
-      has no event. Planes are at least a cycle apart, in which the accumulators double. With `skew` 0 all banks finish a plane
-      before the next: Σ over planes of max(1, the fullest bank's). With 1 a bank may take the next plane down while
-      another still delivers this one; all events of the highest two may come from the first cycle on, and at the end
-      all banks finish. Planes of the count codings all weigh the same, and no bank waits: `row_order_cycles`.
+      has no event. Planes are at least a cycle apart, in which the accumulators double. With `skew` 0 all banks finish
+      a plane before the next: Σ over planes of max(1, the busiest bank's). With 1 a bank may take a plane while another
+      still delivers the one above; the highest two start together, and at the end all banks finish. Planes of the count
+      codings all weigh the same, and no bank waits for another: `row_order_cycles`.
     * `row_order_cycles` int32[rows_m]: the fullest bank's events in all planes together.
     * `events_per_plane` int64[planes]: summed over rows; plane 0 is the least significant.
     """

@@ -88,9 +88,7 @@ MUTANTS = [
         "left[2:] == 0",
         "an odd channel at the end is not loaded",
     ),
-    _mutant(
-        "load", " row.eq(next_block[:rows])", " row.eq(row + 1)", "blocks follow each other densely"
-    ),
+    _mutant("load", " row.eq(next_block[:rows])", " row.eq(row + 1)", "blocks follow each other densely"),
     _mutant(
         "gather",
         "doubling.eq(turn & (self.base != 0))",

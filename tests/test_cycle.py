@@ -159,7 +159,7 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int) -> 
                     valid = [p for p in range(position + 1) if p > position - config.window_size]
                     slots = {p: p % config.window_size for p in valid}
                 else:
-                    # Of blocks of 5 tokens one past one, if there is any, padded to 8 so that the next starts in bank 0.
+                    # One past block of 5 tokens, if there is any, padded to 8 so that the next starts in bank 0.
                     own = position // 5
                     past = sorted(_chosen(head, own))[:1] or [0] * min(1, own)
                     slots = {p: p % 5 + 8 * len(past) for p in range(own * 5, position + 1)}

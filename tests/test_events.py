@@ -10,7 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
 from played import plane_order_cycles
 
 from spikesim.coding import CODINGS, INT8_PLANES, UNSIGNED_CODINGS, digits, encode

@@ -346,12 +346,12 @@ class CycleModel:
         stride = self.ways << block_bits(keys.span, self.ways)
         banked = np.zeros((len(rows), (chosen.shape[1] + 1) * stride), np.int32)
         within, every = np.arange(keys.span), np.arange(len(rows))
-        for slot in range(chosen.shape[1] + 1):
-            block = np.where(slot == past, own, chosen[:, min(slot, chosen.shape[1] - 1)])
+        for number in range(chosen.shape[1] + 1):
+            block = np.where(number == past, own, chosen[:, min(number, chosen.shape[1] - 1)])
             read = block[:, None] * keys.span + within - valid.first
-            there = (slot <= past)[:, None] & (read >= 0) & (read < rows.shape[1])
+            there = (number <= past)[:, None] & (read >= 0) & (read < rows.shape[1])
             found = rows[every[:, None], np.where(there, read, 0)]
-            banked[:, slot * stride : slot * stride + keys.span] = np.where(there, found, 0)
+            banked[:, number * stride : number * stride + keys.span] = np.where(there, found, 0)
         return banked, past * stride + position % keys.span + 1
 
 
