@@ -54,7 +54,7 @@ class StateUpdate(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """Per bank: step, term, product and memory, shifted, sum."""
+        """The banks, and what the shift means to all of them."""
         m = Module()
         config = self.config
         shift, half, rest = Signal(5), Signal(PRODUCT.width), Signal(PRODUCT.width)
@@ -65,63 +65,114 @@ class StateUpdate(wiring.Component):
         ]
         wrapped: list[Value] = []
         for b in range(config.ways):
-            wrapped += self._bank(m, b, shift, half, rest)
+            m.submodules[f"bank_{b}"] = bank = StateBank(config)
+            m.d.comb += [
+                bank.event.eq(self.events[b]),
+                bank.place.eq(self.place),
+                bank.shift.eq(shift),
+                bank.half.eq(half),
+                bank.rest.eq(rest),
+                bank.sweeping.eq(self.sweeping),
+                bank.sweep_row.eq(self.sweep_row),
+                bank.sweep_place.eq(self.sweep_place),
+                self.read[b].eq(bank.read),
+                self.place_read[b].eq(bank.place_read),
+                bank.words.eq(self.words[b]),
+                self.write[b].eq(bank.write),
+                self.place_write[b].eq(bank.place_write),
+                self.data[b].eq(bank.data),
+            ]
+            m.d.comb += [mine.eq(its) for mine, its in zip(bank.update, self.update, strict=True)]
+            wrapped += list(bank.wrapped)
         m.d.sync += self.overflows.eq(adder_tree(m, wrapped, "overflow"))
         return m
 
-    def _bank(self, m: Module, b: int, shift: Value, half: Value, rest: Value) -> list[Value]:
-        config = self.config
+
+class StateBank(wiring.Component):
+    """One bank of `StateUpdate`, with its ports; `half`, `rest`: 2^(shift − 1) and the bits below.
+
+    Registers hold while no row is on its way, so that their clocks can be gated.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        self.config = config
         places = row_address_bits(config)
-
-        def register(shape: Any, name: str) -> Any:
-            return Signal(shape, name=f"{name}_{b}")
-
-        event = self.events[b]
-        done = event.valid & event.last
-        # The row's place goes to the memory and, later, to its write port.
-        m.d.sync += [
-            self.read[b].eq(done | self.sweep_row),
-            self.place_read[b].eq(Mux(self.sweeping, self.sweep_place, (self.place + event.row)[:places])),
-        ]
-        passed = Cat(self.read[b], self.place_read[b])
-        later = delayed(m, passed, 2, f"passed_{b}")
-        m.d.sync += Cat(self.write[b], self.place_write[b]).eq(
-            Mux(self.sweeping, delayed(m, later, 1, f"swept_{b}"), later)
+        super().__init__(
+            {
+                "event": In(event_layout(config)),
+                "place": In(places),
+                "update": In(signed(16)).array(config.lanes),
+                "shift": In(5),
+                "half": In(PRODUCT.width),
+                "rest": In(PRODUCT.width),
+                "sweeping": In(1),
+                "sweep_row": In(1),
+                "sweep_place": In(places),
+                "read": Out(1),
+                "place_read": Out(places),
+                "words": In(config.lanes * 16),
+                "write": Out(1),
+                "place_write": Out(places),
+                "data": Out(config.lanes * 16),
+                "wrapped": Out(config.lanes),
+            }
         )
-        first = delayed(m, event.first, 1, f"first_{b}")
-        valid = delayed(m, event.valid, 1, f"valid_{b}")
-        wrapped = []
+
+    def elaborate(self, platform: Any) -> Module:
+        """Step, term, product and memory, shifted, sum."""
+        m = Module()
+        config, event = self.config, self.event
+        places = row_address_bits(config)
+        done = event.valid & event.last
+        sweeping = Signal()  # drives a great many gates; rows come much later than it rises
+        m.d.sync += sweeping.eq(self.sweeping)
+        # The row's place goes to the memory and, later, to its write port.
+        m.d.sync += self.read.eq(done | self.sweep_row)
+        with m.If(done | self.sweep_row):
+            m.d.sync += self.place_read.eq(Mux(sweeping, self.sweep_place, (self.place + event.row)[:places]))
+        stages = [Cat(self.read, self.place_read)]
+        for i in range(3):
+            stages.append(delayed(m, stages[-1], 1, f"passed_{i}"))
+        m.d.sync += Cat(self.write, self.place_write).eq(Mux(sweeping, stages[3], stages[2]))
+        active = Signal()
+        m.d.comb += active.eq(Cat(stage[0] for stage in stages).any())
+        first = delayed(m, event.first, 1, "first")
+        valid = delayed(m, event.valid, 1, "valid")
         for lane in range(config.lanes):
+            self._lane(m, lane, sweeping, active, first, valid)
+        return m
 
-            def at(shape: Any, name: str, lane: int = lane) -> Any:
-                return Signal(shape, name=f"{name}_{b}_{lane}")
+    def _lane(self, m: Module, lane: int, sweeping: Value, active: Value, first: Value, valid: Value) -> None:
+        config, event, update = self.config, self.event, self.update[lane]
 
-            update = self.update[lane]
-            term, product, state = at(signed(22), "term"), at(PRODUCT, "product"), at(signed(16), "state")
-            if config.dense:
-                part = Mux(event.plane[0], event.code[4:].as_signed(), Cat(event.code[:4], 0).as_signed())
-                m.d.sync += term.eq(part * update)
-                before = product << 4
-            else:
-                m.d.sync += term.eq(Mux(event.digit, Mux(event.negative, -update, update), 0))
-                before = product if config.coding == "ternary" else product << 1
-            with m.If(valid):
-                m.d.sync += product.eq(Mux(first, 0, before) + term)
-            m.d.sync += state.eq(self.words[b].word_select(lane, 16))
-            operand = at(PRODUCT, "operand")
-            m.d.comb += operand.eq(Mux(self.sweeping, state, product))
-            quotient, up = at(PRODUCT, "quotient"), at(1, "up")
-            tie = (operand & rest) == 0
+        def at(shape: Any, name: str) -> Any:
+            return Signal(shape, name=f"{name}_{lane}")
+
+        term, product, state = at(signed(22), "term"), at(PRODUCT, "product"), at(signed(16), "state")
+        if config.dense:
+            part = Mux(event.plane[0], event.code[4:].as_signed(), Cat(event.code[:4], 0).as_signed())
+            stepped = part * update
+            before = product << 4
+        else:
+            stepped = Mux(event.digit, Mux(event.negative, -update, update), 0)
+            before = product if config.coding == "ternary" else product << 1
+        with m.If(event.valid):
+            m.d.sync += term.eq(stepped)
+        with m.If(valid):
+            m.d.sync += product.eq(Mux(first, 0, before) + term)
+        operand, quotient, up = at(PRODUCT, "operand"), at(PRODUCT, "quotient"), at(1, "up")
+        exact, over = at(signed(26), "exact"), at(1, "over")
+        tie = (operand & self.rest) == 0
+        m.d.comb += [
+            operand.eq(Mux(sweeping, state, product)),
+            exact.eq(Mux(sweeping, 0, state) + quotient + up),
+        ]
+        with m.If(active):
             m.d.sync += [
-                quotient.eq(operand >> shift),
-                up.eq((operand & half).any() & (~tie | (operand >> shift)[0])),
+                state.eq(self.words.word_select(lane, 16)),
+                quotient.eq(operand >> self.shift),
+                up.eq((operand & self.half).any() & (~tie | (operand >> self.shift)[0])),
+                self.data.word_select(lane, 16).eq(exact[:16]),
+                over.eq((exact[15:] != 0) & ~exact[15:].all()),
             ]
-            exact = at(signed(26), "exact")
-            m.d.comb += exact.eq(Mux(self.sweeping, 0, state) + quotient + up)
-            m.d.sync += self.data[b].word_select(lane, 16).eq(exact[:16])
-            over = at(1, "over")
-            m.d.sync += over.eq((exact[15:] != 0) & ~exact[15:].all())
-            counted = at(1, "wrapped")
-            m.d.sync += counted.eq(over & self.write[b])
-            wrapped.append(counted)
-        return wrapped
+        m.d.sync += self.wrapped[lane].eq(over & self.write)

@@ -37,11 +37,11 @@ def row_images(programs: Sequence[Program], layout: CoreLayout, *, ways: int, la
     rows = np.zeros((ways, layout.row_words, lanes), np.int8)
     for program, own in zip(programs, layout.programs, strict=True):
         for name, matrix in program.matrices.items():
-            _place(rows, np.asarray(matrix), own.matrices[name])
+            place_matrix(rows, np.asarray(matrix), own.matrices[name])
     return rows
 
 
-def _place(rows: NDArray[np.int8], matrix: NDArray[np.int8], operand: OperandLayout) -> None:
+def place_matrix(rows: NDArray[np.int8], matrix: NDArray[np.int8], operand: OperandLayout) -> None:
     """matrix: int8[outputs, channels]; channel i in bank i mod ways, output j in lane j mod lanes of its chunk."""
     ways, _, lanes = rows.shape
     outputs, channels = matrix.shape

@@ -17,6 +17,13 @@ def memory_verilog() -> str:
     return resources.files("spikesim.rtl").joinpath("memory.v").read_text(encoding="utf-8")
 
 
+def black_boxed(verilog_text: str) -> str:
+    """An emitted design with the memory's ports only, as synthesis takes it."""
+    memory = memory_verilog()
+    ports = memory[memory.index(f"module {MODULE}") : memory.index("\n);") + 4]
+    return verilog_text.replace(memory, "") + f"\n(* blackbox *)\n{ports}endmodule\n"
+
+
 class Ram(wiring.Component):
     """`depth` words of `width` bits: `reads` synchronous read ports, one write port.
 

@@ -46,3 +46,7 @@ class NumericError(SpikesimError):
 
 class ToolError(SpikesimError):
     """Raised when a program or library that hardware generation needs is missing, or fails."""
+
+
+class LibertyError(SpikesimError):
+    """Raised when a cell library cannot be read, or lacks what synthesis, timing or power need of it."""

@@ -66,7 +66,12 @@ def atomic_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text_atomic(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8 to the file `path`, replacing an earlier file in one step; make missing parents.
+    """Write `text` as UTF-8; otherwise as `write_bytes_atomic`."""
+    write_bytes_atomic(path, text.encode("utf-8"))
+
+
+def write_bytes_atomic(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write `content` to the file `path`, replacing an earlier file in one step; make missing parents.
 
     Raises `OutputError` if `path` is a folder or a device, or cannot be written.
     """
@@ -78,8 +83,8 @@ def write_text_atomic(path: str | os.PathLike[str], text: str) -> None:
     with _parents_of(final):
         partial = _temporary_sibling(final)
         try:
-            with partial.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with partial.open("xb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(final)

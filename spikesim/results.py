@@ -5,8 +5,8 @@
 was not measured is `None`.
 
 Two cores are compared all through: the *spiking* core and its *dense* INT8 twin, same ways and lanes,
-the same program and the same clock. That is a comparison of cycles per unit; area, power and equal throughput
-are not in it.
+the same program and the same clock. That is a comparison of cycles per unit; area, power and equal throughput are
+measured on request and then are in `Report.comparison` (`spikesim.comparison`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from spikesim.comparison import Comparison, Constant, Reduction, Timing
+from spikesim.result import Pair, Rates, Result
 
 COMPARISON_BASIS = "same ways and lanes, same program, same clock"
 """What "spiking against dense" means in every table and figure of a report."""
@@ -35,27 +38,7 @@ def coarse_histogram(histogram: Sequence[int]) -> tuple[int, ...]:
     return tuple(sum(histogram[low:high]) for low, high in itertools.pairwise(COARSE_EDGES))
 
 
-class _Result(BaseModel):
-    """Immutable, no unknown keys, no NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Pair(_Result):
-    """One whole number for each of the two cores."""
-
-    spiking: int = Field(description="of the spiking core")
-    dense: int = Field(description="of its dense INT8 twin")
-
-
-class Rates(_Result):
-    """One real number for each of the two cores."""
-
-    spiking: float = Field(description="of the spiking core")
-    dense: float = Field(description="of its dense INT8 twin")
-
-
-class ModelSummary(_Result):
+class ModelSummary(Result):
     """The model that was mapped."""
 
     name: str = Field(description="short name, such as the file or folder name")
@@ -68,7 +51,7 @@ class ModelSummary(_Result):
     vocab_size: int = Field(gt=0, description="number of token ids")
 
 
-class InputSummary(_Result):
+class InputSummary(Result):
     """The tokens that were run."""
 
     kind: InputKind = Field(description="where the tokens come from")
@@ -87,7 +70,7 @@ class InputSummary(_Result):
     )
 
 
-class FloatInteger(_Result):
+class FloatInteger(Result):
     """One quality figure of the float model and of the integer model on the same tokens."""
 
     float_model: float | None = Field(
@@ -96,7 +79,7 @@ class FloatInteger(_Result):
     integer_model: float | None = Field(default=None, description="integer model, as the cores compute it")
 
 
-class LayerCosine(_Result):
+class LayerCosine(Result):
     """Agreement of one layer's output between the float and the integer model."""
 
     layer: int = Field(ge=0, description="layer index, from 0")
@@ -107,7 +90,7 @@ class LayerCosine(_Result):
     minimum: float | None = Field(default=None, description="smallest cosine of any token")
 
 
-class Fidelity(_Result):
+class Fidelity(Result):
     """How much of the float model survives quantisation and integer arithmetic."""
 
     scored_tokens: int = Field(default=0, ge=0, description="tokens that were predicted and scored")
@@ -133,7 +116,7 @@ class Fidelity(_Result):
     state_overflows: int = Field(default=0, ge=0, description="16-bit words of the SSE state that wrapped")
 
 
-class PublishedFigure(_Result):
+class PublishedFigure(Result):
     """A figure of the literature, shown beside ours and never mixed with them."""
 
     label: str = Field(description="what it is called, with its source")
@@ -159,7 +142,7 @@ PUBLISHED_SPARSITY = (
 """The two published sparsity figures; how exactly they were counted is not public."""
 
 
-class LayerSpikes(_Result):
+class LayerSpikes(Result):
     """Spike statistics of the inputs of one layer's projections."""
 
     layer: int = Field(ge=0, description="layer index, from 0")
@@ -174,7 +157,7 @@ class LayerSpikes(_Result):
     histogram: tuple[int, ...] = Field(default=(), description="values per bin of COARSE_EDGES (nine bins)")
 
 
-class InputSpikes(_Result):
+class InputSpikes(Result):
     """Spike statistics of one kind of projection input, all layers together."""
 
     name: str = Field(description="the projection or operand that receives the spikes")
@@ -184,7 +167,7 @@ class InputSpikes(_Result):
     clipped: int = Field(default=0, ge=0, description="values beyond the window, cut to its limit")
 
 
-class MacroSparsity(_Result):
+class MacroSparsity(Result):
     """Work that whole blocks of memory are spared, on top of the spikes."""
 
     sse_partitions_untouched: float | None = Field(
@@ -198,7 +181,7 @@ class MacroSparsity(_Result):
     )
 
 
-class Spikes(_Result):
+class Spikes(Result):
     """Spike statistics of all encoded activations."""
 
     definition: str = Field(
@@ -237,7 +220,7 @@ class Spikes(_Result):
     )
 
 
-class LayerCycles(_Result):
+class LayerCycles(Result):
     """Cycles of one layer, all tokens together. Compute and DRAM overlap; the longer one decides."""
 
     layer: int = Field(ge=0, description="layer index, from 0; the output head comes after the last layer")
@@ -251,7 +234,7 @@ class LayerCycles(_Result):
     bound_dense: Bound = Field(default="compute", description="what decides the dense twin's time")
 
 
-class InstructionCycles(_Result):
+class InstructionCycles(Result):
     """Cycles of one kind of instruction, all layers and tokens together."""
 
     spiking: int = Field(ge=0, description="compute cycles of the spiking core")
@@ -259,7 +242,7 @@ class InstructionCycles(_Result):
     executed: int = Field(default=0, ge=0, description="instructions executed")
 
 
-class Counter(_Result):
+class Counter(Result):
     """A counter of the cores, all layers and tokens together."""
 
     spiking: int = Field(ge=0, description="of the spiking core")
@@ -267,7 +250,7 @@ class Counter(_Result):
     meaning: str = Field(default="", description="what is counted")
 
 
-class Cycles(_Result):
+class Cycles(Result):
     """Where the time goes. Totals, layers and instruction kinds sum up to the same compute cycles."""
 
     basis: str = Field(default=COMPARISON_BASIS, description="on what basis the two cores are compared")
@@ -282,7 +265,7 @@ class Cycles(_Result):
     counters: dict[str, Counter] = Field(default={}, description="events, row reads and the like, by name")
 
 
-class LayerPlacement(_Result):
+class LayerPlacement(Result):
     """Where one layer lives and how well it fills the array."""
 
     layer: int = Field(ge=0, description="layer index, from 0; the output head comes after the last layer")
@@ -297,7 +280,7 @@ class LayerPlacement(_Result):
     )
 
 
-class MemoryUse(_Result):
+class MemoryUse(Result):
     """One kind of memory, the fullest core."""
 
     name: str = Field(description="row memory, state memory, vector memory, …")
@@ -306,7 +289,7 @@ class MemoryUse(_Result):
     unit: Literal["bytes", "words"] = Field(description="unit of both figures; a word has 32 bits")
 
 
-class Cores(_Result):
+class Cores(Result):
     """How the model fills the hardware."""
 
     used: int = Field(ge=0, description="cores that hold part of the model")
@@ -323,7 +306,7 @@ class Cores(_Result):
     by_layer: tuple[LayerPlacement, ...] = Field(default=(), description="per layer")
 
 
-class Raster(_Result):
+class Raster(Result):
     """A sample of counts for the spike raster: a few tokens, a few channels of one projection's input."""
 
     layer: int = Field(ge=0, description="layer index, from 0")
@@ -334,7 +317,7 @@ class Raster(_Result):
     counts: tuple[tuple[int, ...], ...] = Field(description="signed counts [tokens][channels]")
 
 
-class Report(_Result):
+class Report(Result):
     """Everything one run of `spikesim map` or `spikesim simulate` measured."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this document's form")
@@ -349,6 +332,19 @@ class Report(_Result):
     latency_us_per_token: Rates = Field(description="mean time per token, microseconds")
     cores: Cores = Field(description="placement and occupancy")
     raster: Raster | None = Field(default=None, description="sample for the spike raster")
+    area_um2: dict[str, Rates] | None = Field(default=None, description="per basis of the comparison, µm²")
+    power_mw: dict[str, Rates] | None = Field(default=None, description="per basis, glitches included, mW")
+    energy_per_token_uj: dict[str, Rates] | None = Field(default=None, description="per basis, µJ")
+    reduction: dict[str, Reduction] | None = Field(
+        default=None, description="per basis: what spiking saves of the dense twin's"
+    )
+    timing: dict[str, Timing] | None = Field(default=None, description="per synthesised design")
+    constants: tuple[Constant, ...] = Field(
+        default=(), description="every number from outside that the comparison uses"
+    )
+    comparison: Comparison | None = Field(
+        default=None, description="area and power in full; None if they were not asked for"
+    )
     hardware: dict[str, Any] = Field(description="the hardware configuration, every parameter")
     quantisation: dict[str, Any] = Field(description="activation, threshold_k, window, coding, calibration …")
     warnings: tuple[str, ...] = Field(default=(), description="what the run noticed and a reader should know")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spikesim.cycle.cost import Counters
 from spikesim.cycle.model import CycleModel
 from spikesim.golden.frame import Frame, Words
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
+from spikesim.mapping.link import STREAM
 from spikesim.program import Gather, Program, Section
 from spikesim.statistics import SpikeStatistics
 
@@ -94,6 +99,26 @@ class Simulator:
     def clipped(self) -> dict[str, int]:
         """Counts that saturated to the window, by vector name."""
         return self.machine.clipped
+
+
+def run_chain(simulators: Sequence[Simulator], words: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Runs words: int32[tokens, sequences, words] through all programs, as `spikesim.mapping.link` joins them.
+
+    Returns the last program's output, int32[tokens, sequences, words].
+    """
+    vectors: dict[str, Words] = {}
+    stream = words
+    for simulator in simulators:
+        text = simulator.program.text
+        inputs = {name: stream if name == STREAM else vectors[name] for name in text.inputs}
+        if not inputs:
+            # No vector carries tokens into this program; the empty one says how many there are.
+            inputs["tokens"] = np.zeros((*words.shape[:2], 0), np.int32)
+        results = simulator.run(inputs)
+        vectors |= results
+        if STREAM in text.inputs:
+            stream = results[text.output]
+    return stream
 
 
 def _kind(instruction: Any) -> str:

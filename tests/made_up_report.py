@@ -6,6 +6,23 @@ import math
 
 import numpy as np
 
+from spikesim.comparison import (
+    Baseline,
+    Basis,
+    BreakEvenPoint,
+    Comparison,
+    Constant,
+    Design,
+    EventEnergy,
+    Glitches,
+    LibraryFacts,
+    Lockstep,
+    OperationEnergy,
+    Power,
+    Reduction,
+    Timing,
+    UnitFigures,
+)
 from spikesim.digits import digits
 from spikesim.hardware import HardwareConfig
 from spikesim.results import (
@@ -297,4 +314,322 @@ def _cores(kinds: tuple[str, ...], generator: np.random.Generator) -> Cores:
             )
             for n, kind in enumerate((*kinds, "head"))
         ),
+    )
+
+
+def compared(report: Report, comparison: Comparison | None = None) -> Report:
+    """The report with area and power filled in, as `spikesim compare` would."""
+    comparison = comparison or made_up_comparison()
+    return report.model_copy(
+        update={
+            "comparison": comparison,
+            "area_um2": {basis.name: basis.area_um2 for basis in comparison.bases},
+            "power_mw": {basis.name: basis.power_mw for basis in comparison.bases},
+            "energy_per_token_uj": {basis.name: basis.energy_per_token_uj for basis in comparison.bases},
+            "reduction": {basis.name: basis.reduction for basis in comparison.bases},
+            "timing": {design.name: design.timing for design in comparison.designs},
+            "constants": made_up_constants(),
+            "command": "spikesim compare examples/tiny_dssa -o out",
+        }
+    )
+
+
+def made_up_constants() -> tuple[Constant, ...]:
+    """Numbers from outside, two of them assumed."""
+    return (
+        Constant(
+            name="supply of the cells",
+            value=1.1,
+            unit="V",
+            node="45 nm",
+            voltage="1.1 V",
+            source="Nangate45 typical corner, nom_voltage",
+        ),
+        Constant(
+            name="SRAM bit cell",
+            value=0.374,
+            unit="µm²",
+            node="45 nm",
+            source="FreePDK45 6T cell, OpenRAM",
+        ),
+        Constant(
+            name="wordline driver per row",
+            value=1.92e-15,
+            unit="J",
+            node="45 nm",
+            voltage="1.1 V",
+            source="same driver strength as the column; no published value for this height",
+            assumed=True,
+        ),
+        Constant(
+            name="leakage of idle memory",
+            value=0.5,
+            unit="of active",
+            source="drowsy mode of an SRAM of the same node",
+            assumed=True,
+        ),
+        Constant(name="clock", value=500e6, unit="Hz", source="hardware file"),
+    )
+
+
+def _power(total: float, glitch: float = 0.1) -> Power:
+    return Power(
+        leakage=0.03 * total,
+        internal=0.55 * total,
+        switching=(0.42 - glitch) * total,
+        glitch=glitch * total,
+    )
+
+
+def _design(name: str, label: str, units: dict[str, tuple[float, float]], **others: object) -> Design:
+    memories = {"row memory", "state memory", "vector memory", "caches"}
+    fields: dict[str, object] = {
+        "cells": 41_022,
+        "flip_flops": 6_410,
+        "cycles_per_token": 79_761.0,
+        "timing": Timing(
+            period_ns=2.0, worst_slack_ns=0.043, worst_path_ns=1.957, start="array.q3", end="array.sum[17]"
+        ),
+        "lockstep": Lockstep(tokens=16, cycles=1_276_176, values=4_318_208),
+        "glitches": Glitches(cycles=4_096, factor=1.24, spread=0.03),
+        **others,
+    }
+    return Design(
+        name=name,
+        label=label,
+        units=tuple(
+            UnitFigures(
+                unit=unit,
+                is_memory=unit in memories,
+                area_um2=area,
+                power=_power(power, 0.0 if unit in memories else 0.1),
+            )
+            for unit, (area, power) in units.items()
+        ),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _basis(
+    name: str, label: str, condition: str, area: Rates, power: Rates, ratio: float, **others: object
+) -> Basis:
+    bare = Rates(spiking=0.84 * power.spiking, dense=0.62 * power.dense)
+    # One token takes 69,344 cycles of 2 ns on the dense core; powers at equal throughput are for the same time.
+    energy = Rates(spiking=0.139 * power.spiking, dense=0.139 * power.dense)
+    if name == "core":
+        energy = Rates(spiking=ratio * energy.spiking, dense=energy.dense)
+    return Basis(
+        name=name,  # type: ignore[arg-type]
+        label=label,
+        condition=condition,
+        area_um2=area,
+        power_mw=power,
+        power_zero_delay_mw=bare,
+        energy_per_token_uj=energy,
+        cycle_ratio=ratio,
+        reduction=Reduction(
+            area=1 - area.spiking / area.dense,
+            power=1 - power.spiking / power.dense,
+            power_zero_delay=1 - bare.spiking / bare.dense,
+            energy=1 - energy.spiking / energy.dense,
+        ),
+        **others,  # type: ignore[arg-type]
+    )
+
+
+def made_up_comparison() -> Comparison:
+    """Everything `spikesim compare` fills, with plausible figures; one baseline misses the clock."""
+    return Comparison(
+        clock_mhz=500,
+        library=LibraryFacts(
+            name="NangateOpenCellLibrary", file="stdcells.lib", voltage_v=1.1, temperature_c=25, cells=135
+        ),
+        tokens="the first 16 tokens of the held-out text, after the cores had been reset",
+        bases=(
+            _basis(
+                "unit",
+                "per unit",
+                "16 ways × 8 lanes each, per cycle: array alone, without encoder and memories; a spiking way needs 1.18"
+                " cycles where a dense one needs 1.",
+                Rates(spiking=21_288, dense=78_032),
+                Rates(spiking=14.6, dense=69.4),
+                1.0,
+                published={"area": 0.706, "power": 0.465},
+                others={
+                    "dense that skips zeros": Reduction(
+                        area=0.741, power=0.52, power_zero_delay=0.48, energy=0.52
+                    )
+                },
+            ),
+            _basis(
+                "equal_throughput",
+                "array and encoder at equal throughput",
+                "Array and encoder, spiking scaled to the dense tokens per second by 1.41 × its cycles; without"
+                " memories and without the rest of the core.",
+                Rates(spiking=1.41 * 34_512, dense=78_032),
+                Rates(spiking=1.41 * 23.8, dense=69.4),
+                1.41,
+                others={
+                    "dense that skips zeros": Reduction(
+                        area=0.392, power=-0.087, power_zero_delay=-0.124, energy=-0.087
+                    )
+                },
+            ),
+            _basis(
+                "core",
+                "whole core with memories",
+                "Everything one core holds, at the same clock; energy per token counts the cycles each really takes.",
+                Rates(spiking=3_814_274, dense=3_857_752),
+                Rates(spiking=121.0, dense=147.3),
+                1.15,
+            ),
+        ),
+        designs=(
+            _design(
+                "spiking_core",
+                "spiking core",
+                {
+                    "array": (21_288, 14.6),
+                    "encoder": (13_224, 9.2),
+                    "pointwise": (18_410, 6.1),
+                    "control": (4_222, 1.9),
+                    "host": (3_120, 0.4),
+                    "select": (2_010, 0.3),
+                    "row memory": (3_020_000, 61.0),
+                    "state memory": (402_000, 16.2),
+                    "vector memory": (330_000, 11.3),
+                },
+                timing=Timing(
+                    period_ns=2.0,
+                    worst_slack_ns=0.043,
+                    worst_path_ns=1.957,
+                    start="array/bank3/queue.head[2]",
+                    end="array/sum/lane7.accumulator[31]",
+                    memory_access_ns=1.31,
+                    memory_slack_ns=0.22,
+                ),
+            ),
+            _design(
+                "dense_core",
+                "dense core",
+                {
+                    "array": (78_032, 69.4),
+                    "pointwise": (18_410, 6.1),
+                    "control": (4_180, 1.9),
+                    "host": (3_120, 0.4),
+                    "select": (2_010, 0.3),
+                    "row memory": (3_020_000, 48.0),
+                    "state memory": (402_000, 12.9),
+                    "vector memory": (330_000, 8.3),
+                },
+                cycles_per_token=69_344.0,
+                glitches=Glitches(cycles=4_096, factor=1.91, spread=0.08),
+                timing=Timing(
+                    period_ns=2.0,
+                    worst_slack_ns=0.002,
+                    worst_path_ns=1.998,
+                    start="array/way11.activation[4]",
+                    end="array/product11.sum[18]",
+                    memory_access_ns=1.31,
+                    memory_slack_ns=0.22,
+                ),
+            ),
+            _design(
+                "fp8_array",
+                "FP8 E4M3 array",
+                {"array": (131_400, 104.0)},
+                timing=Timing(
+                    period_ns=2.0,
+                    worst_slack_ns=-0.12,
+                    worst_path_ns=2.12,
+                    start="align/shift[3]",
+                    end="sum/fraction[22]",
+                ),
+                lockstep=Lockstep(tokens=0, cycles=65_536, values=65_536),
+            ),
+        ),
+        baselines=(
+            Baseline(
+                label="dense INT8",
+                area_um2=609.6,
+                energy_pj=1.084,
+                worst_slack_ns=0.002,
+                note="Booth multipliers, gated clocks; synthesised and simulated on the same tokens",
+            ),
+            Baseline(
+                label="dense INT8 that skips zeros",
+                area_um2=641.2,
+                energy_pj=0.702,
+                worst_slack_ns=0.004,
+                note="the same, holding its operands when an activation is zero",
+            ),
+            Baseline(
+                label="FP8 E4M3",
+                area_um2=1026.6,
+                energy_pj=1.625,
+                worst_slack_ns=-0.12,
+                note="products added in FP16 after alignment; random operands",
+            ),
+            Baseline(
+                label="FP16 (published)",
+                area_um2=1640.0,
+                energy_pj=1.5,
+                note="Horowitz, ISSCC 2014: 45 nm, 0.9 V",
+            ),
+        ),
+        operations=(
+            OperationEnergy(operation="gather_matrix", spiking_uj=4.1, dense_uj=9.8),
+            OperationEnergy(operation="row_reads", spiking_uj=6.2, dense_uj=4.4),
+            OperationEnergy(operation="multiply", spiking_uj=2.0, dense_uj=1.9),
+            OperationEnergy(operation="state_reads", spiking_uj=1.2, dense_uj=1.0),
+            OperationEnergy(operation="scatter", spiking_uj=0.6, dense_uj=0.9),
+            OperationEnergy(operation="softmax_weights", spiking_uj=0.21, dense_uj=0.21),
+            OperationEnergy(operation="leakage_and_clock", spiking_uj=3.3, dense_uj=3.1),
+        ),
+        events=(
+            EventEnergy(name="per event, 8 lanes", spiking_pj=1.9),
+            EventEnergy(name="per multiply-accumulate", dense_pj=1.084),
+            EventEnergy(name="per row read, 8 bytes", spiking_pj=3.1, dense_pj=3.1),
+            EventEnergy(name="per token, whole core", spiking_pj=19.4e6, dense_pj=20.5e6),
+        ),
+        break_even=_break_even_points(),
+        notes=(
+            "There is no clock tree and no layout: wires are the library's wire load model.",
+            "Memories are modelled, not synthesised.",
+        ),
+        seconds={"synthesis": 412.0, "lockstep": 96.4, "glitches": 33.1, "break even": 0.0},
+    )
+
+
+def _break_even_points() -> tuple[BreakEvenPoint, ...]:
+    def point(parameter: str, value: str, sparsity: float, area: float, energy: float) -> BreakEvenPoint:
+        return BreakEvenPoint(
+            parameter=parameter,
+            value=value,
+            sparsity=sparsity,
+            events_per_value=7 * (1 - sparsity),
+            cycle_ratio=1.41 * (1 - sparsity) / 0.165,
+            area_reduction=area,
+            energy_reduction=energy,
+        )
+
+    return (
+        point("threshold_k", "1", 0.91, 0.62, 0.66),
+        point("threshold_k", "2", 0.865, 0.47, 0.55),
+        point("threshold_k", "3", 0.835, 0.376, 0.516),
+        point("threshold_k", "8", 0.76, 0.1, 0.29),
+        point("threshold_k", "24", 0.655, -0.31, -0.08),
+        point("window", "3", 0.862, 0.45, 0.53),
+        point("window", "4", 0.829, 0.37, 0.5),
+        point("window", "7", 0.835, 0.376, 0.516),
+        point("coding", "bitwise", 0.835, 0.376, 0.516),
+        point("coding", "signed_digit", 0.84, 0.33, 0.49),
+        point("coding", "ternary", 0.58, -0.62, -0.4),
+        point("ways", "4", 0.835, -0.08, 0.11),
+        point("ways", "8", 0.835, 0.21, 0.38),
+        point("ways", "16", 0.835, 0.376, 0.516),
+        point("ways", "32", 0.835, 0.41, 0.53),
+        point("accumulator_bits", "24", 0.835, 0.41, 0.54),
+        point("accumulator_bits", "32", 0.835, 0.376, 0.516),
+        point("accumulator_bits", "48", 0.835, 0.3, 0.46),
     )

@@ -122,11 +122,11 @@ MUTANTS = [
     _mutant("drain", "upper[0] << 8", "upper[0] << 7", "the pass over upper bytes weighs half"),
     _mutant(
         "state",
-        "(~tie | (operand >> shift)[0])",
+        "(~tie | (operand >> self.shift)[0])",
         "(~tie | 1)",
         "halves round up, not to even",
     ),
-    _mutant("state", "over & self.write[b]", "over", "wraps of words that are not written count"),
+    _mutant("state", "over & self.write", "over", "wraps of words that are not written count"),
     _mutant("state", "before = product << 4", "before = product << 3", "halves of a count", "dense_small"),
     _mutant("scatter", "Mux(arrived[1], self.word[:16], 0)", "self.word[:16]", "columns that do not exist"),
     _mutant("sweep", "Mux(self.word[4:31].any(), 17, self.word[:5])", "self.word[:4]", "shift of 16 lost"),

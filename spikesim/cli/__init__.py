@@ -1,4 +1,4 @@
-"""The command line: `spikesim map`, `simulate`, `encode` and `info`, one module each, put together in `app`.
+"""The command line: `spikesim map`, `simulate`, `compare` and the others, one module each, put together in `app`.
 
 Each command imports what it needs when it runs, so that `--help` is quick.
 """

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from spikesim import __version__
+from spikesim.cli.compare import compare
 from spikesim.cli.encode import encode
 from spikesim.cli.failures import TERMINATED, Guarded
 from spikesim.cli.info import info
@@ -39,13 +40,14 @@ def spikesim(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Map spiking DSSA language models to an event-driven core, and simulate its values and cycles."""
+    """Map spiking DSSA language models to an event-driven core: its values, cycles, area and power."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 app.command("map")(map_command)
 app.command("simulate")(simulate)
+app.command("compare")(compare)
 app.command("verify")(verify)
 app.command("rtl")(rtl)
 app.command("encode", context_settings={"ignore_unknown_options": True})(encode)  # so that -3 is a number

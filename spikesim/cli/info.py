@@ -38,7 +38,7 @@ def info(
 def _show_report(path: Path, as_json: bool) -> None:
     from rich.text import Text
 
-    from spikesim.cli.outcome import summary_table
+    from spikesim.cli.outcome import bases_table, summary_table
 
     text, report = _read_report(path)
     if as_json:
@@ -50,6 +50,8 @@ def _show_report(path: Path, as_json: bool) -> None:
     console.print(Text(f"{model.name}: {model.parameters:,} parameters; layers: {layers}"))
     console.print(Text(f"made by: {report.command}", style="dim"), soft_wrap=True)
     console.print(summary_table(report))
+    if report.comparison is not None:
+        console.print(bases_table(report.comparison))
 
 
 def _read_report(path: Path) -> tuple[str, Report]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from spikesim.cli import options
+from spikesim.cli.compare import check_tools, with_area_and_power
 from spikesim.cli.outcome import announce
 from spikesim.cli.progress import TerminalProgress
 
@@ -35,20 +36,22 @@ def map_command(
     seed: options.Seed = 0,
     sequence_length: options.SequenceLength = None,
     max_tokens: options.MaxTokens = None,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            "--calibration",
-            metavar="FILE",
-            help="Text or token ids that set the static scales.",
-            rich_help_panel=options.INPUT,
-        ),
-    ] = None,
+    calibration: options.Calibration = None,
     hardware: options.Hardware = None,
+    clock_mhz: options.ClockMhz = None,
     coding: options.Coding = None,
     activation: options.Activation = None,
     threshold_k: options.ThresholdK = None,
     window: options.Window = None,
+    power: Annotated[
+        bool,
+        typer.Option(
+            "--power",
+            help="Compare area and power too, as `spikesim compare` does.",
+            rich_help_panel=options.POWER,
+        ),
+    ] = False,
+    liberty: options.Liberty = None,
 ) -> None:
     """Quantise MODEL, compile it for the core, simulate it, and write a report.
 
@@ -56,7 +59,7 @@ def map_command(
     """
     request = options.input_request(tokens, text, random_tokens, sequence_length, max_tokens, seed)
     config = options.with_numerics(
-        options.read_hardware(hardware),
+        options.with_clock(options.read_hardware(hardware), clock_mhz),
         coding=coding,
         activation=activation,
         threshold_k=threshold_k,
@@ -64,6 +67,10 @@ def map_command(
     )
     folder = output if output is not None else Path(f"{model.resolve().stem}-spikesim")
     options.check_output(folder, force)
+    if power:
+        check_tools(liberty)
+    elif liberty is not None:
+        raise typer.BadParameter("--liberty goes with --power")
 
     from spikesim.files import atomic_directory
 
@@ -81,6 +88,10 @@ def map_command(
                 command=context.find_root().obj,
                 progress=progress,
             )
+            if power:
+                report = with_area_and_power(
+                    report, workspace, hardware=config, liberty=liberty, progress=progress
+                )
             with progress.stage("report"):
                 write_report(report, workspace)
     announce(report, folder)

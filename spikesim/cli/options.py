@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from spikesim.hardware import HardwareConfig
     from spikesim.tokens import InputRequest
 
-INPUT, HARDWARE, OUTPUT = "Input", "Hardware and numbers", "Output"
+INPUT, HARDWARE, POWER, OUTPUT = "Input", "Hardware and numbers", "Area and power", "Output"
+
+LEAST_MHZ, MOST_MHZ = 0.001, 10_000
+"""What a hardware file allows as well."""
 
 Tokens = Annotated[
     Path | None, typer.Option("--tokens", metavar="FILE", help="Run these token ids.", rich_help_panel=INPUT)
@@ -52,6 +55,15 @@ MaxTokens = Annotated[
 ]
 Seed = Annotated[
     int, typer.Option("--seed", metavar="N", min=0, help="For random tokens.", rich_help_panel=INPUT)
+]
+Calibration = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help="Text or token ids that set the static scales.",
+        rich_help_panel=INPUT,
+    ),
 ]
 Hardware = Annotated[
     Path | None,
@@ -98,6 +110,24 @@ Window = Annotated[
         rich_help_panel=HARDWARE,
     ),
 ]
+ClockMhz = Annotated[
+    float | None,
+    typer.Option(
+        "--clock-mhz",
+        metavar="F",
+        help="Clock frequency in MHz, in place of the hardware file's.",
+        rich_help_panel=HARDWARE,
+    ),
+]
+Liberty = Annotated[
+    Path | None,
+    typer.Option(
+        "--liberty",
+        metavar="FILE.lib",
+        help="Cell library of the synthesis. Default: Nangate45, typical corner.",
+        rich_help_panel=POWER,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result.", rich_help_panel=OUTPUT)]
 
 
@@ -131,6 +161,17 @@ def read_hardware(path: Path | None) -> HardwareConfig:
     from spikesim.hardware import HardwareConfig
 
     return HardwareConfig() if path is None else HardwareConfig.from_toml(path)
+
+
+def with_clock(hardware: HardwareConfig, megahertz: float | None) -> HardwareConfig:
+    """Return the hardware with another clock, if one is given. A usage error if it cannot be one."""
+    if megahertz is None:
+        return hardware
+    if not LEAST_MHZ <= megahertz <= MOST_MHZ:  # false for NaN too
+        raise typer.BadParameter(
+            f"--clock-mhz must be from {LEAST_MHZ} to {MOST_MHZ:,} MHz, not {megahertz:g}"
+        )
+    return hardware.replace(**{"clock.frequency_hz": round(1e6 * megahertz)})
 
 
 def check_output(output: Path, force: bool) -> None:

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from spikesim.cli.console import stdout
 from spikesim.report import HTML_NAME
-from spikesim.report.summary import facts, is_random, verdict
+from spikesim.report.comparison import basis_line
+from spikesim.report.numbers import megahertz
+from spikesim.report.slack import slack_line, slack_warning
+from spikesim.report.summary import cycles_verdict, facts, is_random, verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from spikesim.comparison import Comparison
     from spikesim.results import Report
 
 
@@ -21,7 +25,13 @@ def announce(report: Report, folder: Path | None) -> None:
 
     console = stdout()
     console.print(summary_table(report))
-    console.print(Text(verdict(report)))
+    if report.comparison is None:
+        console.print(Text(verdict(report)))
+    else:
+        console.print(Text(cycles_verdict(report)))
+        console.print(bases_table(report.comparison))
+        missed = slack_warning(report.comparison)
+        console.print(Text(missed or slack_line(report.comparison), style="red" if missed else ""))
     notes = [report.input.note] if report.input.note else []
     if is_random(report) and not notes:
         notes = ["Fidelity and sparsity come from random tokens."]
@@ -50,4 +60,23 @@ def summary_table(report: Report) -> Table:
         table.add_row(
             Text(fact.title), Text(f"{fact.value} {fact.unit}".strip(), style="bold"), Text(fact.detail)
         )
+    return table
+
+
+def bases_table(comparison: Comparison) -> Table:
+    """Return what spiking takes less (−) or more (+) than dense on each basis."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    clock = f"{megahertz(comparison.clock_mhz)}, {comparison.library.name}"
+    table = Table(
+        box=box.SIMPLE_HEAD, title=Text(f"Spiking against dense INT8, {clock}"), title_justify="left"
+    )
+    table.add_column("")
+    for name in ("area", "power", "energy/token", "cycles"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for basis in comparison.bases:
+        label, *figures = basis_line(basis)
+        table.add_row(Text(label), *(Text(figure, style="bold") for figure in figures))
     return table

@@ -31,10 +31,9 @@ class CycleModel:
         self.ways = hardware.array.ways
         self.lanes = hardware.array.lanes
         self.coding = hardware.numerics.coding
-        # Ternary planes weigh the same, so that their events come row by row in either order.
-        self.plane_order = hardware.array.order == "plane" and self.coding != "ternary"
+        self.hardware = hardware
+        self.plane_order = _by_plane(hardware)
         self.scan = hardware.array.scan_bits
-        self.skew = hardware.array.skew
         self.cores = hardware.system.cores
         self.broadcast_latency = hardware.system.broadcast_latency_cycles
         self.broadcast_words = hardware.system.broadcast_words_per_cycle
@@ -219,13 +218,10 @@ class CycleModel:
     # Shared pieces.
 
     def _statistics(self, counts: Words, lengths: Array | None = None) -> EventStatistics:
-        return event_statistics(
-            counts.astype(np.int8), self.ways, self.coding, skew=self.skew, scan=self.scan, lengths=lengths
-        )
+        return _event_statistics(counts, self.hardware, lengths)
 
     def _event_cycles(self, statistics: EventStatistics) -> Array:
-        chosen = statistics.plane_order_cycles if self.plane_order else statistics.row_order_cycles
-        return chosen.astype(np.int64)
+        return _event_cycles(statistics, self.hardware)
 
     def _row_serial_cycles(self, counts: Words) -> Array:
         """int64[rows]: cycles of the bank that needs most to step through the planes of its rows one by one."""
@@ -353,6 +349,35 @@ class CycleModel:
             found = rows[every[:, None], np.where(there, read, 0)]
             banked[:, number * stride : number * stride + keys.span] = np.where(there, found, 0)
         return banked, past * stride + position % keys.span + 1
+
+
+def gather_cycles(counts: NDArray[np.int8], hardware: HardwareConfig) -> Array:
+    """counts: int8[rows, channels] -> int64[rows]: cycles in which a gather's chunk takes events, spiking."""
+    return _event_cycles(_event_statistics(counts, hardware, None), hardware)
+
+
+def _event_statistics(
+    counts: NDArray[Any], hardware: HardwareConfig, lengths: Array | None
+) -> EventStatistics:
+    array = hardware.array
+    return event_statistics(
+        counts.astype(np.int8),
+        array.ways,
+        hardware.numerics.coding,
+        skew=array.skew,
+        scan=array.scan_bits,
+        lengths=lengths,
+    )
+
+
+def _event_cycles(statistics: EventStatistics, hardware: HardwareConfig) -> Array:
+    by_plane = _by_plane(hardware)
+    return (statistics.plane_order_cycles if by_plane else statistics.row_order_cycles).astype(np.int64)
+
+
+def _by_plane(hardware: HardwareConfig) -> bool:
+    """Ternary planes weigh the same, so that their events come row by row in either order."""
+    return hardware.array.order == "plane" and hardware.numerics.coding != "ternary"
 
 
 def _planes_of_counts(coding: str) -> Array:

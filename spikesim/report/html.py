@@ -9,9 +9,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from spikesim.report import figures, numbers
+from spikesim.comparison import Comparison
+from spikesim.report import break_even_figures, comparison_figures, figures, numbers
+from spikesim.report.break_even import break_even
+from spikesim.report.comparison import context, pair
 from spikesim.report.palette import DARK, LIGHT, is_layer, kind_colour, kind_name
 from spikesim.report.raster import spike_raster
+from spikesim.report.slack import slack_warning, timing_rows
 from spikesim.report.summary import facts, is_random, verdict
 from spikesim.results import COARSE_LABELS, Report
 
@@ -19,7 +23,7 @@ FEW_LAYERS = 12
 """Up to so many layers, tables with a row per layer are unfolded from the start."""
 
 
-_UNIT_GAP = re.compile(r"(?<=\d) (?=[%×]|[TGMkmµn](?:\W|$)|[TGMkmµn]?(?:B|B/s|Hz|s)(?:\W|$))")
+_UNIT_GAP = re.compile(r"(?<=\d) (?=[%×]|°C|[TGMkmµn](?:\W|$)|[TGMkmµnpf]?(?:B/s|B|Hz|s|W|J|V|m²)(?:\W|$))")
 
 
 def render(report: Report) -> str:
@@ -32,11 +36,14 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "change": numbers.change,
         "duration": numbers.duration,
         "fixed": numbers.fixed,
         "kind_colour": kind_colour,
         "kind_name": kind_name,
+        "megahertz": numbers.megahertz,
         "nobreak": nobreak,
+        "number": numbers.number,
         "percent": numbers.percent,
         "plural": numbers.plural,
         "quality": numbers.quality,
@@ -60,6 +67,7 @@ def render(report: Report) -> str:
         open_tables=len(report.model.layer_kinds) <= FEW_LAYERS,
         light=LIGHT,
         dark=DARK,
+        **_area_and_power(report),
     )
 
 
@@ -79,8 +87,41 @@ def draw(report: Report) -> dict[str, Markup]:
         drawn["instructions"] = figures.instruction_cycles(report.cycles, tokens)
     if report.cores.by_layer:
         drawn["occupancy"] = figures.occupancy(report.cores)
+    if report.comparison is not None:
+        drawn |= _draw_comparison(report.comparison)
     # Our own drawing, and its one text from outside (a label) is escaped by `to_svg` and by matplotlib.
     return {name: Markup(svg) for name, svg in drawn.items()}
+
+
+def _draw_comparison(comparison: Comparison) -> dict[str, str]:
+    drawn: dict[str, str] = {}
+    if comparison.bases:
+        drawn["bases"] = comparison_figures.bases(comparison)
+    if pair(comparison) is not None:
+        drawn["area"] = comparison_figures.area_by_unit(comparison)
+        drawn["power"] = comparison_figures.power_by_unit(comparison)
+    if comparison.operations:
+        drawn["operations"] = comparison_figures.energy_by_operation(comparison.operations)
+    settings = break_even(comparison)
+    if any(setting.moves for setting in settings):
+        drawn["breakeven"] = break_even_figures.against_sparsity(settings)
+    if not all(setting.moves for setting in settings):
+        drawn["settings"] = break_even_figures.by_setting(settings)
+    return drawn
+
+
+def _area_and_power(report: Report) -> dict[str, Any]:
+    """What comparison.html.j2 needs; nothing without a comparison."""
+    if report.comparison is None:
+        return {}
+    settings = break_even(report.comparison)
+    return {
+        **context(report, report.comparison),
+        "timing": timing_rows(report.comparison),
+        "slack_warning": slack_warning(report.comparison),
+        "settings_curves": settings,
+        "still": sum(not setting.moves for setting in settings),
+    }
 
 
 def grouped(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

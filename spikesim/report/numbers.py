@@ -124,3 +124,120 @@ def plural(count: int, noun: str) -> str:
     ('1 layer', '12 layers')
     """
     return f"{whole(count)} {noun}{'' if count == 1 else 's'}"
+
+
+Ladder = tuple[tuple[float, float, str], ...]
+"""Units of a quantity, largest first: from which value on one is used, how much it is, its name."""
+
+AREA: Ladder = ((1e5, 1e6, "mm²"), (0, 1, "µm²"))
+"""For areas in µm²."""
+
+POWER: Ladder = ((1e3, 1e3, "W"), (1, 1, "mW"), (1e-3, 1e-3, "µW"), (0, 1e-6, "nW"))
+"""For powers in mW."""
+
+ENERGY: Ladder = (
+    (1e6, 1e6, "J"),
+    (1e3, 1e3, "mJ"),
+    (1, 1, "µJ"),
+    (1e-3, 1e-3, "nJ"),
+    (1e-6, 1e-6, "pJ"),
+    (0, 1e-9, "fJ"),
+)
+"""For energies in µJ."""
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+_SAME_UNIT = 1e-4
+"""A value this much smaller than the largest one beside it gets a unit of its own."""
+
+
+def significant(value: float) -> str:
+    """Three significant digits, written out.
+
+    >>> significant(1234.5), significant(12.34), significant(0.01234), significant(0)
+    ('1,234', '12.3', '0.0123', '0')
+    """
+    rounded = float(f"{value:.3g}")
+    if rounded == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(rounded))))
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def quantities(ladder: Ladder, *values: float | None) -> tuple[str, ...]:
+    """Values that are to be compared, in one unit, the one that suits the largest of them.
+
+    >>> quantities(AREA, 1_250_000, 98_000), quantities(POWER, 0.434), quantities(ENERGY, 12.5, None, 2e-7)
+    (('1.25 mm²', '0.0980 mm²'), ('434 µW',), ('12.5 µJ', '–', '200 fJ'))
+    """
+    largest = max((abs(value) for value in values if value is not None), default=0.0)
+    return tuple(
+        _in_unit(
+            ladder, value, largest if value is not None and abs(value) >= _SAME_UNIT * largest else value
+        )
+        for value in values
+    )
+
+
+def unit_for(ladder: Ladder, largest: float) -> tuple[float, str]:
+    """How much the unit is, and its name, in which axes up to `largest` are labelled.
+
+    >>> unit_for(POWER, 0.5)
+    (0.001, 'µW')
+    """
+    return next((factor, name) for least, factor, name in ladder if abs(largest) >= least)
+
+
+def _in_unit(ladder: Ladder, value: float | None, largest: float | None) -> str:
+    if value is None or largest is None:
+        return MISSING
+    if value == 0:
+        return "0"
+    factor, name = unit_for(ladder, largest)
+    return f"{significant(value / factor)} {name}"
+
+
+def change(saved: float | None, digits: int = 1) -> str:
+    """What a saving, as a share, makes of a quantity: less is negative, as it is published.
+
+    >>> change(0.706), change(-0.12), change(0.0), change(-15.2)
+    ('−70.6 %', '+12.0 %', '0.0 %', '+1,520 %')
+    """
+    if saved is None:
+        return MISSING
+    percents = -100 * saved
+    shown = f"{abs(percents):,.{0 if abs(percents) >= 1000 else digits}f} %"
+    if not float(f"{percents:.{digits}f}"):
+        return shown
+    return ("−" if percents < 0 else "+") + shown
+
+
+def nanoseconds(value: float | None) -> str:
+    """A time or a slack in ns, to the picosecond.
+
+    >>> nanoseconds(2), nanoseconds(-0.12)
+    ('2.000 ns', '−0.120 ns')
+    """
+    return MISSING if value is None else f"{value:,.3f} ns".replace("-", "−")
+
+
+def number(value: float) -> str:
+    """A number that stands beside its unit, as exact as it came, with a power of ten where it needs one.
+
+    >>> number(0.374), number(1.92e-15), number(500e6), number(128)
+    ('0.374', '1.92 × 10⁻¹⁵', '5 × 10⁸', '128')
+    """
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
+        return f"{value:,.10g}".replace("-", "−")
+    mantissa, _, exponent = f"{value:.6e}".partition("e")
+    mantissa = mantissa.rstrip("0").rstrip(".").replace("-", "−")
+    return f"{mantissa} × 10{str(int(exponent)).translate(_RAISED)}"
+
+
+def megahertz(value: float) -> str:
+    """A clock in MHz, without zeros at the end.
+
+    >>> megahertz(500), megahertz(471.7), megahertz(1250)
+    ('500 MHz', '471.7 MHz', '1250 MHz')
+    """
+    return f"{value:.1f}".removesuffix(".0") + " MHz"

@@ -2,7 +2,7 @@
 
 Figures are drawn in the light colours; `themed` then replaces them by style sheet variables, so that one figure
 follows the reader's theme. The five hues are those of Okabe and Ito, told apart with every common colour blindness,
-and differ in lightness as well, for print in grey.
+and differ in lightness as well, for print in grey. Red stands for a failure only, and never alone: words say it too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ LIGHT = {
     "green": "#009e73",
     "purple": "#b8679a",
     "amber": "#e69f00",
+    "red": "#b3261e",
 }
 
 DARK = {
@@ -35,6 +36,7 @@ DARK = {
     "green": "#2bbd93",
     "purple": "#d990bd",
     "amber": "#f2b735",
+    "red": "#ff8a80",
 }
 
 SPIKING, DENSE = "orange", "slate"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spikesim.report.comparison import verdict_of
 from spikesim.report.numbers import MISSING, fixed, percent, plural, quality, ratio, si, whole
 
 if TYPE_CHECKING:
@@ -40,13 +41,18 @@ def facts(report: Report) -> tuple[Fact, ...]:
 
 
 def verdict(report: Report) -> str:
-    """Return one sentence on cycles, with its basis, and what it does not say."""
+    """Return a sentence on cycles, with its basis, and one on area and power, or that they are not compared."""
+    area_and_power = "Area and power are not in this comparison."
+    if report.comparison is not None:
+        area_and_power = verdict_of(report.comparison)
+    return f"{cycles_verdict(report)} {area_and_power}".rstrip()
+
+
+def cycles_verdict(report: Report) -> str:
+    """Return the sentence on cycles alone."""
     cycles = report.cycles
     times = ratio(cycles.spiking, cycles.dense)
-    return (
-        f"The spiking core computes {times} as many cycles as its dense INT8 twin"
-        f" ({cycles.basis}). Area and power are not in this comparison."
-    )
+    return f"The spiking core computes {times} as many cycles as its dense INT8 twin ({cycles.basis})."
 
 
 def _sparsity(report: Report) -> Fact:

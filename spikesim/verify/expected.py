@@ -6,7 +6,6 @@ reads the cache: `_slots` translates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +14,12 @@ from numpy.typing import NDArray
 
 from spikesim import program as isa
 from spikesim.cycle.cost import Counters
-from spikesim.golden.frame import Frame, Words
+from spikesim.golden.frame import Frame
 from spikesim.golden.machine import SHIFT_SUFFIX, Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.layout import CoreLayout, ProgramLayout
-from spikesim.mapping.link import STREAM
 from spikesim.program import Program, View
-from spikesim.simulator import Simulator
+from spikesim.simulator import Simulator, run_chain
 
 Integers = NDArray[np.int64]
 
@@ -51,7 +49,7 @@ def expect(
     simulators = [Simulator(program, hardware, detail=True) for program in programs]
     for number, (simulator, own) in enumerate(zip(simulators, layout.programs, strict=True)):
         simulator.machine = _Recorder(simulator.program, own, layout, number, parts)
-    outputs = run_chain(simulators, words)
+    outputs = run_chain(simulators, words[:, None])[:, 0]
     cycles, counters, clipped, overflows = [], Counters(), 0, 0
     for simulator in simulators:
         detail = simulator.per_token or []
@@ -67,31 +65,11 @@ def expect(
     return Expected(
         writes=[_sorted(np.concatenate(part)) for part in parts],
         cycles=cycles,
-        outputs=outputs,
+        outputs=np.ascontiguousarray(outputs),
         counters=counters,
         clipped=clipped,
         overflows=overflows,
     )
-
-
-def run_chain(simulators: Sequence[Simulator], words: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Runs words: int32[tokens, words] through all programs, as `spikesim.mapping.link` joins them.
-
-    Returns the last program's output, int32[tokens, words].
-    """
-    vectors: dict[str, Words] = {}
-    stream = words[:, None]
-    for simulator in simulators:
-        text = simulator.program.text
-        inputs = {name: stream if name == STREAM else vectors[name] for name in text.inputs}
-        if not inputs:
-            # No vector carries tokens into this program; the empty one says how many there are.
-            inputs["tokens"] = np.zeros((words.shape[0], 1, 0), np.int32)
-        results = simulator.run(inputs)
-        vectors |= results
-        if STREAM in text.inputs:
-            stream = results[text.output]
-    return np.ascontiguousarray(stream[:, 0])
 
 
 def _sorted(writes: Integers) -> Integers:

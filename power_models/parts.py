@@ -1,0 +1,64 @@
+"""A design's Verilog cut into parts that are mapped to gates one by one: `split`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from spikesim.errors import ToolError
+
+_MODULE = re.compile(r"(?ms)^module (\S+)\s.*?^endmodule\n*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A module that is mapped by itself: `text` has it and all it contains; modules of other parts are black boxes."""
+
+    module: str
+    text: str
+
+
+def split(text: str, top: str, keep: Collection[str], boxes: Collection[str]) -> list[Part]:
+    """The parts of an emitted design: `top`, and every module of `keep` that is in it.
+
+    `boxes`: modules that stay black boxes everywhere (memories). Raises ToolError: `top` is not in the text.
+    """
+    modules = {found[1]: found[0] for found in _MODULE.finditer(text)}
+    if top not in modules:
+        raise ToolError(f"the design must have a module {top}")
+    names = "|".join(map(re.escape, modules))
+    instance = re.compile(rf"(?m)^  ({names}) (?:#\(|\S+ \()")
+    inside = {name: set(instance.findall(body)) for name, body in modules.items()}
+    roots = [top, *(name for name in modules if name in keep and name != top and name not in boxes)]
+    parts = []
+    for root in roots:
+        contents, stubs, waiting = [root], set[str](), [root]
+        while waiting:
+            for child in sorted(inside[waiting.pop()]):
+                if child in roots or child in boxes:
+                    stubs.add(child)
+                elif child not in contents:
+                    contents.append(child)
+                    waiting.append(child)
+        bodies = [modules[name] for name in contents] + [stub(modules[name]) for name in sorted(stubs)]
+        parts.append(Part(module=root, text="\n".join(bodies)))
+    return parts
+
+
+def stub(module: str) -> str:
+    """A module's ports alone, as a black box."""
+    if "#(" in module.partition(");")[0]:  # one with parameters declares its ports in its head
+        return f"(* blackbox *)\n{module[: module.index(chr(10) + ');') + 4]}endmodule\n"
+    head = module[: module.index(");") + 2]
+    ports = re.findall(r"(?m)^  (?:input|output) [^;]*;", module)
+    plain = (re.sub(r" reg\b| =[^;]*", "", port) for port in ports)
+    return "(* blackbox *)\n" + "\n".join([head, *plain, "endmodule"]) + "\n"
+
+
+def children(text: str, module: str) -> list[str]:
+    """The modules of the text that `module` has instances of."""
+    modules = {found[1]: found[0] for found in _MODULE.finditer(text)}
+    names = "|".join(map(re.escape, modules))
+    found = re.findall(rf"(?m)^  ({names}) (?:#\(|\S+ \()", modules.get(module, ""))
+    return list(dict.fromkeys(found))

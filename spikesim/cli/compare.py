@@ -1,0 +1,178 @@
+"""`spikesim compare`: area, timing, power and energy of the spiking core against its dense twin."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spikesim.cli import options
+from spikesim.cli.outcome import announce
+from spikesim.cli.progress import TerminalProgress
+from spikesim.errors import OutputError, ToolError
+
+if TYPE_CHECKING:
+    from spikesim.hardware import HardwareConfig
+    from spikesim.progress import Progress
+    from spikesim.results import Report
+
+
+def compare(
+    context: typer.Context,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A .pt checkpoint, a model directory, or what `spikesim map` wrote.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder for the report (and the programs of a checkpoint). Default: the model's name and -compare.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+    force: options.Force = False,
+    tokens: options.Tokens = None,
+    text: options.Text = None,
+    random_tokens: options.RandomTokens = None,
+    seed: options.Seed = 0,
+    sequence_length: options.SequenceLength = None,
+    max_tokens: options.MaxTokens = None,
+    calibration: options.Calibration = None,
+    hardware: options.Hardware = None,
+    clock_mhz: options.ClockMhz = None,
+    coding: options.Coding = None,
+    activation: options.Activation = None,
+    threshold_k: options.ThresholdK = None,
+    window: options.Window = None,
+    liberty: options.Liberty = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="Simulate the netlists on fewer tokens, and leave out the break-even curves.",
+            rich_help_panel=options.POWER,
+        ),
+    ] = False,
+    no_cache: Annotated[
+        bool,
+        typer.Option(
+            "--no-cache",
+            help="Synthesise and simulate anew what an earlier run has kept.",
+            rich_help_panel=options.POWER,
+        ),
+    ] = False,
+) -> None:
+    """Synthesise the spiking core and its dense twin, simulate their gates on MODEL, and compare area and power.
+
+    The report then has a section on area, power and energy per token on three bases: per unit, at equal throughput,
+    and the whole core with memories. It also has everything that `spikesim map` reports.
+    """
+    request = options.input_request(tokens, text, random_tokens, sequence_length, max_tokens, seed)
+    given = {"coding": coding, "activation": activation, "threshold_k": threshold_k, "window": window}
+    config = options.with_numerics(options.with_clock(options.read_hardware(hardware), clock_mhz), **given)
+    folder = output if output is not None else Path(f"{model.resolve().stem}-compare")
+    if folder.resolve() == model.resolve():
+        raise OutputError(f"the output must be another folder than {model}, which it is made from")
+    options.check_output(folder, force)
+    check_tools(liberty)
+
+    from spikesim.files import atomic_directory
+
+    with atomic_directory(folder) as workspace:
+        from spikesim.flow import MAPPING_FILE, map_model, read_mapping, simulate_mapping
+        from spikesim.report import write_report
+
+        command = context.find_root().obj
+        with TerminalProgress() as progress:
+            if (model / MAPPING_FILE).is_file():
+                _refuse_numbers({**given, "calibration": calibration}, model)
+                if folder.resolve() == model.resolve():
+                    raise OutputError(
+                        f"the output must be another folder than {model}, whose programs it needs"
+                    )
+                mapped = read_mapping(model)[1]
+                # Numbers are part of the programs: they stay as they were mapped, whatever the hardware file says.
+                if hardware is None:
+                    config = options.with_clock(mapped, clock_mhz)
+                config = config.model_copy(update={"numerics": mapped.numerics})
+                programs = model
+                report = simulate_mapping(
+                    model, hardware=config, request=request, command=command, progress=progress
+                )
+            else:
+                programs = workspace
+                report = map_model(
+                    model,
+                    output=workspace,
+                    hardware=config,
+                    calibration=calibration,
+                    request=request,
+                    command=command,
+                    progress=progress,
+                )
+            report = with_area_and_power(
+                report,
+                programs,
+                hardware=config,
+                liberty=liberty,
+                progress=progress,
+                quick=quick,
+                use_cache=not no_cache,
+            )
+            with progress.stage("report"):
+                write_report(report, workspace)
+    announce(report, folder)
+
+
+def check_tools(liberty: Path | None) -> None:
+    """Raise `ToolError` or `LibertyError`, before any work, if synthesis could not even begin."""
+    if importlib.util.find_spec("pyosys") is None:
+        raise ToolError("Yosys must be installed to synthesise: pip install 'pyosys>=0.70'")
+
+    from spikesim.power_models.liberty import read_liberty
+    from spikesim.power_models.liberty_check import check_library
+    from spikesim.power_models.synthesis import default_liberty
+
+    check_library(read_liberty(default_liberty() if liberty is None else liberty))
+
+
+def with_area_and_power(
+    report: Report,
+    programs: Path,
+    *,
+    hardware: HardwareConfig,
+    liberty: Path | None,
+    progress: Progress,
+    quick: bool = False,
+    use_cache: bool = True,
+) -> Report:
+    """Return the report with the comparison in it; `programs` is the folder that a mapping was written to."""
+    from spikesim.compare import CompareSettings, add_comparison
+
+    return add_comparison(
+        report,
+        programs,
+        hardware=hardware,
+        liberty=liberty,
+        settings=CompareSettings(quick=quick, use_cache=use_cache),
+        progress=progress,
+    )
+
+
+def _refuse_numbers(given: dict[str, object], model: Path) -> None:
+    """A usage error for settings that a mapped model cannot follow any more."""
+    for name, value in given.items():
+        if value is not None:
+            option = "--" + name.replace("_", "-")
+            raise typer.BadParameter(
+                f"{option} has no effect on {model}: its programs keep the numbers that they were mapped with"
+            )

@@ -1,0 +1,133 @@
+"""`measure_core`, `measure_array`: a core, or its array alone, built, simulated on real work and put into figures.
+
+What a measurement depends on is its key in the cache: design, library, clock, work, and this program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spikesim.compare.array_run import run_array
+from spikesim.compare.core_run import run_core
+from spikesim.compare.designs import TOP, Built, Source, build
+from spikesim.compare.measured import GateRun, unit_figures
+from spikesim.compare.technology import Technology
+from spikesim.compare.work import GatherWork, Work
+from spikesim.comparison import Design, Lockstep
+from spikesim.progress import SILENT, Progress
+from spikesim.rtl.array_core import ArrayCore
+from spikesim.rtl.array_events import lists_events
+from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.core import SpikeCore
+from spikesim.rtl.verilog import verilog
+
+_CORE_SAMPLES = 256
+_ARRAY_SAMPLES = 512
+"""Cycles of a run, about, that are simulated with delays, too."""
+
+
+def measure_core(
+    config: CoreConfig,
+    technology: Technology,
+    work: Work,
+    *,
+    name: str,
+    label: str,
+    progress: Progress = SILENT,
+) -> Design:
+    """A whole core on whole tokens."""
+    source = Source(
+        text=verilog(SpikeCore(config), TOP), lists_serve_gathers=_listed(config), unused=("trace_*",)
+    )
+
+    def measured() -> dict[str, Any]:
+        with progress.stage(f"build {name}"):
+            built = build(source, technology)
+        tokens = work.words.shape[0]
+        expected = work.cycles["dense" if config.dense else "spiking"]
+        run = run_core(
+            built.netlist,
+            built.timing,
+            work,
+            dense=config.dense,
+            sample_every=max(1, int(expected.max()) * tokens // _CORE_SAMPLES),
+            access_s=built.access_s,
+            progress=progress,
+        )
+        return _design(built, run, technology, name, label, run.cycles / tokens)
+
+    inputs = [source.text, name, label, technology.digest, _digest(work.words, work.outputs), len(work.words)]
+    return Design.model_validate(technology.cache.get("design", inputs, measured))
+
+
+def measure_array(
+    config: CoreConfig,
+    technology: Technology,
+    gathers: Sequence[GatherWork],
+    *,
+    name: str,
+    label: str,
+    progress: Progress = SILENT,
+) -> Design:
+    """The array and its encoder on gathers of one token; its cycles per token are theirs."""
+    source = Source(text=verilog(ArrayCore(config), TOP), lists_serve_gathers=_listed(config))
+
+    def measured() -> dict[str, Any]:
+        with progress.stage(f"build {name}"):
+            built = build(source, technology)
+        expected = sum(gather.matrix.size for gather in gathers) // (config.ways * config.lanes)
+        run = run_array(
+            built.netlist,
+            built.timing,
+            config,
+            gathers,
+            sample_every=max(1, expected // (16 * _ARRAY_SAMPLES)),
+            access_s=built.access_s,
+            progress=progress,
+        )
+        return _design(built, run, technology, name, label, run.cycles)
+
+    data = _digest(*(part for gather in gathers for part in (gather.matrix, gather.counts)))
+    inputs = [source.text, name, label, technology.digest, data]
+    return Design.model_validate(technology.cache.get("design", inputs, measured))
+
+
+def _listed(config: CoreConfig) -> bool:
+    return lists_events(config) and not config.dense
+
+
+def _design(
+    built: Built, run: GateRun, technology: Technology, name: str, label: str, cycles_per_token: float
+) -> dict[str, Any]:
+    figures = unit_figures(
+        built.netlist,
+        built.timing,
+        run,
+        frequency_hz=technology.frequency_hz,
+        parts=built.parts,
+        macros=built.macros,
+    )
+    design = Design(
+        name=name,
+        label=label,
+        cells=built.netlist.cells,
+        flip_flops=built.synthesis.flip_flops,
+        units=figures.units,
+        cycles_per_token=cycles_per_token,
+        timing=built.figures,
+        lockstep=Lockstep(tokens=run.tokens, cycles=run.activity.cycles, values=run.values),
+        glitches=figures.glitches,
+    )
+    return design.model_dump(mode="json")
+
+
+def _digest(*arrays: Any) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr((array.shape, array.dtype)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,103 @@
+"""`Technology`: the cell library, its node, the clock and the cache, which every design is measured with."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+from spikesim.comparison import Constant, LibraryFacts
+from spikesim.power_models.cache import Cache, default_folder
+from spikesim.power_models.liberty import read_liberty
+from spikesim.power_models.library import Library
+from spikesim.power_models.scaling import LibraryNode, library_node, node_nm
+from spikesim.power_models.synthesis import Synthesiser, SynthesisSettings, default_liberty
+
+
+@dataclass(frozen=True, kw_only=True)
+class Technology:
+    """A library at a clock. `node`: nm, by the library's name. `cache`: of everything that was synthesised or simulated."""
+
+    liberty: Path
+    library: Library
+    frequency_hz: float
+    node: LibraryNode
+    cache: Cache
+
+    @classmethod
+    def of(cls, liberty: Path | None, frequency_hz: float, *, use_cache: bool) -> Technology:
+        """The library of a Liberty file, Nangate45 if none is named. Raises LibertyError, ToolError."""
+        path = liberty or default_liberty()
+        library = read_liberty(path)
+        return cls(
+            liberty=path,
+            library=library,
+            frequency_hz=frequency_hz,
+            node=library_node(library.name),
+            cache=Cache(default_folder() if use_cache else None),
+        )
+
+    @cached_property
+    def synthesiser(self) -> Synthesiser:
+        """For this clock."""
+        settings = SynthesisSettings(period_ps=1e12 / self.frequency_hz)
+        return Synthesiser(self.liberty, self.library, settings=settings, cache=self.cache)
+
+    @property
+    def period_s(self) -> float:
+        """Of the clock."""
+        return 1 / self.frequency_hz
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that a measurement depends on besides its design and its work: library, clock, this program."""
+        parts = [self.liberty.read_bytes(), repr(self.frequency_hz).encode()]
+        root = resources.files("spikesim")
+        for folder in ("compare", "power_models", "golden", "cycle"):
+            for path in sorted(root.joinpath(folder).iterdir(), key=lambda entry: entry.name):
+                if path.name.endswith(".py"):
+                    parts.append(path.read_bytes())
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+    @property
+    def facts(self) -> LibraryFacts:
+        """For the report."""
+        return LibraryFacts(
+            name=self.library.name,
+            file=self.liberty.name,
+            voltage_v=self.library.voltage,
+            temperature_c=self.library.temperature,
+            cells=len(self.library.cells),
+        )
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        """The library's own numbers."""
+        node = self.node.node
+        voltage = f"{self.library.voltage:g} V"
+        return (
+            Constant(
+                name="technology node",
+                value=node_nm(node),
+                unit="nm",
+                source=self.node.source,
+                assumed=self.node.assumed,
+            ),
+            Constant(
+                name="supply of cells and memories",
+                value=self.library.voltage,
+                unit="V",
+                node=node,
+                source=f"{self.liberty.name}, operating conditions",
+            ),
+            Constant(
+                name="clock",
+                value=self.frequency_hz / 1e6,
+                unit="MHz",
+                node=node,
+                voltage=voltage,
+                source="hardware description",
+            ),
+        )

@@ -1,0 +1,133 @@
+"""`Work`: what the netlists are given to do, and what the simulator says must come out.
+
+The gate-level simulation runs 64 streams of tokens side by side. They are pieces of the tokens that the model was mapped
+with; every stream starts with empty caches and states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.compare.settings import STREAMS
+from spikesim.flow import PROGRAM_FOLDER, read_mapping
+from spikesim.golden.frame import Frame
+from spikesim.hardware import HardwareConfig
+from spikesim.layout import CoreLayout
+from spikesim.mapping.link import link
+from spikesim.program import Gather, Program
+from spikesim.program_file import load_program
+from spikesim.rtl.assemble import Executable, assemble
+from spikesim.simulator import InstructionCycles, Simulator, run_chain
+from spikesim.timing import ISSUE_CYCLES
+from spikesim.tokens import InputRequest, load_tokens
+from spikesim.verify.lockstep import enlarged, one_core
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatherWork:
+    """A gather of a weight matrix: `counts` int8[streams, channels] · `matrix` int8[outputs, channels]."""
+
+    name: str
+    matrix: NDArray[np.int8]
+    counts: NDArray[np.int8]
+
+    @property
+    def sums(self) -> NDArray[np.int64]:
+        """int64[streams, outputs]."""
+        product: NDArray[np.int64] = self.counts.astype(np.int64) @ self.matrix.astype(np.int64).T
+        return product
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Programs and where they lie; `words` int32[tokens, streams, hidden] in, `outputs` int32[tokens, streams, …] out.
+
+    * `cycles`: {"spiking", "dense"} -> int64[tokens, streams], of whole tokens.
+    * `by_kind`: of all these tokens, per kind of instruction.
+    * `gathers`: the matrix gathers of the last token.
+    """
+
+    programs: list[Program]
+    hardware: HardwareConfig
+    notes: tuple[str, ...]
+    layout: CoreLayout
+    executable: Executable
+    words: NDArray[np.int32]
+    outputs: NDArray[np.int32]
+    cycles: dict[str, NDArray[np.int64]]
+    by_kind: dict[str, InstructionCycles]
+    gathers: list[GatherWork]
+
+
+class _Recorder(Simulator):
+    """A simulator that keeps the last token's counts of every gather of a matrix."""
+
+    def __init__(self, program: Program, hardware: HardwareConfig) -> None:
+        super().__init__(program, hardware, STREAMS, detail=True)
+        self.gathers: dict[str, GatherWork] = {}
+
+    def _count(self, gather: Gather, frame: Frame) -> None:
+        super()._count(gather, frame)
+        counts = frame.view(gather.counts)[-STREAMS:, 0].astype(np.int8)
+        name = f"{self.program.text.name} {gather.name}"
+        self.gathers[name] = GatherWork(
+            name=name, matrix=np.asarray(self.program.matrices[gather.name]), counts=counts
+        )
+
+
+def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:
+    """The work of a model that `map_model` wrote into `folder`, on one core that holds all of it."""
+    summary, mapped, table = read_mapping(folder)
+    programs = [
+        load_program(folder / PROGRAM_FOLDER, name)
+        for name in ("position", *(f"layer_{n:02d}" for n in range(len(summary.layer_kinds))), "head")
+    ]
+    single = one_core(hardware.model_copy(update={"numerics": mapped.numerics}))
+    sized, notes = enlarged(programs, single)
+    ids = load_tokens(folder / PROGRAM_FOLDER, InputRequest(), summary.vocab_size).ids.reshape(-1)
+    words = table[_pieces(ids, tokens)].astype(np.int32)
+    simulators = [_Recorder(program, sized) for program in programs]
+    outputs = run_chain(simulators, words)
+    layout = link(programs, sized)
+    by_kind: dict[str, InstructionCycles] = {}
+    for simulator in simulators:
+        for entry in simulator.cycles:
+            kind = by_kind.setdefault(entry.kind, InstructionCycles(kind=entry.kind))
+            kind.spiking += entry.spiking
+            kind.dense += entry.dense
+            kind.counters.add(entry.counters)
+    return Work(
+        programs=programs,
+        hardware=sized,
+        notes=notes,
+        layout=layout,
+        executable=assemble(programs, layout, ways=sized.array.ways),
+        words=words,
+        outputs=outputs,
+        cycles={
+            core: _token_cycles(simulators, core).reshape(tokens, STREAMS) for core in ("spiking", "dense")
+        },
+        by_kind=by_kind,
+        gathers=[gather for simulator in simulators for gather in simulator.gathers.values()],
+    )
+
+
+def _pieces(ids: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
+    """int64[tokens, streams]: STREAMS pieces of `tokens` ids, spread over all of them (overlapping if there are few)."""
+    last = max(ids.size - tokens, 0)
+    starts = np.linspace(0, last, STREAMS).astype(np.int64)
+    return ids[np.minimum(starts + np.arange(tokens)[:, None], ids.size - 1)]
+
+
+def _token_cycles(simulators: Sequence[Simulator], core: str) -> NDArray[np.int64]:
+    """int64[tokens · streams]: all instructions of a token, and fetching the program's end."""
+    per_instruction = [
+        np.concatenate(entry[core]) for simulator in simulators for entry in simulator.per_token or []
+    ]
+    total: NDArray[np.int64] = np.sum(per_instruction, axis=0) + ISSUE_CYCLES
+    return total

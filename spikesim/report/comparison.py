@@ -1,0 +1,336 @@
+"""The area and power comparison in words and rows: what the page and the command line print, ready to be shown.
+
+Savings are shown as what they do to the quantity, as they are published: "−70.6 %" is less, "+12 %" is more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spikesim.report.numbers import (
+    AREA,
+    ENERGY,
+    POWER,
+    Ladder,
+    change,
+    duration,
+    nanoseconds,
+    percent,
+    quantities,
+    significant,
+)
+
+if TYPE_CHECKING:
+    from spikesim.comparison import (
+        Basis,
+        Comparison,
+        Design,
+        EventEnergy,
+        Reduction,
+        UnitFigures,
+    )
+    from spikesim.result import Rates
+    from spikesim.results import Report
+
+PJ = 1e-6
+"""µJ in a pJ."""
+
+PUBLISHED_NOTE = (
+    "28 nm, 500 MHz, against an INT8 baseline; whether at equal cycles or equal throughput, and whether with"
+    " memories, is not published"
+)
+"""What is known of the figures that stand beside ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A figure of a card: what it is of, its value, and whether it is less or more than dense ("" for neither)."""
+
+    name: str
+    value: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A basis, or what is published, at a glance."""
+
+    title: str
+    figures: tuple[Figure, ...]
+    condition: str
+    published: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A quantity of both designs and what spiking does to it."""
+
+    name: str
+    spiking: str
+    dense: str
+    change: str
+    tone: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BasisRows:
+    """The rows of one basis, and its reductions against other baselines by their labels."""
+
+    title: str
+    condition: str
+    rows: tuple[Row, ...]
+    others: tuple[tuple[str, tuple[Figure, ...]], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineRow:
+    """Another arithmetic. `missed`: it does not meet the clock."""
+
+    label: str
+    area: str
+    energy: str
+    slack: str
+    missed: bool
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitRow:
+    """One part of both designs; None where a design has no such part."""
+
+    unit: str
+    is_memory: bool
+    spiking: UnitFigures | None
+    dense: UnitFigures | None
+
+
+def cards(report: Report, comparison: Comparison) -> tuple[Card, ...]:
+    """The published figures, then one card per basis."""
+    published = {
+        name: value for basis in reversed(comparison.bases) for name, value in basis.published.items()
+    }
+    figures = [Figure(name=plain(name), value=change(value)) for name, value in published.items()]
+    for known in report.spikes.published[:1]:
+        figures.append(Figure(name="sparsity", value=percent(known.value)))
+    ours = percent(report.spikes.sparsity.get(report.spikes.headline))
+    beside = f"{report.spikes.published[0].label}: " if report.spikes.published else ""
+    known_card = Card(
+        title="Published",
+        figures=tuple(figures),
+        condition=f"{beside}{PUBLISHED_NOTE}. This run's sparsity: {ours} ({report.spikes.headline}).",
+        published=True,
+    )
+    return (
+        *((known_card,) if figures else ()),
+        *(
+            Card(title=sentence(basis.label), figures=_figures(basis.reduction), condition=basis.condition)
+            for basis in comparison.bases
+        ),
+    )
+
+
+def basis_rows(comparison: Comparison) -> tuple[BasisRows, ...]:
+    """Every basis with its absolute figures."""
+    return tuple(
+        BasisRows(
+            title=sentence(basis.label),
+            condition=basis.condition,
+            rows=(
+                _row("area", basis.area_um2, AREA, basis.reduction.area),
+                _row("power with glitches", basis.power_mw, POWER, basis.reduction.power),
+                _row(
+                    "power, zero delay",
+                    basis.power_zero_delay_mw,
+                    POWER,
+                    basis.reduction.power_zero_delay,
+                ),
+                _row("energy per token", basis.energy_per_token_uj, ENERGY, basis.reduction.energy),
+                Row(
+                    name="cycles for the same work",
+                    spiking=f"{significant(basis.cycle_ratio)} ×",
+                    dense="1 ×",
+                    change=change(1 - basis.cycle_ratio),
+                    tone=_tone(1 - basis.cycle_ratio),
+                ),
+            ),
+            others=tuple((label, _figures(other)) for label, other in basis.others.items()),
+        )
+        for basis in comparison.bases
+    )
+
+
+def pair(comparison: Comparison) -> tuple[Design, Design] | None:
+    """The spiking design and its dense twin whose parts are set side by side: the cores, else the arrays."""
+    named = {design.name: design for design in comparison.designs}
+    for name in ("core", *(name.removeprefix("spiking_") for name in named if name.startswith("spiking_"))):
+        if f"spiking_{name}" in named and f"dense_{name}" in named:
+            return named[f"spiking_{name}"], named[f"dense_{name}"]
+    return None
+
+
+def units(spiking: Design, dense: Design) -> tuple[UnitRow, ...]:
+    """The parts of both designs: logic first, then memories, each from large to small."""
+    left = {unit.unit: unit for unit in spiking.units}
+    right = {unit.unit: unit for unit in dense.units}
+    rows = [
+        UnitRow(
+            unit=name,
+            is_memory=any(part.is_memory for part in (left.get(name), right.get(name)) if part is not None),
+            spiking=left.get(name),
+            dense=right.get(name),
+        )
+        for name in dict.fromkeys((*left, *right))
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.is_memory, -_area(row.spiking) - _area(row.dense))))
+
+
+def unit_cells(row: UnitRow) -> tuple[str, ...]:
+    """Area, then power, of a part: spiking and dense each."""
+    both = (row.spiking, row.dense)
+    return (
+        *quantities(AREA, *(None if part is None else part.area_um2 for part in both)),
+        *quantities(POWER, *(None if part is None else part.power.total for part in both)),
+    )
+
+
+def power_kinds(spiking: Design, dense: Design) -> tuple[tuple[str, str, str, str], ...]:
+    """What the power of two designs consists of: name, spiking, dense and the change."""
+    names = {
+        "leakage": "leakage",
+        "internal": "inside cells",
+        "switching": "charging nets",
+        "glitch": "glitches",
+        "total": "together",
+    }
+    rows = []
+    for name, label in names.items():
+        left, right = (
+            sum(float(getattr(unit.power, name)) for unit in design.units) for design in (spiking, dense)
+        )
+        saved = 1 - left / right if right else None
+        shown = quantities(POWER, left, right)
+        rows.append((label, shown[0], shown[1], change(saved)))
+    return tuple(rows)
+
+
+def event_cells(event: EventEnergy) -> tuple[str, str, str]:
+    """Spiking, dense and the change, of the energy of a single thing."""
+    left, right = event.spiking_pj, event.dense_pj
+    saved = 1 - left / right if left is not None and right else None
+    spiking, dense = quantities(
+        ENERGY, None if left is None else left * PJ, None if right is None else right * PJ
+    )
+    return spiking, dense, change(saved)
+
+
+def baseline_rows(comparison: Comparison) -> tuple[BaselineRow, ...]:
+    """Every other arithmetic, areas in one unit and energies in one unit, so that columns compare."""
+    rows = comparison.baselines
+    areas = quantities(AREA, *(row.area_um2 for row in rows))
+    energies = quantities(ENERGY, *(None if row.energy_pj is None else row.energy_pj * PJ for row in rows))
+    return tuple(
+        BaselineRow(
+            label=row.label,
+            area=area,
+            energy=energy,
+            slack=nanoseconds(row.worst_slack_ns),
+            missed=row.worst_slack_ns is not None and row.worst_slack_ns < 0,
+            note=row.note,
+        )
+        for row, area, energy in zip(rows, areas, energies, strict=True)
+    )
+
+
+def design_rows(comparison: Comparison) -> tuple[tuple[Design, str, str], ...]:
+    """Every design with its area and its power."""
+    areas = [quantities(AREA, design.area_um2)[0] for design in comparison.designs]
+    powers = [quantities(POWER, design.power_mw)[0] for design in comparison.designs]
+    return tuple(zip(comparison.designs, areas, powers, strict=True))
+
+
+def stages(comparison: Comparison) -> str:
+    """How long the comparison took; what took no time came from the cache."""
+    return ", ".join(
+        f"{plain(name)} {duration(seconds) if seconds else 'cached'}"
+        for name, seconds in comparison.seconds.items()
+    )
+
+
+def context(report: Report, comparison: Comparison) -> dict[str, Any]:
+    """What the template of the section is filled with, figures apart."""
+    both = pair(comparison)
+    return {
+        "cards": cards(report, comparison),
+        "bases": basis_rows(comparison),
+        "units": [(row, unit_cells(row)) for row in units(*both)] if both else [],
+        "power_kinds": power_kinds(*both) if both else (),
+        "events": [(event.name, event_cells(event)) for event in comparison.events],
+        "baselines": baseline_rows(comparison),
+        "designs": design_rows(comparison),
+        "stages": stages(comparison),
+    }
+
+
+def verdict_of(comparison: Comparison) -> str:
+    """One sentence on what spiking takes, on the basis that counts for a whole design where there is one."""
+    chosen = {basis.name: basis for basis in comparison.bases}
+    parts: list[str] = []
+    for name in ("equal_throughput", "core", "unit"):
+        if name in chosen and len(parts) < 2:
+            parts.append(_summary(chosen[name]))
+    return f"Spiking against dense {'; '.join(parts)}." if parts else ""
+
+
+def basis_line(basis: Basis) -> tuple[str, str, str, str, str]:
+    """A basis for the terminal: label, then the change of area, power, energy and cycles."""
+    saved = basis.reduction
+    return (
+        basis.label,
+        change(saved.area),
+        change(saved.power),
+        change(saved.energy),
+        f"{significant(basis.cycle_ratio)} ×",
+    )
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter in front."""
+    return text[:1].upper() + text[1:]
+
+
+def plain(name: str) -> str:
+    """A name of the code as a word."""
+    return name.replace("_", " ")
+
+
+def _figures(saved: Reduction) -> tuple[Figure, ...]:
+    return tuple(
+        Figure(name=name, value=change(value), tone=_tone(value))
+        for name, value in (
+            ("area", saved.area),
+            ("power", saved.power),
+            ("energy per token", saved.energy),
+        )
+    )
+
+
+def _row(name: str, pair_of: Rates, ladder: Ladder, saved: float) -> Row:
+    spiking, dense = quantities(ladder, pair_of.spiking, pair_of.dense)
+    return Row(name=name, spiking=spiking, dense=dense, change=change(saved), tone=_tone(saved))
+
+
+def _summary(basis: Basis) -> str:
+    saved = basis.reduction
+    return f"({basis.label}): {change(saved.area)} area, {change(saved.power)} power, {change(saved.energy)} energy"
+
+
+def _tone(saved: float) -> str:
+    """ "less" or "more" than dense, or neither, as far as the digits shown tell."""
+    if abs(saved) < 0.0005:
+        return ""
+    return "less" if saved > 0 else "more"
+
+
+def _area(unit: UnitFigures | None) -> float:
+    return 0.0 if unit is None else unit.area_um2
