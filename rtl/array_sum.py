@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -46,72 +46,111 @@ class ArraySum(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """Operand, (product,) accumulator with the whole tree in front of it."""
+        """The lanes, and what is the same for all of them."""
         m = Module()
         config = self.config
-        terms = self._products(m) if config.dense else self._gated(m)
         step = Signal(step_layout(config))
         m.d.comb += step.eq(delayed(m, self.step, sum_stages(config), "step"))
-        keep = (~step.first & ~step.double, ~step.first & step.double)
+        source = (~self.step.state, self.step.state & self.step.high, self.step.state & ~self.step.high)
+        chosen = [self._chosen(m, way) for way in range(config.ways)]
         for lane in range(config.lanes):
-            held = Signal(config.accumulator_bits, name=f"held_{lane}", reset_less=True)
-            bits = len(held)
-            before = (held & keep[0].replicate(bits)) | ((held << 1)[:bits] & keep[1].replicate(bits))
-            with m.If(step.active):
-                m.d.sync += held.eq(sum(terms[lane]) + before)
-            m.d.comb += self.sums[lane].eq(held)
+            m.submodules[f"lane_{lane}"] = part = ArrayLane(config)
+            m.d.comb += [
+                part.source.eq(Cat(source)),
+                part.first.eq(step.first),
+                part.double.eq(step.double),
+                part.active.eq(step.active),
+                self.sums[lane].eq(part.sum),
+            ]
+            for way in range(config.ways):
+                m.d.comb += [
+                    part.words[way].eq(self.words[way].word_select(lane, 8)),
+                    part.states[way].eq(self.states[way].word_select(lane, 16)),
+                    *(getattr(part, name)[way].eq(value) for name, value in chosen[way].items()),
+                ]
         m.d.sync += [self.ended.eq(step.active & step.end), self.ended_step.eq(step)]
         return m
 
-    def _gated(self, m: Module) -> list[list[Value]]:
-        """[lane]: the ways' operands, each behind a register shifted by its event's plane, or 0 without event."""
-        config = self.config
-        terms: list[list[Value]] = [[] for _ in range(config.lanes)]
-        for way in range(config.ways):
-            event = self.events[way]
-            negative = event.digit & event.negative
-            at = [Signal(name=f"at_{way}_{shift}") for shift in shifts_of(config)]
-            plane = event.plane[: (len(at) - 1).bit_length()]
-            for shift, here in enumerate(at):
-                m.d.sync += here.eq(event.digit & (plane == shift if len(at) > 1 else 1))
-            for lane in range(config.lanes):
-                operand = Signal(8, name=f"operand_{way}_{lane}", reset_less=True)
-                m.d.sync += operand.eq(self._row(way, lane) ^ negative.replicate(8))
-                gated = [(operand & here.replicate(8)) << shift for shift, here in enumerate(at)]
-                value = gated[0]
-                for other in gated[1:]:
-                    value = value | other
-                terms[lane].append(value)
-        return terms
-
-    def _products(self, m: Module) -> list[list[Value]]:
-        """[lane]: the ways' products."""
-        terms: list[list[Value]] = [[] for _ in range(self.config.lanes)]
-        for way in range(self.config.ways):
-            event = self.events[way]
+    def _chosen(self, m: Module, way: int) -> dict[str, Value]:
+        """What a way's event means to all lanes: `negative` with its row, `at` or `factor` a cycle later."""
+        event = self.events[way]
+        if self.config.dense:
             factor = Signal(signed(8), name=f"factor_{way}", reset_less=True)
             m.d.sync += factor.eq(Mux(event.digit, event.code, 0))
-            for lane in range(self.config.lanes):
-                row = Signal(signed(8), name=f"row_{way}_{lane}", reset_less=True)
-                product = Signal(PRODUCT_BITS, name=f"product_{way}_{lane}", reset_less=True)
-                m.d.sync += [
-                    row.eq(self._row(way, lane) ^ SIGN),
-                    product.eq((row * factor)[:PRODUCT_BITS] ^ (1 << (PRODUCT_BITS - 1))),
-                ]
-                terms[lane].append(product)
-        return terms
+            return {"factor": factor}
+        shifts = shifts_of(self.config)
+        at = Signal(len(shifts), name=f"at_{way}")
+        plane = event.plane[: (len(shifts) - 1).bit_length()]
+        for shift in shifts:
+            m.d.sync += at[shift].eq(event.digit & (plane == shift if len(shifts) > 1 else 1))
+        return {"negative": event.digit & event.negative, "at": at}
 
-    def _row(self, way: int, lane: int) -> Value:
-        """A row's byte, or a state word's of this pass, plus 2^7 if it is signed."""
-        state = self.states[way].word_select(lane, 16)
-        byte = self.words[way].word_select(lane, 8)
-        high = self.step.state & self.step.high
-        low = self.step.state & ~self.step.high
-        return (
-            ((byte ^ SIGN) & (~self.step.state).replicate(8))
-            | ((state[8:] ^ SIGN) & high.replicate(8))
-            | (state[:8] & low.replicate(8))
+
+class ArrayLane(wiring.Component):
+    """One lane of `ArraySum`. A module of its own, so that it is mapped to gates once, however many lanes there are.
+
+    `source`: the row, the upper or the lower byte of a state word; `first`, `double`, `active` belong to operands
+    `sum_stages` cycles before.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        self.config = config
+        ways = config.ways
+        chosen: dict[str, Any] = (
+            {"factor": In(signed(8)).array(ways)}
+            if config.dense
+            else {"negative": In(1).array(ways), "at": In(len(shifts_of(config))).array(ways)}
         )
+        super().__init__(
+            {
+                "source": In(3),
+                "words": In(8).array(ways),
+                "states": In(16).array(ways),
+                "first": In(1),
+                "double": In(1),
+                "active": In(1),
+                "sum": Out(config.accumulator_bits),
+                **chosen,
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """Operand, (product,) accumulator with the whole tree in front of it."""
+        m = Module()
+        held = Signal(self.config.accumulator_bits, name="held", reset_less=True)
+        bits = len(held)
+        terms = [self._term(m, way) for way in range(self.config.ways)]
+        same, twice = ~self.first & ~self.double, ~self.first & self.double
+        before = (held & same.replicate(bits)) | ((held << 1)[:bits] & twice.replicate(bits))
+        with m.If(self.active):
+            m.d.sync += held.eq(sum(terms) + before)
+        m.d.comb += self.sum.eq(held)
+        return m
+
+    def _term(self, m: Module, way: int) -> Value:
+        """A way's product, or its operand, behind a register shifted by its event's plane, or 0 without event."""
+        row = self._row(way)
+        if self.config.dense:
+            operand = Signal(signed(8), name=f"row_{way}", reset_less=True)
+            product = Signal(PRODUCT_BITS, name=f"product_{way}", reset_less=True)
+            m.d.sync += [
+                operand.eq(row ^ SIGN),
+                product.eq((operand * self.factor[way])[:PRODUCT_BITS] ^ (1 << (PRODUCT_BITS - 1))),
+            ]
+            return product
+        operand = Signal(8, name=f"operand_{way}", reset_less=True)
+        m.d.sync += operand.eq(row ^ self.negative[way].replicate(8))
+        at = self.at[way]
+        value: Value = operand & at[0].replicate(8)
+        for shift in range(1, len(at)):
+            value = value | (operand & at[shift].replicate(8)) << shift
+        return value
+
+    def _row(self, way: int) -> Value:
+        """A row's byte, or a state word's of this pass, plus 2^7 if it is signed."""
+        byte, state = self.words[way], self.states[way]
+        row, high, low = (bit.replicate(8) for bit in self.source)
+        return ((byte ^ SIGN) & row) | ((state[8:] ^ SIGN) & high) | (state[:8] & low)
 
 
 def sum_stages(config: CoreConfig) -> int:
