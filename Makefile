@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench verify soak mutants coverage synthesis fidelity large clean distclean
+.PHONY: help install demo test check format bench verify soak mutants coverage synthesis compare fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -55,6 +55,9 @@ coverage: $(INSTALLED) ## lines, toggles and functional bins of the RTL under ra
 
 synthesis: $(INSTALLED) ## the core on Nangate45 at 2 ns: cells, area, worst path per unit
 	@PYTHONPATH=tests $(BIN)/python benchmarks/synthesis.py $(ARGS)
+
+compare: $(INSTALLED) ## area, power and energy of spiking against dense, report in build/compare (up to 20 minutes, then cached)
+	$(BIN)/spikesim compare examples/tiny_dssa -o build/compare --force $(ARGS)
 
 fidelity: $(INSTALLED) ## what each setting costs the example model on all its held-out text (about ten minutes)
 	@$(BIN)/python benchmarks/fidelity.py

@@ -53,6 +53,7 @@ class Netlist:
     * `inputs`, `outputs`: per port its nets, LSB first. `net_names`: one of each net's names.
     * `groups`: one per kind of library cell, every cell in exactly one.
     * `box_inputs`: per box the names of the ports that it reads (all others drive nets).
+    * `bits`: of every net its number in the JSON it was read from; 0 and 1 for the constant ones.
     """
 
     library: Library
@@ -65,6 +66,7 @@ class Netlist:
     groups: list[CellGroup]
     boxes: list[Box]
     box_inputs: dict[str, frozenset[str]]
+    bits: tuple[int, ...] = ()
 
     @property
     def nets(self) -> int:
@@ -240,6 +242,7 @@ def read_netlist(module: Mapping[str, Any], library: Library) -> Netlist:
         groups=groups,
         boxes=boxes,
         box_inputs=box_inputs,
+        bits=(0, 1, *(bit for bit in numbers if isinstance(bit, int))),
     )
     _check_drivers(netlist)
     return netlist

@@ -12,9 +12,9 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -133,17 +133,26 @@ class Synthesiser:
         keep: Collection[str] = (),
         black_boxes: Collection[str] = (),
         unused: Sequence[str] = (),
+        tighter: Mapping[str, float] | None = None,
     ) -> Synthesis:
         """Gates for the module `top`.
 
         `keep`: modules that are mapped each by itself. `black_boxes`: modules of the text that stay instances.
-        `unused`: output ports of `top`, as patterns, that nothing is connected to. Combinational loops and multiple or
+        `unused`: output ports of `top`, as patterns, that nothing is connected to. `tighter`: parts that are mapped for
+        a smaller share of the period than the settings say, by module. Combinational loops and multiple or
         missing drivers are errors. Raises `ToolError`: Yosys is missing or fails.
         """
         parts = split(verilog_text, top, keep, black_boxes)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
             mapped = list(
-                workers.map(lambda part: self._part(part, unused if part.module == top else ()), parts)
+                workers.map(
+                    lambda part: self._part(
+                        part,
+                        unused if part.module == top else (),
+                        (tighter or {}).get(part.module, self.settings.mapped_share),
+                    ),
+                    parts,
+                )
             )
         boxes = [stub(found[0]) for name in black_boxes if (found := _module(verilog_text, name))]
         joined = self.cache.get(
@@ -156,12 +165,13 @@ class Synthesiser:
     def _environment(self) -> list[Any]:
         return [self._liberty_digest, metadata.version("pyosys")]
 
-    def _part(self, part: Part, unused: Sequence[str]) -> dict[str, Any]:
-        inputs = [part.module, part.text, list(unused), asdict(self.settings), _cells(), *self._environment()]
-        mapped: dict[str, Any] = self.cache.get("part", inputs, lambda: self._map(part, unused))
+    def _part(self, part: Part, unused: Sequence[str], share: float) -> dict[str, Any]:
+        settings = asdict(replace(self.settings, mapped_share=share))
+        inputs = [part.module, part.text, list(unused), settings, _cells(), *self._environment()]
+        mapped: dict[str, Any] = self.cache.get("part", inputs, lambda: self._map(part, unused, share))
         return mapped
 
-    def _map(self, part: Part, unused: Sequence[str]) -> dict[str, Any]:
+    def _map(self, part: Part, unused: Sequence[str], share: float) -> dict[str, Any]:
         """The part in RTLIL, of library cells and black boxes, and its longest path."""
         settings, cells = self.settings, self.library.cells
         gated = settings.gate_clocks and any(cell.gate for cell in cells.values())
@@ -188,7 +198,7 @@ class Synthesiser:
                     *(_GATE_CLOCKS if gated else ()),
                     "dfflibmap -liberty cells.lib",
                     "opt_clean",
-                    f"abc -liberty cells.lib -D {settings.period_ps * settings.mapped_share:g} -constr constraints",
+                    f"abc -liberty cells.lib -D {settings.period_ps * share:g} -constr constraints",
                     "opt_clean -purge",
                     f"select {part.module}",
                     "write_rtlil -selected mapped",

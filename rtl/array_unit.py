@@ -104,7 +104,7 @@ class ArrayUnit(wiring.Component):
         m.submodules.loader = loader = CountLoader(config)
         m.submodules.reader = reader = RowReader(config)
         m.submodules.sum = total = ArraySum(config)
-        m.submodules.offset = offset = ArrayOffset(config)
+        m.submodules.sum_offset = offset = ArrayOffset(config)
         m.submodules.drain = drain = Drain(config)
         m.submodules.state = state = StateUpdate(config)
         self.gather, self.scatter, self.sweep, self.store = gather, scatter, sweep, store

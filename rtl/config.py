@@ -23,12 +23,12 @@ class CoreConfig:
     * `blocks`: blocks of keys one gather can read, the token's own included.
     """
 
-    ways: int = 16
-    lanes: int = 8
+    ways: int = 8
+    lanes: int = 32
     order: Order = "plane"
     coding: Coding = "bitwise"
     dense: bool = False
-    accumulator_bits: int = 32
+    accumulator_bits: int = 28
     scan_bits: int = 16
     skew: int = 1
     row_depth: int = 16384

@@ -65,11 +65,46 @@ def _tidy(text: str) -> str:
     text = re.sub(rf"(?m)^connect {alias} .*\n\n?", "", text)
     text = re.sub(r"(?m)^(module|  cell) (\\\S+)", lambda at: f"{at[1]} {at[2].replace('.', '_')}", text)
     text = "".join(_without_empty_wires(part) for part in re.split(r"(?m)^(?=module )", text))
+    text = _with_numbered_ports(text)
     line = r"(?:    [^\n]*\n)"
     text = re.sub(rf"(?m)^  cell [^\n]*\n{line}*?    parameter \\(?:Y_)?WIDTH 0\n{line}*  end\n", "", text)
     text = re.sub(r"(parameter \\[AB]_WIDTH) 0\b", r"\1 1", text)
     text = re.sub(r"(?m)^(    connect \\[AB]) \{ +\}$", r"\1 1'0", text)
     return re.sub(r"(?m)^(  wire .*(?:in|out)put) (\d+) ", lambda at: f"{at[1]} {int(at[2]) + 1} ", text)
+
+
+_UNNAMED = re.compile(r"\\port\$\d+\$\d+")
+
+
+def _with_numbered_ports(text: str) -> str:
+    """RTLIL whose ports without a name of their own are numbered within their module.
+
+    Amaranth numbers them through the whole design, so that equal modules would differ.
+    """
+    modules = re.split(r"(?m)^(?=module )", text)
+    names: dict[str, dict[str, str]] = {}
+    for module in modules:
+        if found := re.match(r"module (\S+)", module):
+            unnamed = dict.fromkeys(_UNNAMED.findall("\n".join(re.findall(r"(?m)^  wire .*$", module))))
+            names[found[1]] = {name: f"\\port_{number}" for number, name in enumerate(unnamed)}
+    return "".join(_renamed(module, names) for module in modules)
+
+
+def _renamed(module: str, names: dict[str, dict[str, str]]) -> str:
+    """A module with its own ports' new names, and those of the modules that it has instances of."""
+    found = re.match(r"module (\S+)", module)
+    mine = names[found[1]] if found else {}
+    its: dict[str, str] = {}
+    lines = []
+    for line in module.split("\n"):
+        if cell := re.match(r"  cell (\S+) ", line):
+            its = names.get(cell[1], {})
+        connect = re.match(r"(    connect )(\S+)( .*)$", line)
+        head, rest = (
+            ("", line) if connect is None else (connect[1] + its.get(connect[2], connect[2]), connect[3])
+        )
+        lines.append(head + _UNNAMED.sub(lambda at: mine.get(at[0], at[0]), rest))
+    return "\n".join(lines)
 
 
 def _without_empty_wires(module: str) -> str:

@@ -128,13 +128,17 @@ class Basis(Result):
     name: BasisName = Field(description="which")
     label: str = Field(description="in words")
     condition: str = Field(description="under which the figures hold: what is in them and what is not")
-    area_um2: Rates = Field(description="µm²; at equal throughput spiking's is times its cycles ÷ dense cycles")
+    area_um2: Rates = Field(
+        description="µm²; at equal throughput spiking's is times its cycles ÷ dense cycles"
+    )
     power_mw: Rates = Field(description="mW, glitches included; at equal throughput likewise")
     power_zero_delay_mw: Rates = Field(description="the same without glitches")
     energy_per_token_uj: Rates = Field(description="µJ")
     cycle_ratio: float = Field(gt=0, description="spiking cycles ÷ dense cycles for the same work")
     reduction: Reduction = Field(description="what spiking saves")
-    published: dict[str, float] = Field(default={}, description="published reductions to set beside, as shares")
+    published: dict[str, float] = Field(
+        default={}, description="published reductions to set beside, as shares"
+    )
     others: dict[str, Reduction] = Field(
         default={}, description="against other baselines on the same basis, by label"
     )

@@ -91,13 +91,13 @@ class ArrayConfig(_Section):
 
     section: ClassVar[str] = "array"
 
-    ways: Annotated[int, Within(1, 64, power_of_two=True)] = 16
+    ways: Annotated[int, Within(1, 64, power_of_two=True)] = 8
     """Banks, each delivering at most one row per cycle."""
-    lanes: Annotated[int, Within(1, 256, power_of_two=True)] = 8
+    lanes: Annotated[int, Within(1, 256, power_of_two=True)] = 32
     """Columns, each with one adder tree over the ways and one accumulator."""
     order: Order = "plane"
     """Order of events: all of a bit plane in succession (no shifter), or all of a row (one read per row)."""
-    accumulator_bits: Annotated[int, Within(16, 48)] = 32
+    accumulator_bits: Annotated[int, Within(16, 48)] = 28
     """Width of a lane's accumulator. The compiler proves it sufficient; accumulators wrap, never saturate."""
     scan_bits: Annotated[int, Within(1, 256, power_of_two=True)] = 16
     """Plane bits the event encoder scans at once."""

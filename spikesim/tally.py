@@ -11,6 +11,7 @@ from spikesim.cycle.cost import Counters
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.place import ProgramPlacement
 from spikesim.program import Program
+from spikesim.result import Pair, Rates
 from spikesim.results import (
     Cores,
     Counter,
@@ -22,9 +23,7 @@ from spikesim.results import (
     LayerSpikes,
     MacroSparsity,
     MemoryUse,
-    Pair,
     Raster,
-    Rates,
     Spikes,
     coarse_histogram,
 )

@@ -69,6 +69,13 @@ def test_everything_is_si(tmp_path):
     assert at(energy.tables[0], 0.05, 4.0) == near((1 + 0.5 + 0.4) * 1e-15)
 
 
+def test_energy_unit_is_capacitance_times_volts_squared(tmp_path):
+    text = library_text().replace('voltage_unit : "1V"', 'voltage_unit : "100mV"')
+    library = read_text(tmp_path, text)
+    assert library.voltage == near(0.2)
+    assert at(library.cells["NAND"].pins["Y"].energies[0].tables[1], 0, 0) == near(3e-15 * 0.01)
+
+
 def test_flip_flop_and_clock_gate(tmp_path):
     cells = read_text(tmp_path, library_text()).cells
     flip = cells["DFF"]

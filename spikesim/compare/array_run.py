@@ -28,6 +28,8 @@ from spikesim.timing import ceil_div
 
 _BLOCK = 16
 """Cycles between looks whether a stream is done: activity is counted while all of them are busy."""
+_WRITTEN = 4
+"""Cycles from `done` until the last sum is in memory, and some."""
 _COUNTS = 0
 """Where counts lie in vector memory; sums lie behind them."""
 
@@ -100,6 +102,7 @@ def run_array(
             simulator.load(names["vector"], _unsigned(gather.counts.astype(np.int32)), _COUNTS)
             simulator.run(1, {"start": 1, "instruction": instruction(gather, operand).word()})
             parts.append(_gather(simulator, timer, sample_every))
+            simulator.run(_WRITTEN)
             _check(gather, simulator.memory(names["vector"]))
             advance()
     factors = [part.factor for part in parts]

@@ -50,7 +50,7 @@ def fp16_baseline() -> Baseline:
         label="FP16 (published)",
         area_um2=1640 + 1360,
         energy_pj=1.5,
-        note="multiplication and addition at 45 nm and 0.9 V, Horowitz, ISSCC 2014; no accumulator register, no operands",
+        note="multiplication and addition, 45 nm, 0.9 V, Horowitz, ISSCC 2014; no operand or sum registers",
     )
 
 
@@ -115,7 +115,7 @@ def fp8_baseline(design: Design, *, ways: int, frequency_hz: float) -> Baseline:
         area_um2=mine.area / slots,
         energy_pj=1e9 * mine.power / frequency_hz / slots,
         worst_slack_ns=design.timing.worst_slack_ns,
-        note="same generator and registers; counts and weights of the model rounded to E4M3; products summed in fixed point",
+        note="same generator and registers; the model's counts and weights rounded to E4M3, fixed-point sums",
     )
 
 

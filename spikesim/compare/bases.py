@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from spikesim.compare.parts import ARRAY, ARRAY_AND_ENCODER
+from spikesim.compare.parts import ARRAY, ENCODER, ENCODER_MEMORY, ROW_MEMORY
 from spikesim.comparison import Basis, Design, Reduction
 from spikesim.power_models.constants import PUBLISHED_REDUCTIONS
 from spikesim.result import Rates
@@ -46,8 +46,8 @@ def unit_basis(spiking: Design, dense: Design, cycle_ratio: float, frequency_hz:
     return _basis(
         "unit",
         "per unit",
-        "the array alone (operands, adder trees, accumulators), same ways and lanes, power per clock cycle while gathers "
-        "of the model's weight matrices run; not in it: that spiking takes more cycles, event encoder, memories",
+        "the array alone (operands, adder trees, accumulators), same ways and lanes, power per clock cycle while the "
+        "model's weight matrices are gathered; not in it: that spiking takes more cycles, event encoder, memories",
         parts_of(spiking, (ARRAY,)),
         parts_of(dense, (ARRAY,)),
         cycles=(spiking.cycles_per_token, dense.cycles_per_token),
@@ -58,22 +58,41 @@ def unit_basis(spiking: Design, dense: Design, cycle_ratio: float, frequency_hz:
 
 
 def equal_throughput_basis(spiking: Design, dense: Design, cycle_ratio: float, frequency_hz: float) -> Basis:
-    """Array and encoder, spiking as many times as it takes for the dense twin's throughput."""
-    parts = ARRAY_AND_ENCODER
-    taken = spiking.cycles_per_token / dense.cycles_per_token
-    mine = parts_of(spiking, parts)
-    longer = mine.times(taken)
+    """Array and encoder, the spiking array with as many more lanes as it takes for the dense twin's throughput.
+
+    More lanes need no second encoder: all lanes take the same events.
+    """
+    parts = (ARRAY, ENCODER)
+    longer = parts_of(spiking, parts).times(spiking.cycles_per_token / dense.cycles_per_token)
+    array, encoder = parts_of(spiking, (ARRAY,)), parts_of(spiking, (ENCODER,))
     return _basis(
         "equal_throughput",
         "array and encoder at equal throughput",
-        "array, event encoder and its memories; spiking area × its array cycles ÷ the dense twin's, energy of the same "
-        "gathers from start to end, power = energy ÷ the dense twin's time; not in it: row addressing, row memory",
-        Slice(area=mine.area * cycle_ratio, power=longer.power, zero_delay=longer.zero_delay),
+        f"array and event encoder; the spiking array has {cycle_ratio:.2f} times the lanes (its array cycles ÷ the "
+        "dense twin's, over all gathers), fed by one encoder; energy of the same gathers from start to end, power = "
+        "energy ÷ the dense twin's time; not in it: memories, row addressing and drain, which the whole core has",
+        Slice(area=array.area * cycle_ratio + encoder.area, power=longer.power, zero_delay=longer.zero_delay),
         parts_of(dense, parts),
         cycles=(dense.cycles_per_token, dense.cycles_per_token),
         cycle_ratio=cycle_ratio,
         frequency_hz=frequency_hz,
     )
+
+
+def memory_note(spiking: Design, dense: Design, cycle_ratio: float) -> str:
+    """What becomes of the second basis if the encoder's and the row memory's part is counted."""
+    array = parts_of(spiking, (ARRAY,))
+    lengthened = spiking.cycles_per_token / dense.cycles_per_token
+    texts = []
+    for label, more in (
+        ("the encoder's memories", (ENCODER_MEMORY,)),
+        ("the encoder's memories and row memory", (ENCODER_MEMORY, ROW_MEMORY)),
+    ):
+        mine, its = parts_of(spiking, (ENCODER, *more)), parts_of(dense, (ARRAY, ENCODER, *more))
+        area = 1 - (array.area * cycle_ratio + mine.area) / its.area
+        energy = 1 - (array.power + mine.power) * lengthened / its.power
+        texts.append(f"with {label} {-100 * area:+.1f} % area and {-100 * energy:+.1f} % energy")
+    return "Array and encoder at equal throughput, memories counted: " + "; ".join(texts) + "."
 
 
 def core_basis(spiking: Design, dense: Design, frequency_hz: float) -> Basis:

@@ -12,7 +12,7 @@ import numpy as np
 
 from spikesim.compare.bases import Slice, parts_of
 from spikesim.compare.measure import measure_array
-from spikesim.compare.parts import ARRAY, ENCODER, ENCODER_MEMORY
+from spikesim.compare.parts import ARRAY, ENCODER
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work, prepare
 from spikesim.comparison import BreakEvenPoint, Design
@@ -126,8 +126,9 @@ def _measured(point: Point, technology: Technology) -> BreakEvenPoint:
         )
         for is_dense in (False, True)
     )
-    mine, its = _scaled(spiking, lanes), _scaled(dense, lanes)
     ratio = _event_ratio(point)
+    mine, its = _scaled(spiking, lanes), _scaled(dense, lanes)
+    larger = _scaled(spiking, lanes * ratio)
     counts = np.concatenate([gather.counts.reshape(-1) for gather in point.gathers])
     events = float(np.mean(np.sum(digits(counts, hardware.numerics.coding) != 0, axis=0)))
     taken = spiking.cycles_per_token / dense.cycles_per_token
@@ -137,7 +138,7 @@ def _measured(point: Point, technology: Technology) -> BreakEvenPoint:
         sparsity=1 - events / 7,
         events_per_value=events,
         cycle_ratio=ratio,
-        area_reduction=1 - mine.area * ratio / its.area,
+        area_reduction=1 - larger.area / its.area,
         energy_reduction=1 - mine.power * taken / its.power,
     )
 
@@ -160,8 +161,8 @@ def _small(config: CoreConfig) -> CoreConfig:
     return replace(config, row_depth=1 << 16, state_depth=2, vector_depth=1 << 14)
 
 
-def _scaled(design: Design, lanes: int) -> Slice:
-    return parts_of(design, (ARRAY,)).times(lanes / LANES) + parts_of(design, (ENCODER, ENCODER_MEMORY))
+def _scaled(design: Design, lanes: float) -> Slice:
+    return parts_of(design, (ARRAY,)).times(lanes / LANES) + parts_of(design, (ENCODER,))
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""`HostPort`: the core's AXI4-Lite registers, driven on a gate-level simulation of its netlist, in all streams at once."""
+"""`HostPort`: the core's AXI4-Lite registers, driven on a simulation of its gates, in all streams at once."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ class HostPort:
             if self._same(run.outputs["s_axil_rvalid"]):
                 self.simulator.run(1, {"s_axil_arvalid": 0})
                 self.simulator.run(1, {"s_axil_rready": 0})
-                return unpack(run.outputs["s_axil_rdata"])[0]
+                data: NDArray[np.uint64] = unpack(run.outputs["s_axil_rdata"])[0]
+                return data
         raise NumericError(f"the netlist must answer a read of {register}, but does not")
 
     def wait(self, most: int, block: int) -> int:

@@ -6,7 +6,8 @@ What a measurement depends on is its key in the cache: design, library, clock, w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def measure_core(
 ) -> Design:
     """A whole core on whole tokens."""
     source = Source(
-        text=verilog(SpikeCore(config), TOP), lists_serve_gathers=_listed(config), unused=("trace_*",)
+        text=_verilog(SpikeCore, config, technology), lists_serve_gathers=_listed(config), unused=("trace_*",)
     )
 
     def measured() -> dict[str, Any]:
@@ -74,7 +75,7 @@ def measure_array(
     progress: Progress = SILENT,
 ) -> Design:
     """The array and its encoder on gathers of one token; its cycles per token are theirs."""
-    source = Source(text=verilog(ArrayCore(config), TOP), lists_serve_gathers=_listed(config))
+    source = Source(text=_verilog(ArrayCore, config, technology), lists_serve_gathers=_listed(config))
 
     def measured() -> dict[str, Any]:
         with progress.stage(f"build {name}"):
@@ -94,6 +95,12 @@ def measure_array(
     data = _digest(*(part for gather in gathers for part in (gather.matrix, gather.counts)))
     inputs = [source.text, name, label, technology.digest, data]
     return Design.model_validate(technology.cache.get("design", inputs, measured))
+
+
+def _verilog(component: Callable[[CoreConfig], Any], config: CoreConfig, technology: Technology) -> str:
+    inputs = [component.__name__, asdict(config), technology.generator]
+    text: str = technology.cache.get("verilog", inputs, lambda: verilog(component(config), TOP))
+    return text
 
 
 def _listed(config: CoreConfig) -> bool:

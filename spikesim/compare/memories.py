@@ -1,4 +1,4 @@
-"""The memories of a design: macros by the model of `power_models.memory_model`, accesses as the simulation counted them."""
+"""The memories of a design: macros by `power_models.memory_model`, accesses as the simulation counted them."""
 
 from __future__ import annotations
 

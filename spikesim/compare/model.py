@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spikesim.compare.baselines import fp8_baseline, fp8_design, fp16_baseline, int8_baseline
-from spikesim.compare.bases import core_basis, equal_throughput_basis, unit_basis
+from spikesim.compare.bases import core_basis, equal_throughput_basis, memory_note, unit_basis
 from spikesim.compare.break_even import NOTE, break_even
 from spikesim.compare.measure import measure_array, measure_core
 from spikesim.compare.operations import RULE, amount_of, event_energies, operation_energies
@@ -23,10 +23,10 @@ from spikesim.rtl.emit import resident_config
 from spikesim.runner import Stopwatch
 
 _LIMITS = (
-    "Netlists are mapped, sized and buffered but neither placed nor routed: wires have the library's default wire load "
-    "and no resistance, and there is no clock tree (clock gates, clock pins and their wires are counted).",
-    "One corner: typical silicon. Memories are modelled, not compiled; their kind of transistor, low operating power, is "
-    "an assumption that moves their leakage by decades.",
+    "Netlists are mapped, sized and buffered but neither placed nor routed: wires have the library's default wire "
+    "load and no resistance, and there is no clock tree (clock gates, clock pins and their wires are counted).",
+    "One corner: that of the library file. Memories are modelled, not compiled; their kind of transistor, low "
+    "operating power, is an assumption that moves their leakage by decades.",
     "Glitches come from a sample of cycles, simulated with each cell's delays; all other activity is of every cycle.",
     "Every stream starts with empty caches and states, so that attention reads few keys.",
 )
@@ -160,7 +160,13 @@ def _comparison(
         operations=tuple(operation_energies(work, *cores, frequency)),
         events=tuple(event_energies(arrays, cores, amount, frequency)),
         break_even=tuple(points),
-        notes=(*_LIMITS, RULE, *((NOTE,) if points else ()), *work.notes),
+        notes=(
+            memory_note(*arrays, bases[1].cycle_ratio),
+            *_LIMITS,
+            RULE,
+            *((NOTE,) if points else ()),
+            *work.notes,
+        ),
         seconds=stopwatch.seconds,
     )
 

@@ -9,7 +9,6 @@ from spikesim.compare.bases import parts_of
 from spikesim.compare.parts import (
     ADDRESSING,
     ARRAY,
-    ARRAY_AND_ENCODER,
     ENCODER,
     ENCODER_MEMORY,
     POINTWISE,
@@ -116,7 +115,7 @@ def event_energies(
         return mine, its
 
     array = picojoules(arrays, (ARRAY,))
-    both = picojoules(arrays, ARRAY_AND_ENCODER)
+    both = picojoules(arrays, (ARRAY, ENCODER))
     rows = picojoules(arrays, (ROW_MEMORY,))
     whole = picojoules(cores, None)
     return [

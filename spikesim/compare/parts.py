@@ -20,9 +20,6 @@ UPDATE_MEMORY = "state encoder memory"
 
 MEMORIES = (ROW_MEMORY, STATE_MEMORY, VECTOR_MEMORY, PROGRAM_MEMORY, ENCODER_MEMORY, UPDATE_MEMORY)
 
-ARRAY_AND_ENCODER = (ARRAY, ENCODER, ENCODER_MEMORY)
-"""What the comparison at equal throughput is about."""
-
 
 def part_of(path: str, *, lists_serve_gathers: bool) -> str:
     """The part that the unit at `path` (instances joined by dots) belongs to.
@@ -33,7 +30,7 @@ def part_of(path: str, *, lists_serve_gathers: bool) -> str:
     if names[0] != "array":
         return POINTWISE if names[0] == "pointwise" else CONTROL
     unit = re.sub(r"_\d+$", "", names[1]) if len(names) > 1 else ""
-    if unit in ("sum", "offset"):
+    if unit in ("sum", "sum_offset"):
         return ARRAY
     if unit in ("planes", "counts", "rows", "loader"):
         return ENCODER

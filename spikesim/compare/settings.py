@@ -10,7 +10,7 @@ STREAMS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class CompareSettings:
-    """`quick`: one token per stream, fewer sampled cycles, no break-even points. `use_cache`: keep and reuse results."""
+    """`quick`: one token per stream, no break-even points. `use_cache`: keep and reuse results."""
 
     quick: bool = False
     use_cache: bool = True

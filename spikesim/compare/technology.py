@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 
 from spikesim.comparison import Constant, LibraryFacts
@@ -16,9 +16,18 @@ from spikesim.power_models.scaling import LibraryNode, library_node, node_nm
 from spikesim.power_models.synthesis import Synthesiser, SynthesisSettings, default_liberty
 
 
+def _sources(*folders: str) -> bytes:
+    """All Python files of these parts of spikesim."""
+    root = resources.files("spikesim")
+    paths = [
+        path for folder in folders for path in root.joinpath(folder).iterdir() if path.name.endswith(".py")
+    ]
+    return b"\0".join(path.read_bytes() for path in sorted(paths, key=str))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Technology:
-    """A library at a clock. `node`: nm, by the library's name. `cache`: of everything that was synthesised or simulated."""
+    """A library at a clock. `node`: by the library's name. `cache`: of all that was synthesised or simulated."""
 
     liberty: Path
     library: Library
@@ -53,13 +62,14 @@ class Technology:
     @cached_property
     def digest(self) -> str:
         """Of all that a measurement depends on besides its design and its work: library, clock, this program."""
-        parts = [self.liberty.read_bytes(), repr(self.frequency_hz).encode()]
-        root = resources.files("spikesim")
-        for folder in ("compare", "power_models", "golden", "cycle"):
-            for path in sorted(root.joinpath(folder).iterdir(), key=lambda entry: entry.name):
-                if path.name.endswith(".py"):
-                    parts.append(path.read_bytes())
+        program = _sources("compare", "power_models", "golden", "cycle")
+        parts = [self.liberty.read_bytes(), repr(self.frequency_hz).encode(), program]
         return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+    @cached_property
+    def generator(self) -> str:
+        """A digest of what generates the hardware."""
+        return hashlib.sha256(_sources("rtl") + metadata.version("amaranth").encode()).hexdigest()
 
     @property
     def facts(self) -> LibraryFacts:

@@ -1,7 +1,7 @@
 """`Work`: what the netlists are given to do, and what the simulator says must come out.
 
-The gate-level simulation runs 64 streams of tokens side by side. They are pieces of the tokens that the model was mapped
-with; every stream starts with empty caches and states.
+The gate-level simulation runs 64 streams of tokens side by side. They are pieces of the tokens that the model was
+mapped with; every stream starts with empty caches and states.
 """
 
 from __future__ import annotations
@@ -118,10 +118,11 @@ def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:
 
 
 def _pieces(ids: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
-    """int64[tokens, streams]: STREAMS pieces of `tokens` ids, spread over all of them (overlapping if there are few)."""
+    """int64[tokens, streams]: STREAMS pieces of `tokens` ids, spread over all (overlapping if there are few)."""
     last = max(ids.size - tokens, 0)
     starts = np.linspace(0, last, STREAMS).astype(np.int64)
-    return ids[np.minimum(starts + np.arange(tokens)[:, None], ids.size - 1)]
+    pieces: NDArray[np.int64] = ids[np.minimum(starts + np.arange(tokens)[:, None], ids.size - 1)]
+    return pieces
 
 
 def _token_cycles(simulators: Sequence[Simulator], core: str) -> NDArray[np.int64]:
