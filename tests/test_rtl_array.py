@@ -38,6 +38,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "row_ternary": {"ways": 4, "lanes": 4, "order": "row", "coding": "ternary"},
     "row_twos": {"ways": 2, "lanes": 8, "order": "row", "coding": "twos_complement"},
     "dense": {"ways": 16, "lanes": 8, "dense": True},
+    "dense_skip": {"ways": 4, "lanes": 4, "dense": True, "skip_zeros": True},
     "dense_small": {"ways": 1, "lanes": 2, "dense": True, "coding": "ternary"},
 }
 
@@ -53,7 +54,7 @@ def test_bench(shape):
     run_bench(component, f"array_{shape}", "array", environment={"BENCH": json.dumps({"config": settings})})
 
 
-@pytest.mark.parametrize("shape", ["plane_bitwise", "row_signed", "dense"])
+@pytest.mark.parametrize("shape", ["plane_bitwise", "row_signed", "dense", "dense_skip"])
 def test_lint(tmp_path, shape):
     source = tmp_path / "array_unit.v"
     source.write_text(verilog(unit(shape)[0], "array_unit"))
