@@ -23,7 +23,6 @@ from spikesim.rtl.array_drain import Drain
 from spikesim.rtl.array_events import (
     bits_for,
     digit_planes,
-    event_layout,
     lists_events,
     row_address_bits,
     row_bits,

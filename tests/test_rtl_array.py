@@ -9,8 +9,10 @@ import pytest
 from bench import run_bench
 
 from spikesim import verilator
+from spikesim.errors import HardwareError
+from spikesim.hardware import HardwareConfig
 from spikesim.rtl.array_unit import ArrayUnit
-from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.rtl.verilog import WAIVERS, verilog
 
 SMALL: dict[str, Any] = {
@@ -59,3 +61,10 @@ def test_lint(tmp_path, shape):
     source = tmp_path / "array_unit.v"
     source.write_text(verilog(unit(shape)[0], "array_unit"))
     assert verilator.lint([source], "array_unit", waived=[waiver.code for waiver in WAIVERS]) == []
+
+
+def test_only_the_dense_twin_skips_zeros():
+    hardware = HardwareConfig()
+    assert core_config(hardware, dense=True, skip_zeros=True).skip_zeros
+    with pytest.raises(HardwareError, match="dense"):
+        core_config(hardware, skip_zeros=True)
