@@ -10,50 +10,33 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from spikesim.hardware import HardwareConfig
+from spikesim.power_models.liberty import read_liberty
+from spikesim.power_models.synthesis import default_liberty, synthesise
 from spikesim.rtl.array_dense import DenseBank, DenseRows
 from spikesim.rtl.array_list import ListBank
 from spikesim.rtl.array_planes import PlaneBank
+from spikesim.rtl.array_skip import SkipBank
 from spikesim.rtl.array_sum import ArrayOffset, ArraySum
 from spikesim.rtl.config import CoreConfig, core_config
-from spikesim.rtl.synthesis import _CONSTRAINTS, _black_box, _yosys, library
+from spikesim.rtl.memory import MODULE, black_boxed
 from spikesim.rtl.verilog import verilog
 from spikesim.simulator import Simulator
 from spikesim.verify.chain import model_chain
 from spikesim.verify.expected import run_chain
 
 MODEL = Path(__file__).parents[1] / "examples" / "tiny_dssa"
-PATH_PS = 1700
 
 
 def area(component: Any) -> tuple[float, float]:
     """Of a part: µm², and its worst path in ps."""
-    cells = library()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "design.v").write_text(_black_box(verilog(component, "part")), encoding="utf-8")
-        (folder / "constraints").write_text(_CONSTRAINTS, encoding="utf-8")
-        log = _yosys(
-            folder,
-            "read_verilog -sv design.v",
-            "hierarchy -check -top part",
-            "proc",
-            "synth -flatten -booth -top part",
-            "dffunmap -srst-only",
-            f"clockgate -liberty {cells} -min_net_size 4",
-            f"dfflibmap -liberty {cells}",
-            f"abc -liberty {cells} -D {PATH_PS} -constr constraints",
-            "opt_clean -purge",
-            f"tee -q -o statistics stat -liberty {cells} -json",
-        )
-        total = json.loads((folder / "statistics").read_text(encoding="utf-8"))["design"]["area"]
-    return total, max(map(float, re.findall(r"Delay = *([0-9.]+) ps", log)), default=0.0)
+    design = black_boxed(verilog(component, "part"))
+    library = default_liberty()
+    found = synthesise(design, "part", liberty=library, library=read_liberty(library), black_boxes=[MODULE])
+    return found.area, found.abc_delay_ps
 
 
 def ratio(hardware: HardwareConfig, tokens: int) -> tuple[float, float]:
@@ -87,10 +70,14 @@ def main() -> None:
     events, whole = ratio(hardware, arguments.tokens)
     print(f"cycles, spiking / dense: gathers' events {events:.3f}, all instructions {whole:.3f}", flush=True)
     areas = []
-    for dense in (False, True):
-        parts = _parts(core_config(hardware, dense=dense, **rows))
+    for name, flags in (
+        ("spiking", {}),
+        ("dense", {"dense": True}),
+        ("skipping zeros", {"dense": True, "skip_zeros": True}),
+    ):
+        parts = _parts(core_config(hardware, **flags, **rows))
         areas.append(parts["sum"] + parts["encoder"] + parts["offset"])
-        print("dense  " if dense else "spiking", parts, flush=True)
+        print(f"{name:14}", parts, flush=True)
     print(f"area ratio {areas[0] / areas[1]:.3f}, at equal throughput {events * areas[0] / areas[1]:.3f}")
 
 
@@ -100,9 +87,10 @@ def _parts(config: CoreConfig) -> dict[str, Any]:
     large, path = area(ArraySum(few))
     small, _ = area(ArraySum(fewer))
     lane = (large - small) / 4
-    banks = [DenseBank] if config.dense else [PlaneBank, ListBank]
+    plain = config.dense and not config.skip_zeros
+    banks = [DenseBank] if plain else [SkipBank] if config.dense else [PlaneBank, ListBank]
     encoder = config.ways * sum(area(bank(config))[0] for bank in banks)
-    encoder += area(DenseRows(config))[0] if config.dense else 0
+    encoder += area(DenseRows(config))[0] if plain else 0
     total = {
         "lane": lane,
         "sum": large + (config.lanes - 8) * lane,

@@ -3,9 +3,9 @@
 Channel i of an operand lies in bank i mod ways, encoder row i // ways; a row is one word per bank and column chunk,
 lane l in bits [8l, 8l + 8) of row memory and [16l, 16l + 16) of state memory. Cycles: `spikesim.timing`.
 
-A gather goes: counts (`CountLoader`) → codes and events (`PlaneBank`, `ListBank` or `DenseBank` per bank) → row
-addresses (`RowReader`) → memories → sums (`ArraySum`) → vector memory (`Drain`), in the order of `GatherControl`. A
-scatter takes its events from `ListBank`s (dense: the same) to `StateUpdate`, which serves a sweep, too.
+A gather goes: counts (`CountLoader`) → codes and events (`PlaneBank`, `ListBank`, `DenseBank` or `SkipBank` per bank)
+→ row addresses (`RowReader`) → memories → sums (`ArraySum`) → vector memory (`Drain`), in the order of `GatherControl`.
+A scatter takes its events from `ListBank`s (dense: the same) to `StateUpdate`, which serves a sweep, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from spikesim.rtl.array_drain import Drain
 from spikesim.rtl.array_events import (
     bits_for,
     digit_planes,
-    event_layout,
     lists_events,
     row_address_bits,
     row_bits,
@@ -34,6 +33,7 @@ from spikesim.rtl.array_load import CountLoader
 from spikesim.rtl.array_planes import PlaneBank, word_of
 from spikesim.rtl.array_rows import RowReader
 from spikesim.rtl.array_scatter import ScatterControl
+from spikesim.rtl.array_skip import SkipBank
 from spikesim.rtl.array_state import StateUpdate
 from spikesim.rtl.array_store import StoreControl
 from spikesim.rtl.array_sum import ArrayOffset, ArraySum
@@ -173,6 +173,9 @@ class ArrayUnit(wiring.Component):
 
     def _encoders(self, m: Module, scattering: Value) -> None:
         config, gather, scatter = self.config, self.gather, self.scatter
+        if config.skip_zeros:
+            self._skip_encoders(m, scattering)
+            return
         last = Signal(row_bits(config))
         with m.If(self.loader.valid[0] | self.loader.open):
             m.d.sync += last.eq(self.loader.row)
@@ -245,29 +248,68 @@ class ArrayUnit(wiring.Component):
             gather.left.eq(rows.left),
             scatter.left.eq(rows.left),
         ]
-        common = Signal(event_layout(self.config))
-        m.d.sync += [
-            common.valid.eq(scatter.go),
-            common.first.eq(~rows.halves | rows.upper),
-            common.last.eq(~rows.upper),
-            common.row.eq(rows.row),
-            common.plane.eq(rows.upper),
-        ]
+        row = Signal(len(rows.row))
+        m.d.sync += row.eq(rows.row)
+        banks: list[DenseBank] = []
         for b in range(self.config.ways):
             m.submodules[f"counts_{b}"] = bank = DenseBank(self.config)
+            banks.append(bank)
             m.d.comb += [bank.open.eq(self.loader.open), bank.go.eq(go), bank.place.eq(rows.row)]
             self._loads(m, b, bank, Const(1))
-            for part in (self.reader.events[b], self.state.events[b]):
-                m.d.comb += [
-                    part.eq(bank.event),
-                    part.first.eq(common.first),
-                    part.last.eq(common.last),
-                    part.row.eq(common.row),
-                    part.plane.eq(common.plane),
-                ]
-            m.d.comb += self.state.events[b].valid.eq(bank.event.valid & common.valid)
+            m.d.comb += [self.reader.events[b].row.eq(row), self.state.events[b].row.eq(row)]
+        self._dense_events(m, banks, rows.upper, scattering)
 
-    def _loads(self, m: Module, b: int, bank: DenseBank | ListBank | PlaneBank, enable: Value) -> None:
+    def _skip_encoders(self, m: Module, scattering: Value) -> None:
+        """A scatter lists zeros, too, so that its banks stay in step, as those of the plain twin."""
+        gather, scatter, loader = self.gather, self.scatter, self.loader
+        go, lower, upper = Signal(), Signal(), Signal()
+        m.d.comb += [go.eq(gather.go | scatter.go), upper.eq(scattering & ~lower)]
+        with m.If(gather.begin | scatter.begin):
+            m.d.sync += lower.eq(0)
+        with m.Elif(go):
+            m.d.sync += lower.eq(upper)
+        listed = [Signal(name=f"listed_{port}") for port in range(self.config.load_width)]
+        for port, some in enumerate(listed):
+            m.d.comb += some.eq(scattering | loader.code[port].any())
+        banks: list[SkipBank] = []
+        for b in range(self.config.ways):
+            m.submodules[f"counts_{b}"] = bank = SkipBank(self.config)
+            banks.append(bank)
+            m.d.comb += [
+                bank.clear.eq(gather.clear | scatter.clear),
+                bank.begin.eq(gather.begin | scatter.begin),
+                bank.go.eq(go),
+                bank.hold.eq(upper),
+                bank.end.eq(gather.step.end | scatter.step.end),
+                self.reader.events[b].row.eq(bank.event.row),
+                self.state.events[b].row.eq(bank.event.row),
+            ]
+            self._loads(m, b, bank, listed[b % len(listed)])
+        left = Cat(bank.left for bank in banks).any()
+        m.d.comb += [gather.left.eq(left), scatter.left.eq(left)]
+        self._dense_events(m, banks, upper, scattering)
+
+    def _dense_events(
+        self, m: Module, banks: Sequence[DenseBank | SkipBank], upper: Value, scattering: Value
+    ) -> None:
+        """All of them but their rows. `upper`: the step is of a scatter, for the upper halves of its counts."""
+        valid, first, half = Signal(), Signal(), Signal()
+        m.d.sync += [valid.eq(self.scatter.go), first.eq(~scattering | upper), half.eq(upper)]
+        for bank, read, updated in zip(banks, self.reader.events, self.state.events, strict=True):
+            for event in (read, updated):
+                m.d.comb += [
+                    event.valid.eq(bank.event.valid),
+                    event.digit.eq(bank.event.digit),
+                    event.code.eq(bank.event.code),
+                    event.first.eq(first),
+                    event.last.eq(~half),
+                    event.plane.eq(half),
+                ]
+            m.d.comb += updated.valid.eq(bank.event.valid & valid)
+
+    def _loads(
+        self, m: Module, b: int, bank: DenseBank | ListBank | PlaneBank | SkipBank, enable: Value
+    ) -> None:
         """Port b mod 2 brings bank b's counts: the pair tells which of its banks."""
         loader, width = self.loader, self.config.load_width
         port = b % width

@@ -15,7 +15,8 @@ class CoreConfig:
     """Parameters of one generated core. Every combination that `core_config` lets through can be built.
 
     * `dense`: the INT8 twin; same memories, program and pointwise unit, an INT8 × INT8 multiplier per way and lane
-      in place of the gated adder, a row per bank and cycle in place of events.
+      in place of the gated adder, a row per bank and cycle in place of events. `skip_zeros`: in a gather only the
+      rows whose count is not zero, each bank its own.
     * `ways`, `lanes`, `order`, `coding`, `accumulator_bits`, `scan_bits`, `skew`: as in `HardwareConfig`.
     * `row_depth`: words of `lanes` · 8 bits per bank of row memory. `state_depth`: words of `lanes` · 16 bits per bank.
     * `vector_depth`: 32-bit words of vector memory. `program_depth`: instructions.
@@ -28,6 +29,7 @@ class CoreConfig:
     order: Order = "plane"
     coding: Coding = "bitwise"
     dense: bool = False
+    skip_zeros: bool = False
     accumulator_bits: int = 28
     scan_bits: int = 16
     skew: int = 1
@@ -49,6 +51,7 @@ def core_config(
     hardware: HardwareConfig,
     *,
     dense: bool = False,
+    skip_zeros: bool = False,
     instructions: int = 0,
     encoder_rows: int | None = None,
     scatter_rows: int | None = None,
@@ -59,6 +62,8 @@ def core_config(
     `instructions`: program memory is at least this deep. Raises HardwareError for what cannot be built.
     """
     array, memory = hardware.array, hardware.memory
+    if skip_zeros and not dense:
+        raise HardwareError("skip_zeros is of the dense twin: a spiking core has no events of zeros to skip")
     if hardware.limits.max_context > 2**POSITION_BITS:
         raise HardwareError(
             f"limits.max_context must be at most {2**POSITION_BITS} for a core in RTL, whose position register has "
@@ -73,6 +78,7 @@ def core_config(
         order=array.order,
         coding=hardware.numerics.coding,
         dense=dense,
+        skip_zeros=skip_zeros,
         accumulator_bits=array.accumulator_bits,
         scan_bits=array.scan_bits,
         skew=array.skew,

@@ -57,7 +57,7 @@ REGISTERS = (
         offset=0x08,
         access="R",
         meaning="ways [6:0], lanes [16:8], dense [24], order [25] (0 plane, 1 row), coding [27:26] "
-        "(0 bitwise, 1 two's complement, 2 signed digit, 3 ternary), skew [28]",
+        "(0 bitwise, 1 two's complement, 2 signed digit, 3 ternary), skew [28], skip zeros [29]",
     ),
     Register(
         name="CONTROL",
@@ -124,9 +124,8 @@ def config_word(config: CoreConfig) -> int:
     """The value of CONFIG for a core."""
     order = ("plane", "row").index(config.order)
     coding = ("bitwise", "twos_complement", "signed_digit", "ternary").index(config.coding)
-    return (
-        config.ways | config.lanes << 8 | config.dense << 24 | order << 25 | coding << 26 | config.skew << 28
-    )
+    flags = config.dense << 24 | order << 25 | config.skew << 28 | config.skip_zeros << 29
+    return config.ways | config.lanes << 8 | coding << 26 | flags
 
 
 def register_table() -> str:

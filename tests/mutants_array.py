@@ -61,6 +61,30 @@ MUTANTS = [
         "dense",
     ),
     _mutant(
+        "skip",
+        "with m.If(self.begin | (self.go & self.end)):",
+        "with m.If(self.begin | (self.go & ~self.left)):",
+        "a bank that is done goes on with the next chunk instead of waiting",
+        "dense_skip",
+    ),
+    _mutant(
+        "skip",
+        "valid.eq(takes)",
+        "valid.eq(self.go)",
+        "a bank that is done adds a row again",
+        "dense_skip",
+    ),
+    _mutant(
+        "skip",
+        "(self.hold | place[:index].any())",
+        "place[:index].any()",
+        "a scatter ends before the lower half of its last counts",
+        "dense_skip",
+    ),
+    _mutant(
+        "unit", "scattering | loader.code[port].any()", "1", "zeros are listed for gathers", "dense_skip"
+    ),
+    _mutant(
         "list",
         "Mux(fires & single, ~after_first, ~early)",
         "Mux(fires & single, ~after_first, 1)",
@@ -113,8 +137,8 @@ MUTANTS = [
     _mutant("rows", "event.valid & event.first", "event.valid & event.last", "a row read late", "row_signed"),
     _mutant(
         "sum",
-        "(state[:8] & low.replicate(8))",
-        "((state[:8] ^ SIGN) & low.replicate(8))",
+        "(state[:8] & low)",
+        "((state[:8] ^ SIGN) & low)",
         "the low byte of a state is signed",
     ),
     _mutant("sum", "lacking.eq(negative - ", "lacking.eq(-", "negation without its one", "row_bitwise"),

@@ -10,6 +10,7 @@ from played import banks_of, plane_order_cycles
 from programs import angles, compiled_layer, small_config
 
 from spikesim import timing
+from spikesim.cycle.model import skip_cycles
 from spikesim.digits import digits
 from spikesim.hardware import HardwareConfig
 from spikesim.simulator import Simulator
@@ -182,6 +183,17 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int) -> 
 def _chosen(head: np.ndarray, own: int) -> set[int]:
     """Past blocks with any weight."""
     return {block for block in range(own) if head[block * 5 : block * 5 + 5].any()}
+
+
+@pytest.mark.parametrize("ways", [1, 4, 16])
+@pytest.mark.parametrize("channels", [1, 37, 64])
+def test_skipping_zeros_takes_the_fullest_bank_at_least_a_cycle(ways: int, channels: int) -> None:
+    generator = np.random.default_rng(channels)
+    counts = generator.integers(-127, 128, (20, channels)) * (generator.random((20, channels)) < 0.4)
+    counts[3] = 0
+    hardware = HardwareConfig().replace(**{"array.ways": ways})
+    expected = [max(1, *(int((row[b::ways] != 0).sum()) for b in range(ways)), 0) for row in counts]
+    assert skip_cycles(counts.astype(np.int8), hardware).tolist() == expected
 
 
 @pytest.mark.parametrize("ways", [1, 16])

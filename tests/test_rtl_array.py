@@ -9,8 +9,10 @@ import pytest
 from bench import run_bench
 
 from spikesim import verilator
+from spikesim.errors import HardwareError
+from spikesim.hardware import HardwareConfig
 from spikesim.rtl.array_unit import ArrayUnit
-from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.rtl.verilog import WAIVERS, verilog
 
 SMALL: dict[str, Any] = {
@@ -38,6 +40,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "row_ternary": {"ways": 4, "lanes": 4, "order": "row", "coding": "ternary"},
     "row_twos": {"ways": 2, "lanes": 8, "order": "row", "coding": "twos_complement"},
     "dense": {"ways": 16, "lanes": 8, "dense": True},
+    "dense_skip": {"ways": 4, "lanes": 4, "dense": True, "skip_zeros": True},
     "dense_small": {"ways": 1, "lanes": 2, "dense": True, "coding": "ternary"},
 }
 
@@ -53,8 +56,15 @@ def test_bench(shape):
     run_bench(component, f"array_{shape}", "array", environment={"BENCH": json.dumps({"config": settings})})
 
 
-@pytest.mark.parametrize("shape", ["plane_bitwise", "row_signed", "dense"])
+@pytest.mark.parametrize("shape", ["plane_bitwise", "row_signed", "dense", "dense_skip"])
 def test_lint(tmp_path, shape):
     source = tmp_path / "array_unit.v"
     source.write_text(verilog(unit(shape)[0], "array_unit"))
     assert verilator.lint([source], "array_unit", waived=[waiver.code for waiver in WAIVERS]) == []
+
+
+def test_only_the_dense_twin_skips_zeros():
+    hardware = HardwareConfig()
+    assert core_config(hardware, dense=True, skip_zeros=True).skip_zeros
+    with pytest.raises(HardwareError, match="dense"):
+        core_config(hardware, skip_zeros=True)

@@ -356,6 +356,12 @@ def gather_cycles(counts: NDArray[np.int8], hardware: HardwareConfig) -> Array:
     return _event_cycles(_event_statistics(counts, hardware, None), hardware)
 
 
+def skip_cycles(counts: NDArray[np.int8], hardware: HardwareConfig) -> Array:
+    """counts: int8[rows, channels] -> int64[rows]: the same of the dense twin that skips zeros, at least 1."""
+    busiest = _event_statistics(counts, hardware, None).busiest_bank_active
+    return np.maximum(busiest, 1).astype(np.int64)
+
+
 def _event_statistics(
     counts: NDArray[Any], hardware: HardwareConfig, lengths: Array | None
 ) -> EventStatistics:

@@ -52,7 +52,7 @@ class Reference:
     def event_cycles(self, banked: np.ndarray, used: np.ndarray) -> int:
         """banked, used: counts and whether there is one, [encoder rows, ways]."""
         if self.config.dense:
-            return int(used.sum(axis=0).max())
+            return int((banked != 0 if self.config.skip_zeros else used).sum(axis=0).max())
         fired = np.abs(self._digits(banked)).sum(axis=1)  # [planes, ways]
         if not self.by_plane:
             return int(fired.sum(axis=0).max())
@@ -146,7 +146,8 @@ class Reference:
             spent = self.event_cycles(banked, used)
             outcome.cycles += int(timing.gather(load, padded, spent, lanes=lanes, passes=passes))
             outcome.cycles += timing.block_list(resolved["blocks"]) if blocked else 0
-            events, columns = self.events(banked, used), sum(c for _, c in chunks)
+            taken = banked != 0 if self.config.skip_zeros else used
+            events, columns = self.events(banked, taken), sum(c for _, c in chunks)
             reads = events
             if not self.by_plane and not self.config.dense:
                 reads = np.count_nonzero(banked)
