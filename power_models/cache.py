@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Cache:
         path = self.folder / kind / f"{digest}.json.gz"
         try:
             return json.loads(gzip.decompress(path.read_bytes()))
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, zlib.error):
             value = make()
         write_bytes_atomic(path, gzip.compress(json.dumps(value, allow_nan=False).encode(), 3, mtime=0))
         return value

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array_bits import delayed
 from spikesim.rtl.array_events import event_layout, shifts_of
 from spikesim.rtl.array_gather import step_layout
+from spikesim.rtl.array_operands import SIGN
 from spikesim.rtl.config import CoreConfig
-
-SIGN = 0x80
-"""Rows are summed with their sign bit turned over, as unsigned numbers: no operand has to be widened by its sign."""
 
 PRODUCT_BITS = 15
 """Of a product of two bytes of which one is never −128."""
@@ -23,9 +21,9 @@ PRODUCT_BITS = 15
 class ArraySum(wiring.Component):
     """Per lane: `sums[l]` + offset ← Σ over the chunk of ± row · 2^plane (plane: of the event), count · row (dense).
 
-    `events`, `step`, `words` and `states` (the memories' words) belong together; throughput 1. Rows are signed bytes;
-    of a state word the upper byte, signed, or the lower, unsigned. Before a plane's first step (`double`) the sum is
-    doubled. Sums wrap. `sums` hold from `ended` on, `ended_step` with them, until the next chunk's first operands.
+    `events`, `step` and `rows` (as `Operands` gives them) belong together; throughput 1. Before a plane's first step
+    (`double`) the sum is doubled. Sums wrap. `sums` hold from `ended` on, `ended_step` with them, until the next
+    chunk's first operands.
 
     Operands are complemented instead of negated, and unsigned: what the sums of all lanes lack for that is the same,
     and `ArrayOffset` sums it once.
@@ -37,8 +35,7 @@ class ArraySum(wiring.Component):
             {
                 "events": In(event_layout(config)).array(config.ways),
                 "step": In(step_layout(config)),
-                "words": In(config.lanes * 8).array(config.ways),
-                "states": In(config.lanes * 16).array(config.ways),
+                "rows": In(config.lanes * 8).array(config.ways),
                 "sums": Out(config.accumulator_bits).array(config.lanes),
                 "ended": Out(1),
                 "ended_step": Out(step_layout(config)),
@@ -51,12 +48,10 @@ class ArraySum(wiring.Component):
         config = self.config
         step = Signal(step_layout(config))
         m.d.comb += step.eq(delayed(m, self.step, sum_stages(config), "step"))
-        source = (~self.step.state, self.step.state & self.step.high, self.step.state & ~self.step.high)
         chosen = [self._chosen(m, way) for way in range(config.ways)]
         for lane in range(config.lanes):
             m.submodules[f"lane_{lane}"] = part = ArrayLane(config)
             m.d.comb += [
-                part.source.eq(Cat(source)),
                 part.first.eq(step.first),
                 part.double.eq(step.double),
                 part.active.eq(step.active),
@@ -64,8 +59,7 @@ class ArraySum(wiring.Component):
             ]
             for way in range(config.ways):
                 m.d.comb += [
-                    part.words[way].eq(self.words[way].word_select(lane, 8)),
-                    part.states[way].eq(self.states[way].word_select(lane, 16)),
+                    part.rows[way].eq(self.rows[way].word_select(lane, 8)),
                     *(getattr(part, name)[way].eq(value) for name, value in chosen[way].items()),
                 ]
         m.d.sync += [self.ended.eq(step.active & step.end), self.ended_step.eq(step)]
@@ -89,8 +83,7 @@ class ArraySum(wiring.Component):
 class ArrayLane(wiring.Component):
     """One lane of `ArraySum`. A module of its own, so that it is mapped to gates once, however many lanes there are.
 
-    `source`: the row, the upper or the lower byte of a state word; `first`, `double`, `active` belong to operands
-    `sum_stages` cycles before.
+    `first`, `double`, `active` belong to the `rows` of `sum_stages` cycles before.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -103,9 +96,7 @@ class ArrayLane(wiring.Component):
         )
         super().__init__(
             {
-                "source": In(3),
-                "words": In(8).array(ways),
-                "states": In(16).array(ways),
+                "rows": In(8).array(ways),
                 "first": In(1),
                 "double": In(1),
                 "active": In(1),
@@ -129,7 +120,7 @@ class ArrayLane(wiring.Component):
 
     def _term(self, m: Module, way: int) -> Value:
         """A way's product, or its operand, behind a register shifted by its event's plane, or 0 without event."""
-        row = self._row(way)
+        row = self.rows[way]
         if self.config.dense:
             operand = Signal(signed(8), name=f"row_{way}", reset_less=True)
             product = Signal(PRODUCT_BITS, name=f"product_{way}", reset_less=True)
@@ -145,12 +136,6 @@ class ArrayLane(wiring.Component):
         for shift in range(1, len(at)):
             value = value | (operand & at[shift].replicate(8)) << shift
         return value
-
-    def _row(self, way: int) -> Value:
-        """A row's byte, or a state word's of this pass, plus 2^7 if it is signed."""
-        byte, state = self.words[way], self.states[way]
-        row, high, low = (bit.replicate(8) for bit in self.source)
-        return ((byte ^ SIGN) & row) | ((state[8:] ^ SIGN) & high) | (state[:8] & low)
 
 
 def sum_stages(config: CoreConfig) -> int:

@@ -4,8 +4,9 @@ Channel i of an operand lies in bank i mod ways, encoder row i // ways; a row is
 lane l in bits [8l, 8l + 8) of row memory and [16l, 16l + 16) of state memory. Cycles: `spikesim.timing`.
 
 A gather goes: counts (`CountLoader`) → codes and events (`PlaneBank`, `ListBank`, `DenseBank` or `SkipBank` per bank)
-→ row addresses (`RowReader`) → memories → sums (`ArraySum`) → vector memory (`Drain`), in the order of `GatherControl`.
-A scatter takes its events from `ListBank`s (dense: the same) to `StateUpdate`, which serves a sweep, too.
+→ row addresses (`RowReader`) → memories → operands (`Operands`) → sums (`ArraySum`) → vector memory (`Drain`), in
+the order of `GatherControl`. A scatter takes its events from `ListBank`s (dense: the same) to `StateUpdate`, which
+serves a sweep, too.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from spikesim.rtl.array_events import (
 from spikesim.rtl.array_gather import GatherControl, step_layout
 from spikesim.rtl.array_list import ListBank
 from spikesim.rtl.array_load import CountLoader
+from spikesim.rtl.array_operands import Operands
 from spikesim.rtl.array_planes import PlaneBank, word_of
 from spikesim.rtl.array_rows import RowReader
 from spikesim.rtl.array_scatter import ScatterControl
@@ -103,12 +105,16 @@ class ArrayUnit(wiring.Component):
         m.submodules.multiplier = multiplier = AddressMultiplier(config)
         m.submodules.loader = loader = CountLoader(config)
         m.submodules.reader = reader = RowReader(config)
+        m.submodules.operands = operands = Operands(config)
         m.submodules.sum = total = ArraySum(config)
         m.submodules.sum_offset = offset = ArrayOffset(config)
         m.submodules.drain = drain = Drain(config)
         m.submodules.state = state = StateUpdate(config)
         self.gather, self.scatter, self.sweep, self.store = gather, scatter, sweep, store
         self.loader, self.reader, self.sum, self.drain, self.state = loader, reader, total, drain, state
+        self.operands = operands
+        m.d.comb += operands.step.eq(reader.taken_step)
+        m.d.comb += [its.eq(mine) for its, mine in zip(total.rows, operands.rows, strict=True)]
         m.d.comb += [offset.step.eq(reader.early_step), drain.offset.eq(offset.offset)]
         for b in range(config.ways):
             m.d.comb += offset.events[b].eq(reader.events[b])
@@ -359,7 +365,7 @@ class ArrayUnit(wiring.Component):
                     Mux(self.load.enable, self.load.data, self.store.count.replicate(config.lanes))
                 ),
                 total.events[b].eq(reader.taken[b]),
-                total.words[b].eq(memory.read[0].data),
+                self.operands.words[b].eq(memory.read[0].data),
             ]
 
     def _state_memory(self, m: Module) -> None:
@@ -388,7 +394,7 @@ class ArrayUnit(wiring.Component):
                 memory.write.address.eq(state.place_write[b][:bits]),
                 memory.write.data.eq(state.data[b]),
                 state.words[b].eq(memory.read[0].data),
-                self.sum.states[b].eq(memory.read[0].data),
+                self.operands.states[b].eq(memory.read[0].data),
             ]
 
     def _counters(self, m: Module) -> None:

@@ -136,7 +136,7 @@ MUTANTS = [
     ),
     _mutant("rows", "event.valid & event.first", "event.valid & event.last", "a row read late", "row_signed"),
     _mutant(
-        "sum",
+        "operands",
         "(state[:8] & low)",
         "((state[:8] ^ SIGN) & low)",
         "the low byte of a state is signed",

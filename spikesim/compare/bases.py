@@ -46,8 +46,9 @@ def unit_basis(spiking: Design, dense: Design, cycle_ratio: float, frequency_hz:
     return _basis(
         "unit",
         "per unit",
-        "the array alone (operands, adder trees, accumulators), same ways and lanes, power per clock cycle while the "
-        "model's weight matrices are gathered; not in it: that spiking takes more cycles, event encoder, memories",
+        "the array alone (operand registers, gates or multipliers, adder trees, accumulators), same ways and lanes, "
+        "power per clock cycle while the model's weight matrices are gathered; not in it: that spiking takes more "
+        "cycles, event encoder, memories and the choice between them",
         parts_of(spiking, (ARRAY,)),
         parts_of(dense, (ARRAY,)),
         cycles=(spiking.cycles_per_token, dense.cycles_per_token),
@@ -70,7 +71,8 @@ def equal_throughput_basis(spiking: Design, dense: Design, cycle_ratio: float, f
         "array and encoder at equal throughput",
         f"array and event encoder; the spiking array has {cycle_ratio:.2f} times the lanes (its array cycles ÷ the "
         "dense twin's, over all gathers), fed by one encoder; energy of the same gathers from start to end, power = "
-        "energy ÷ the dense twin's time; not in it: memories, row addressing and drain, which the whole core has",
+        "energy ÷ the dense twin's time; not in it: memories and the choice between them, row addressing, drain, which "
+        "the whole core has",
         Slice(area=array.area * cycle_ratio + encoder.area, power=longer.power, zero_delay=longer.zero_delay),
         parts_of(dense, parts),
         cycles=(dense.cycles_per_token, dense.cycles_per_token),

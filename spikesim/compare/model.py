@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from spikesim.compare.baselines import fp8_baseline, fp8_design, fp16_baseline, int8_baseline
-from spikesim.compare.bases import core_basis, equal_throughput_basis, memory_note, unit_basis
+from spikesim.compare.bases import (
+    core_basis,
+    equal_throughput_basis,
+    memory_note,
+    unit_basis,
+    with_other,
+)
 from spikesim.compare.break_even import NOTE, break_even
 from spikesim.compare.measure import measure_array, measure_core
 from spikesim.compare.operations import RULE, amount_of, event_energies, operation_energies
@@ -14,6 +22,7 @@ from spikesim.compare.settings import STREAMS, CompareSettings
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import Work, prepare
 from spikesim.comparison import Basis, BreakEvenPoint, Comparison, Constant, Design
+from spikesim.cycle.model import gather_cycles, skip_cycles
 from spikesim.hardware import HardwareConfig
 from spikesim.power_models.constants import MEMORY, PUBLISHED
 from spikesim.progress import SILENT, Progress
@@ -21,6 +30,7 @@ from spikesim.results import Report
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import resident_config
 from spikesim.runner import Stopwatch
+from spikesim.timing import ceil_div
 
 _LIMITS = (
     "Netlists are mapped, sized and buffered but neither placed nor routed: wires have the library's default wire "
@@ -51,6 +61,7 @@ def add_comparison(
         work = prepare(folder, hardware, tokens=settings.tokens)
     with stopwatch.stage("arrays"):
         arrays = _arrays(work, technology, progress)
+        skipping = _skipping(work, technology, progress)
         fp8 = fp8_design(technology, work.gathers, work.hardware.array.ways, progress)
     with stopwatch.stage("cores"):
         cores = _cores(work, technology, progress)
@@ -58,8 +69,10 @@ def add_comparison(
     if not settings.quick:
         with stopwatch.stage("break-even"):
             points = break_even(work, technology, Path(report.model.path), report.model.parameters, progress)
-    bases = _bases(report, arrays, cores, technology)
-    comparison = _comparison(report, work, technology, arrays, cores, fp8, bases, points, stopwatch)
+    bases = _bases(report, work, arrays, skipping, cores, technology)
+    comparison = _comparison(
+        report, work, technology, arrays, (skipping, fp8), cores, bases, points, stopwatch
+    )
     designs = {design.name: design.timing for design in comparison.designs}
     return report.model_copy(
         update={
@@ -79,6 +92,28 @@ def _configs(work: Work) -> tuple[CoreConfig, CoreConfig]:
         resident_config(work.hardware, work.layout),
         resident_config(work.hardware, work.layout, dense=True),
     )
+
+
+def _skipping(work: Work, technology: Technology, progress: Progress) -> Design:
+    """The twin's array with an encoder that lists what is not zero."""
+    return measure_array(
+        replace(_configs(work)[1], state_depth=2, skip_zeros=True),
+        technology,
+        work.gathers,
+        name="dense_skip_array",
+        label="dense array that skips zeros",
+        progress=progress,
+    )
+
+
+def _skip_ratio(work: Work) -> float:
+    """Cycles in which the array takes operands, spiking ÷ dense without zeros, over the gathers' chunks."""
+    spiking = skipping = 0
+    for gather in work.gathers:
+        chunks = ceil_div(gather.matrix.shape[0], work.hardware.array.lanes)
+        spiking += int(np.maximum(gather_cycles(gather.counts, work.hardware), 1).sum()) * chunks
+        skipping += int(skip_cycles(gather.counts, work.hardware).sum()) * chunks
+    return spiking / skipping
 
 
 def _arrays(work: Work, technology: Technology, progress: Progress) -> tuple[Design, Design]:
@@ -105,14 +140,28 @@ def _cores(work: Work, technology: Technology, progress: Progress) -> tuple[Desi
 
 
 def _bases(
-    report: Report, arrays: tuple[Design, Design], cores: tuple[Design, Design], technology: Technology
+    report: Report,
+    work: Work,
+    arrays: tuple[Design, Design],
+    skipping: Design,
+    cores: tuple[Design, Design],
+    technology: Technology,
 ) -> tuple[Basis, ...]:
     frequency = technology.frequency_hz
     cycles = report.cycles.counters["array_cycles"]
     ratio = cycles.spiking / (cycles.dense or 1)
+    other, slower = "dense that skips zeros", _skip_ratio(work)
     return (
-        unit_basis(*arrays, ratio, frequency),
-        equal_throughput_basis(*arrays, ratio, frequency),
+        with_other(
+            unit_basis(*arrays, ratio, frequency),
+            other,
+            unit_basis(arrays[0], skipping, slower, frequency),
+        ),
+        with_other(
+            equal_throughput_basis(*arrays, ratio, frequency),
+            other,
+            equal_throughput_basis(arrays[0], skipping, slower, frequency),
+        ),
         core_basis(*cores, frequency),
     )
 
@@ -122,8 +171,8 @@ def _comparison(
     work: Work,
     technology: Technology,
     arrays: tuple[Design, Design],
+    others: tuple[Design, Design],
     cores: tuple[Design, Design],
-    fp8: Design,
     bases: tuple[Basis, ...],
     points: list[BreakEvenPoint],
     stopwatch: Stopwatch,
@@ -131,7 +180,8 @@ def _comparison(
     frequency = technology.frequency_hz
     array = work.hardware.array
     amount = amount_of(work.gathers, work.hardware.numerics.coding, array.lanes)
-    per_event, per_product = (
+    skipping, fp8 = others
+    per_event, per_product, per_other_product = (
         int8_baseline(
             design, count, ways=array.ways, lanes=array.lanes, label=label, note=note, frequency_hz=frequency
         )
@@ -150,10 +200,11 @@ def _comparison(
         library=technology.facts,
         tokens=f"{work.words.shape[0]} tokens of each of {STREAMS} pieces of the input ({report.input.kind})",
         bases=bases,
-        designs=(*cores, *arrays, fp8),
+        designs=(*cores, *arrays, skipping, fp8),
         baselines=(
             per_event,
             per_product,
+            per_other_product,
             fp8_baseline(fp8, ways=array.ways, frequency_hz=frequency),
             fp16_baseline(),
         ),
