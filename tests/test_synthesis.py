@@ -67,6 +67,19 @@ class Product(wiring.Component):
         return m
 
 
+class Largest(wiring.Component):
+    """The larger of two numbers."""
+
+    first: In(8)
+    second: In(8)
+    largest: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.largest.eq(Mux(self.first > self.second, self.first, self.second))
+        return m
+
+
 class Pair(wiring.Component):
     """Two equal lanes, one of them after the other's operand, and the larger of their products."""
 
@@ -82,8 +95,12 @@ class Pair(wiring.Component):
         for i in range(2):
             m.submodules[f"lane_{i}"] = lane = Product()
             m.d.comb += [lane.a.eq(held if i else self.a), lane.b.eq(self.b), lane.enable.eq(self.enable[i])]
-        first, second = m.submodules.lane_0.product, m.submodules.lane_1.product
-        m.d.comb += self.largest.eq(Mux(first > second, first, second))
+        m.submodules.maximum = choice = Largest()
+        m.d.comb += [
+            choice.first.eq(m.submodules.lane_0.product),
+            choice.second.eq(m.submodules.lane_1.product),
+            self.largest.eq(choice.largest),
+        ]
         return m
 
 
