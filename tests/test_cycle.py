@@ -199,7 +199,8 @@ def test_skipping_zeros_takes_the_fullest_bank_at_least_a_cycle(ways: int, chann
 @pytest.mark.parametrize("ways", [1, 16])
 def test_decay_sweeps_are_charged_when_they_happen(ways: int) -> None:
     """Decay factors cost three slots per head, and a sweep goes over all row chunks of each head that was shifted."""
-    hardware = HardwareConfig().replace(**{"array.ways": ways, "limits.max_context": 64})
+    array = {"array.ways": ways, "array.lanes": 8}
+    hardware = HardwareConfig().replace(**array, **{"limits.max_context": 64})
     config = small_config()
     compiled = compiled_layer(config, 1, hardware, tokens=24, sequences=1)
     simulator = Simulator(compiled.program, hardware, 1, detail=True)

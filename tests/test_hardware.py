@@ -53,10 +53,10 @@ def test_every_setting_says_what_it_is() -> None:
 
 def test_derived_sizes() -> None:
     hw = HardwareConfig()
-    assert hw.row_bytes == 8
-    assert hw.rows_per_bank == 2048 * 1024 // (16 * 8)
-    assert hw.state_row_bytes == 16
-    assert hw.state_rows_per_bank == 256 * 1024 // (16 * 8 * 2)
+    assert hw.row_bytes == 32
+    assert hw.rows_per_bank == 2048 * 1024 // (8 * 32)
+    assert hw.state_row_bytes == 64
+    assert hw.state_rows_per_bank == 256 * 1024 // (8 * 32 * 2)
     assert hw.clock.period_ns == 2.0
     assert hw.dram_bytes_per_cycle == pytest.approx(51.2)
     assert hw.numerics.limit == 127
@@ -73,7 +73,7 @@ def test_replace_changes_only_what_is_named() -> None:
     wide = hw.replace(**{"array.lanes": 16, "dram.bandwidth_bytes_per_s": 10**9})
     assert wide.array.lanes == 16
     assert wide.dram.bandwidth_bytes_per_s == 1e9
-    assert wide.replace(**{"array.lanes": 8, "dram.bandwidth_bytes_per_s": 25.6e9}) == hw
+    assert wide.replace(**{"array.lanes": 32, "dram.bandwidth_bytes_per_s": 25.6e9}) == hw
     assert hw == HardwareConfig()
 
 
