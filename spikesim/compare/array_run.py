@@ -28,6 +28,10 @@ from spikesim.timing import ceil_div
 
 _BLOCK = 16
 """Cycles between looks whether a stream is done: activity is counted while all of them are busy."""
+_SHORT = 16 * _BLOCK
+"""Cycles of a gather, about, below which every cycle is looked at."""
+_PATIENCE = 64
+"""Cycles per word loaded or row added, after which a gather is given up."""
 _WRITTEN = 4
 """Cycles from `done` until the last sum is in memory, and some."""
 _COUNTS = 0
@@ -101,7 +105,10 @@ def run_array(
         for gather, operand in zip(gathers, layout.operands, strict=True):
             simulator.load(names["vector"], _unsigned(gather.counts.astype(np.int32)), _COUNTS)
             simulator.run(1, {"start": 1, "instruction": instruction(gather, operand).word()})
-            parts.append(_gather(simulator, timer, sample_every))
+            outputs, channels = gather.matrix.shape
+            dense = ceil_div(channels, config.ways) * ceil_div(outputs, config.lanes)
+            block = 1 if dense < _SHORT else _BLOCK
+            parts.append(_gather(simulator, timer, sample_every, block, _PATIENCE * (dense + channels)))
             simulator.run(_WRITTEN)
             _check(gather, simulator.memory(names["vector"]))
             advance()
@@ -133,25 +140,27 @@ class _Part:
         return self.cycles * STREAMS / self.activity.cycles
 
 
-def _gather(simulator: GateSimulator, timer: GateTimer, sample_every: int) -> _Part:
-    """Runs until all streams are done."""
+def _gather(simulator: GateSimulator, timer: GateTimer, sample_every: int, block: int, most: int) -> _Part:
+    """Runs until all streams are done, looking every `block` cycles, for at most `most` of them."""
     simulator.reset_counts()
     done = np.zeros(STREAMS, np.int64)
     counted: tuple[Activity, dict[str, MemoryCounts]] | None = None
     cycle, busy = 0, True
     while np.any(done == 0):
+        if cycle > most:
+            raise NumericError(f"the netlist must be done with a gather within {most} cycles, but is not")
         if busy:
             counted = simulator.activity(), simulator.memory_counts()
-        sampled = busy and cycle // _BLOCK % sample_every == 0
+        sampled = busy and cycle // _BLOCK % sample_every == 0 and (block > 1 or cycle % 4 == 2)
         run = simulator.run(
-            _BLOCK, {"start": 0}, record=["done"], timer=timer if sampled else None, sample_every=_BLOCK
+            block, {"start": 0}, record=["done"], timer=timer if sampled else None, sample_every=block
         )
         ended = run.outputs["done"][:, 0]
         for offset in np.flatnonzero(ended):
             streams = (int(ended[offset]) >> np.arange(STREAMS).astype(object)) & 1
             done[streams.astype(bool)] = cycle + int(offset) + 2
         busy = busy and not ended.any()
-        cycle += _BLOCK
+        cycle += block
     if counted is None or counted[0].cycles == 0:
         raise NumericError("a gather must take longer than its activity is looked at")
     return _Part(activity=counted[0], memories=counted[1], cycles=float(done.mean()))

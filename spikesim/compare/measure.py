@@ -61,7 +61,8 @@ def measure_core(
         )
         return _design(built, run, technology, name, label, run.cycles / tokens)
 
-    inputs = [source.text, name, label, technology.digest, _digest(work.words, work.outputs), len(work.words)]
+    data = _digest(work.words, work.outputs, *work.cycles.values())
+    inputs = [source.text, name, label, technology.digest, data]
     return Design.model_validate(technology.cache.get("design", inputs, measured))
 
 
