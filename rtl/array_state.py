@@ -63,6 +63,9 @@ class StateUpdate(wiring.Component):
             half.eq((1 << shift) >> 1),
             rest.eq(((1 << shift) - 1) >> 1),
         ]
+        update: list[Value] = list(self.update)
+        if config.dense:  # multiplies a cycle later, when counts are out of their memory and in a register
+            update = [delayed(m, word, 1, f"update_{lane}") for lane, word in enumerate(update)]
         wrapped: list[Value] = []
         for b in range(config.ways):
             m.submodules[f"bank_{b}"] = bank = StateBank(config)
@@ -82,7 +85,7 @@ class StateUpdate(wiring.Component):
                 self.place_write[b].eq(bank.place_write),
                 self.data[b].eq(bank.data),
             ]
-            m.d.comb += [mine.eq(its) for mine, its in zip(bank.update, self.update, strict=True)]
+            m.d.comb += [mine.eq(its) for mine, its in zip(bank.update, update, strict=True)]
             wrapped += list(bank.wrapped)
         m.d.sync += self.overflows.eq(adder_tree(m, wrapped, "overflow"))
         return m
@@ -138,26 +141,34 @@ class StateBank(wiring.Component):
         m.d.comb += active.eq(Cat(stage[0] for stage in stages).any())
         first = delayed(m, event.first, 1, "first")
         valid = delayed(m, event.valid, 1, "valid")
+        part = Signal(signed(5))
+        if config.dense:
+            upper, lower = event.code[4:].as_signed(), Cat(event.code[:4], 0).as_signed()
+            with m.If(event.valid):
+                m.d.sync += part.eq(Mux(event.plane[0], upper, lower))
         for lane in range(config.lanes):
-            self._lane(m, lane, sweeping, active, first, valid)
+            term = part * self.update[lane] if config.dense else self._term(m, lane)
+            self._lane(m, lane, term, sweeping, active, first, valid)
         return m
 
-    def _lane(self, m: Module, lane: int, sweeping: Value, active: Value, first: Value, valid: Value) -> None:
-        config, event, update = self.config, self.event, self.update[lane]
+    def _term(self, m: Module, lane: int) -> Value:
+        """± the update word, a cycle after the event."""
+        event, update = self.event, self.update[lane]
+        term = Signal(signed(22), name=f"term_{lane}")
+        with m.If(event.valid):
+            m.d.sync += term.eq(Mux(event.digit, Mux(event.negative, -update, update), 0))
+        return term
+
+    def _lane(
+        self, m: Module, lane: int, term: Value, sweeping: Value, active: Value, first: Value, valid: Value
+    ) -> None:
+        config = self.config
 
         def at(shape: Any, name: str) -> Any:
             return Signal(shape, name=f"{name}_{lane}")
 
-        term, product, state = at(signed(22), "term"), at(PRODUCT, "product"), at(signed(16), "state")
-        if config.dense:
-            part = Mux(event.plane[0], event.code[4:].as_signed(), Cat(event.code[:4], 0).as_signed())
-            stepped = part * update
-            before = product << 4
-        else:
-            stepped = Mux(event.digit, Mux(event.negative, -update, update), 0)
-            before = product if config.coding == "ternary" else product << 1
-        with m.If(event.valid):
-            m.d.sync += term.eq(stepped)
+        product, state = at(PRODUCT, "product"), at(signed(16), "state")
+        before = product << 4 if config.dense else product if config.coding == "ternary" else product << 1
         with m.If(valid):
             m.d.sync += product.eq(Mux(first, 0, before) + term)
         operand, quotient, up = at(PRODUCT, "operand"), at(PRODUCT, "quotient"), at(1, "up")

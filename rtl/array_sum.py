@@ -165,29 +165,32 @@ class ArrayOffset(wiring.Component):
         """Sums over the ways, what they lack, an accumulator as those of the lanes."""
         m = Module()
         config = self.config
-        low = delayed(m, self.step.state & ~self.step.high, 1, "low")
+        # Into registers first: counts and signs come straight from the encoders' memories.
+        events = [Signal(event_layout(config), name=f"event_{way}") for way in range(config.ways)]
+        m.d.sync += [mine.eq(its) for mine, its in zip(events, self.events, strict=True)]
+        low = delayed(m, self.step.state & ~self.step.high, 2, "low")
         bits = 16 + config.ways.bit_length()
         lacking = Signal(signed(bits))
         if config.dense:
             # A product has 2^14 too much; of a lower byte 2^7, times the count, is missing.
             counts = Signal(signed(bits))
             m.d.sync += counts.eq(
-                sum((event.code.as_signed() & event.digit.replicate(8).as_signed()) for event in self.events)
+                sum((event.code.as_signed() & event.digit.replicate(8).as_signed()) for event in events)
             )
             m.d.comb += lacking.eq(Mux(low, counts << 7, 0) - (config.ways << PRODUCT_BITS - 1))
         else:
             # A signed operand has 2^7 too much; a complemented one lacks 1, of a lower byte 1 − 2^8; times 2^plane.
             every, negative = Signal(bits), Signal(bits)
-            planes = [self._weight(event.plane) for event in self.events]
+            planes = [self._weight(event.plane) for event in events]
             m.d.sync += [
-                every.eq(sum(Mux(e.digit, w, 0) for e, w in zip(self.events, planes, strict=True))),
+                every.eq(sum(Mux(e.digit, w, 0) for e, w in zip(events, planes, strict=True))),
                 negative.eq(
-                    sum(Mux(e.digit & e.negative, w, 0) for e, w in zip(self.events, planes, strict=True))
+                    sum(Mux(e.digit & e.negative, w, 0) for e, w in zip(events, planes, strict=True))
                 ),
             ]
             m.d.comb += lacking.eq(negative - Mux(low, negative << 8, every << 7))
         wait = self.LEAD + sum_stages(config)
-        late = delayed(m, lacking, wait - 1, "lacking").as_signed()
+        late = delayed(m, lacking, wait - 2, "lacking").as_signed()
         step = Signal(step_layout(config))
         m.d.comb += step.eq(delayed(m, self.step, wait, "step"))
         before = Mux(step.first, 0, Mux(step.double, self.offset << 1, self.offset))

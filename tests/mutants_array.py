@@ -151,7 +151,9 @@ MUTANTS = [
         "halves round up, not to even",
     ),
     _mutant("state", "over & self.write", "over", "wraps of words that are not written count"),
-    _mutant("state", "before = product << 4", "before = product << 3", "halves of a count", "dense_small"),
+    _mutant(
+        "state", "before = product << 4 if", "before = product << 3 if", "halves of a count", "dense_small"
+    ),
     _mutant("scatter", "Mux(arrived[1], self.word[:16], 0)", "self.word[:16]", "columns that do not exist"),
     _mutant("sweep", "Mux(self.word[4:31].any(), 17, self.word[:5])", "self.word[:4]", "shift of 16 lost"),
     _mutant(
