@@ -366,7 +366,7 @@ def few_points(monkeypatch: pytest.MonkeyPatch, work: Work) -> dict[str, tuple[A
     points: dict[str, tuple[Any, ...]] = {}
     monkeypatch.setattr(break_even, "_POINTS", points)
     monkeypatch.setattr(break_even, "LANES", 2)
-    monkeypatch.setattr(break_even, "_small", lambda config: array_config(work, dense=config.dense))
+    monkeypatch.setattr(break_even, "_small", lambda config, gathers: array_config(work, dense=config.dense))
     return points
 
 

@@ -80,9 +80,8 @@ def _points(work: Work, checkpoint: Path | None) -> Iterator[Point]:
     for parameter, values in _POINTS.items():
         section = "array" if parameter in ("ways", "accumulator_bits") else "numerics"
         own = getattr(getattr(base, section), parameter)
-        for value in dict.fromkeys(
-            sorted({*values, own}, key=str) if section == "numerics" else [*values, own]
-        ):
+        ordered = [*values, own] if isinstance(own, str) else sorted({*values, own})
+        for value in dict.fromkeys(ordered):
             hardware = base.replace(**{f"{section}.{parameter}": value})
             if parameter in _NUMERIC and value != own:
                 if checkpoint is None:
@@ -118,7 +117,7 @@ def _measured(point: Point, technology: Technology) -> BreakEvenPoint:
     rows = ceil_div(longest, hardware.array.ways)
     spiking, dense = (
         measure_array(
-            _small(core_config(hardware, dense=is_dense, encoder_rows=rows, scatter_rows=1)),
+            _small(core_config(hardware, dense=is_dense, encoder_rows=rows, scatter_rows=1), point.gathers),
             technology,
             point.gathers,
             name="dense_array" if is_dense else "spiking_array",
@@ -156,9 +155,11 @@ def _event_ratio(point: Point) -> float:
     return spiking / dense
 
 
-def _small(config: CoreConfig) -> CoreConfig:
+def _small(config: CoreConfig, gathers: Sequence[GatherWork]) -> CoreConfig:
     """The core with memories no larger than the gathers need."""
-    return replace(config, row_depth=1 << 16, state_depth=2, vector_depth=1 << 14)
+    shapes = [gather.matrix.shape for gather in gathers]
+    rows = sum(ceil_div(outputs, config.lanes) * ceil_div(inputs, config.ways) for outputs, inputs in shapes)
+    return replace(config, row_depth=rows, state_depth=2, vector_depth=max(map(sum, shapes)))
 
 
 def _scaled(design: Design, lanes: float) -> Slice:

@@ -193,6 +193,12 @@ def _comparison(
                 "dense INT8",
                 "the twin of this comparison: Booth multipliers, gated clocks",
             ),
+            (
+                skipping,
+                amount.products,
+                "dense INT8 that skips zeros",
+                "the same, with lists of what is not zero; per product, those with 0 included",
+            ),
         )
     )
     return Comparison(
