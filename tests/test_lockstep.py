@@ -110,4 +110,4 @@ def test_inputs_of_random_programs_are_extreme() -> None:
     words = np.concatenate([RandomProgram(seed).inputs() for seed in range(10)])
     assert (words == 0).all(axis=1).any()
     assert np.abs(words).max() > 2**30
-    assert HardwareConfig().array.ways == 16
+    assert HardwareConfig().array.ways == 8
