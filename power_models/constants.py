@@ -253,12 +253,16 @@ MEMORY: tuple[Constant, ...] = (
 PUBLISHED_REDUCTIONS = {"area": 0.706, "power": 0.465}
 """The published marks at 500 MHz, as shares; their conditions are in `PUBLISHED`."""
 
+FP16_ENERGY = _constant("FP16 multiply-accumulate", 1.5, "pJ", _HOROWITZ_TABLE, "45 nm", "0.9 V")
+FP16_ADDITION = _constant("FP16 addition", 1360, "µm²", _HOROWITZ, "45 nm", "0.9 V")
+FP16_MULTIPLICATION = _constant("FP16 multiplication", 1640, "µm²", _HOROWITZ, "45 nm", "0.9 V")
+
 PUBLISHED: tuple[Constant, ...] = (
-    _constant("FP16 multiply-accumulate", 1.5, "pJ", _HOROWITZ_TABLE, "45 nm", "0.9 V"),
+    FP16_ENERGY,
     _constant("INT8 multiply-accumulate", 0.23, "pJ", _HOROWITZ_TABLE, "45 nm", "0.9 V"),
     _constant("INT8 addition", 0.03, "pJ", _HOROWITZ_TABLE, "45 nm", "0.9 V"),
-    _constant("FP16 addition", 1360, "µm²", _HOROWITZ, "45 nm", "0.9 V"),
-    _constant("FP16 multiplication", 1640, "µm²", _HOROWITZ, "45 nm", "0.9 V"),
+    FP16_ADDITION,
+    FP16_MULTIPLICATION,
     _constant("INT8 addition", 36, "µm²", _HOROWITZ, "45 nm", "0.9 V"),
     _constant("INT8 multiplication", 282, "µm²", _HOROWITZ, "45 nm", "0.9 V"),
     _constant(

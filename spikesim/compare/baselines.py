@@ -18,6 +18,7 @@ from spikesim.compare.work import GatherWork
 from spikesim.comparison import Baseline, Design, Lockstep
 from spikesim.errors import NumericError
 from spikesim.golden import fp8
+from spikesim.power_models.constants import FP16_ADDITION, FP16_ENERGY, FP16_MULTIPLICATION
 from spikesim.power_models.gate_simulator import GateSimulator
 from spikesim.power_models.gate_waveforms import GateTimer
 from spikesim.power_models.gate_words import pack, unpack
@@ -48,8 +49,8 @@ def fp16_baseline() -> Baseline:
     """Published figures of a multiplication and an addition."""
     return Baseline(
         label="FP16 (published)",
-        area_um2=1640 + 1360,
-        energy_pj=1.5,
+        area_um2=FP16_MULTIPLICATION.value + FP16_ADDITION.value,
+        energy_pj=FP16_ENERGY.value,
         note="multiplication and addition, 45 nm, 0.9 V, Horowitz, ISSCC 2014; no operand or sum registers",
     )
 

@@ -14,7 +14,7 @@ from spikesim.compare.bases import Slice, parts_of
 from spikesim.compare.measure import measure_array
 from spikesim.compare.parts import ARRAY, ENCODER
 from spikesim.compare.technology import Technology
-from spikesim.compare.work import GatherWork, Work, prepare
+from spikesim.compare.work import GatherWork, Work, array_cycles, prepare
 from spikesim.comparison import BreakEvenPoint, Design
 from spikesim.cycle.model import gather_cycles
 from spikesim.digits import digits
@@ -144,14 +144,13 @@ def _measured(point: Point, technology: Technology) -> BreakEvenPoint:
 
 def _event_ratio(point: Point) -> float:
     """Cycles in which the array takes operands, spiking ÷ dense, over all chunks of the gathers."""
-    array = point.hardware.array
-    spiking = dense = 0
-    for gather in point.gathers:
-        outputs, channels = gather.matrix.shape
-        chunks = ceil_div(outputs, array.lanes)
-        cycles = gather_cycles(gather.counts, point.hardware)
-        spiking += int(np.maximum(cycles, 1).sum()) * chunks
-        dense += ceil_div(channels, array.ways) * len(cycles) * chunks
+    hardware, array = point.hardware, point.hardware.array
+    spiking = array_cycles(point.gathers, array.lanes, lambda counts: gather_cycles(counts, hardware))
+    dense = array_cycles(
+        point.gathers,
+        array.lanes,
+        lambda counts: np.full(len(counts), ceil_div(counts.shape[1], array.ways), np.int64),
+    )
     return spiking / dense
 
 

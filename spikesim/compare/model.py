@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from spikesim.compare.baselines import fp8_baseline, fp8_design, fp16_baseline, int8_baseline
 from spikesim.compare.bases import (
     core_basis,
@@ -20,7 +18,7 @@ from spikesim.compare.measure import measure_array, measure_core
 from spikesim.compare.operations import RULE, amount_of, event_energies, operation_energies
 from spikesim.compare.settings import STREAMS, CompareSettings
 from spikesim.compare.technology import Technology
-from spikesim.compare.work import Work, prepare
+from spikesim.compare.work import Work, array_cycles, prepare
 from spikesim.comparison import Basis, BreakEvenPoint, Comparison, Constant, Design
 from spikesim.cycle.model import gather_cycles, skip_cycles
 from spikesim.hardware import HardwareConfig
@@ -30,7 +28,6 @@ from spikesim.results import Report
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import resident_config
 from spikesim.runner import Stopwatch
-from spikesim.timing import ceil_div
 
 _LIMITS = (
     "Netlists are mapped, sized and buffered but neither placed nor routed: wires have the library's default wire "
@@ -108,12 +105,9 @@ def _skipping(work: Work, technology: Technology, progress: Progress) -> Design:
 
 def _skip_ratio(work: Work) -> float:
     """Cycles in which the array takes operands, spiking ÷ dense without zeros, over the gathers' chunks."""
-    spiking = skipping = 0
-    for gather in work.gathers:
-        chunks = ceil_div(gather.matrix.shape[0], work.hardware.array.lanes)
-        spiking += int(np.maximum(gather_cycles(gather.counts, work.hardware), 1).sum()) * chunks
-        skipping += int(skip_cycles(gather.counts, work.hardware).sum()) * chunks
-    return spiking / skipping
+    hardware, lanes = work.hardware, work.hardware.array.lanes
+    spiking = array_cycles(work.gathers, lanes, lambda counts: gather_cycles(counts, hardware))
+    return spiking / array_cycles(work.gathers, lanes, lambda counts: skip_cycles(counts, hardware))
 
 
 def _arrays(work: Work, technology: Technology, progress: Progress) -> tuple[Design, Design]:

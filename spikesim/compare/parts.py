@@ -18,8 +18,6 @@ PROGRAM_MEMORY = "program memory"
 ENCODER_MEMORY = "encoder memory"
 UPDATE_MEMORY = "state encoder memory"
 
-MEMORIES = (ROW_MEMORY, STATE_MEMORY, VECTOR_MEMORY, PROGRAM_MEMORY, ENCODER_MEMORY, UPDATE_MEMORY)
-
 
 def part_of(path: str, *, lists_serve_gathers: bool) -> str:
     """The part that the unit at `path` (instances joined by dots) belongs to.

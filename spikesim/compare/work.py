@@ -6,7 +6,7 @@ mapped with; every stream starts with empty caches and states.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from spikesim.program import Gather, Program
 from spikesim.program_file import load_program
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.simulator import InstructionCycles, Simulator, run_chain
-from spikesim.timing import ISSUE_CYCLES
+from spikesim.timing import ISSUE_CYCLES, ceil_div
 from spikesim.tokens import InputRequest, load_tokens
 from spikesim.verify.lockstep import enlarged, one_core
 
@@ -41,6 +41,16 @@ class GatherWork:
         """int64[streams, outputs]."""
         product: NDArray[np.int64] = self.counts.astype(np.int64) @ self.matrix.astype(np.int64).T
         return product
+
+
+def array_cycles(
+    gathers: Sequence[GatherWork], lanes: int, of_counts: Callable[[NDArray[np.int8]], NDArray[np.int64]]
+) -> int:
+    """Cycles in which the array takes operands, all streams and chunks; `of_counts`: those of a chunk per stream."""
+    return sum(
+        int(np.maximum(of_counts(gather.counts), 1).sum()) * ceil_div(gather.matrix.shape[0], lanes)
+        for gather in gathers
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
