@@ -11,9 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spikesim.files import write_bytes_atomic
+from spikesim.errors import OutputError
+from spikesim.files import write_bytes_atomic, write_text_atomic
 
 _VARIABLE = "SPIKESIM_CACHE"
+_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Results kept by spikesim; they may be deleted at any time.\n"
+"""Content of CACHEDIR.TAG, by which programs that make backups know a cache (bford.info/cachedir)."""
 
 
 def default_folder() -> Path:
@@ -31,6 +34,17 @@ class Cache:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
+
+    def check(self) -> None:
+        """Raises `OutputError` if nothing can be kept in the folder: better before an hour's work than after."""
+        if self.folder is None:
+            return
+        try:
+            write_text_atomic(self.folder / "CACHEDIR.TAG", _TAG)
+        except OutputError as error:
+            raise OutputError(
+                f"{error}; {_VARIABLE} names another folder for results that are kept"
+            ) from None
 
     def get(self, kind: str, inputs: list[Any], make: Callable[[], Any]) -> Any:
         """The document of these inputs (strings, numbers, lists), made by `make` if it is not there yet."""

@@ -48,8 +48,10 @@ def split(text: str, top: str, keep: Collection[str], boxes: Collection[str]) ->
 
 def stub(module: str) -> str:
     """A module's ports alone, as a black box."""
-    if "#(" in module.partition(");")[0]:  # one with parameters declares its ports in its head
-        return f"(* blackbox *)\n{module[: module.index(chr(10) + ');') + 4]}endmodule\n"
+    if (
+        "#(" in module.partition(");")[0]
+    ):  # a memory: it declares its ports in its head, and what it holds is a result
+        return f"(* blackbox, keep *)\n{module[: module.index(chr(10) + ');') + 4]}endmodule\n"
     head = module[: module.index(");") + 2]
     ports = re.findall(r"(?m)^  (?:input|output) [^;]*;", module)
     plain = (re.sub(r" reg\b| =[^;]*", "", port) for port in ports)

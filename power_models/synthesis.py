@@ -1,7 +1,8 @@
 """`synthesise`: emitted Verilog in gates of a cell library, with gated clocks, Booth multipliers and sized cells.
 
 The design is mapped in parts (an adder tree, an encoder of which there are sixteen), each by itself: equal ones once,
-several at a time, and none again that the cache knows. The parts are then joined, and every cell of the flat netlist
+several at a time, and none again that the cache knows; one whose own paths are too long is mapped again with more
+effort. The parts are then joined, and every cell of the flat netlist
 says by its name to which it belongs. Black boxes (memories) stay instances.
 """
 
@@ -14,7 +15,7 @@ import re
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from spikesim.errors import ToolError
 from spikesim.power_models.cache import Cache
 from spikesim.power_models.liberty import Library
 from spikesim.power_models.liberty_check import check_library
+from spikesim.power_models.netlist import read_netlist
 from spikesim.power_models.parts import Part, split, stub
+from spikesim.power_models.static_timing import analyse
 from spikesim.power_models.yosys import run_yosys
 
 _LIBRARY = "adks/freepdk-45nm/view-tiny/stdcells.lib"
@@ -33,21 +36,52 @@ _OUTPUT_LOAD_F = 10e-15
 """Assumed behind every output of a part: some four gates and their wire. Only with it does abc size and buffer."""
 _GATED_BITS = 4
 """Flip-flops that share an enable before a clock gate costs less than their multiplexers."""
-_MAPPED_SHARE = 0.85
-"""Of the period, what abc is given: it sees neither clock to output, nor setup, nor what is behind a part's ports."""
+HOPELESS = 0.25
+"""Of the period: by more than this no effort makes a path shorter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """`share`: of the period, what abc is given: it sees neither clock to output, nor setup, nor what is behind a
+    part's ports. `script`: abc's, one command per line, `{ps}` what it is given; Yosys's own if empty.
+    """
+
+    share: float
+    script: str = ""
+
+
+_FAST = """\
+strash
+&get -n
+&fraig -x
+&put
+scorr
+dc2
+dch -f
+strash
+&get -n
+&nf
+&put
+buffer -c
+topo
+upsize -D {ps}
+dnsize -D {ps}
+stime -p
+"""
+EFFORTS = (Effort(share=0.85), Effort(share=0.72), Effort(share=0.72, script=_FAST))
+"""One after the other, until a part's paths fit. The last takes 1 % more area in a lane, 2 % in an encoder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisSettings:
     """How designs are mapped.
 
-    * `period_ps`: of the clock. `mapped_share`: of it, what the mapper may use within a part.
+    * `period_ps`: of the clock.
     * `gate_clocks`: registers that share an enable share a gated clock, if the library has a gate.
     * `booth`: multipliers by Booth recoding.
     """
 
     period_ps: float = 2000.0
-    mapped_share: float = _MAPPED_SHARE
     gate_clocks: bool = True
     booth: bool = True
 
@@ -133,23 +167,24 @@ class Synthesiser:
         keep: Collection[str] = (),
         black_boxes: Collection[str] = (),
         unused: Sequence[str] = (),
-        tighter: Mapping[str, float] | None = None,
+        efforts: Mapping[str, int] | None = None,
     ) -> Synthesis:
         """Gates for the module `top`.
 
         `keep`: modules that are mapped each by itself. `black_boxes`: modules of the text that stay instances.
-        `unused`: output ports of `top`, as patterns, that nothing is connected to. `tighter`: parts that are mapped for
-        a smaller share of the period than the settings say, by module. Combinational loops and multiple or
-        missing drivers are errors. Raises `ToolError`: Yosys is missing or fails.
+        `unused`: output ports of `top`, as patterns, that nothing is connected to. `efforts`: with which of EFFORTS a
+        part's mapping begins, by module. Combinational loops and multiple or missing drivers are errors. Raises
+        `ToolError`: Yosys is missing or fails.
         """
-        parts = split(verilog_text, top, keep, black_boxes)
+        # The largest first: the last to be done should be a small one.
+        parts = sorted(split(verilog_text, top, keep, black_boxes), key=lambda part: -len(part.text))
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
             mapped = list(
                 workers.map(
                     lambda part: self._part(
                         part,
                         unused if part.module == top else (),
-                        (tighter or {}).get(part.module, self.settings.mapped_share),
+                        (efforts or {}).get(part.module, 0),
                     ),
                     parts,
                 )
@@ -165,14 +200,32 @@ class Synthesiser:
     def _environment(self) -> list[Any]:
         return [self._liberty_digest, metadata.version("pyosys")]
 
-    def _part(self, part: Part, unused: Sequence[str], share: float) -> dict[str, Any]:
-        settings = asdict(replace(self.settings, mapped_share=share))
+    def _part(self, part: Part, unused: Sequence[str], least: int) -> dict[str, Any]:
+        settings = [asdict(self.settings), *map(asdict, EFFORTS[least:])]
         inputs = [part.module, part.text, list(unused), settings, _cells(), *self._environment()]
-        mapped: dict[str, Any] = self.cache.get("part", inputs, lambda: self._map(part, unused, share))
+        mapped: dict[str, Any] = self.cache.get("part", inputs, lambda: self._fit(part, unused, least))
         return mapped
 
-    def _map(self, part: Part, unused: Sequence[str], share: float) -> dict[str, Any]:
-        """The part in RTLIL, of library cells and black boxes, and its longest path."""
+    def _fit(self, part: Part, unused: Sequence[str], least: int) -> dict[str, Any]:
+        """The part, mapped with the least effort from `least` on with which its paths fit the period."""
+        mapped = self._map(part, unused, EFFORTS[least])
+        for effort in EFFORTS[least + 1 :]:
+            if not self._just_misses(mapped["module"]):
+                break
+            mapped = self._map(part, unused, effort)
+        del mapped["module"]
+        return mapped
+
+    def _just_misses(self, module: dict[str, Any]) -> bool:
+        """Whether a path is longer than the period, but not hopelessly so."""
+        netlist, period_s = read_netlist(module, self.library), 1e-12 * self.settings.period_ps
+        if not netlist.cells:
+            return False
+        slack_s: float = analyse(netlist, period_s=period_s).worst_slack_s
+        return -HOPELESS * period_s <= slack_s < 0
+
+    def _map(self, part: Part, unused: Sequence[str], effort: Effort) -> dict[str, Any]:
+        """The part in RTLIL, of library cells and black boxes, its longest path, and its module in JSON."""
         settings, cells = self.settings, self.library.cells
         gated = settings.gate_clocks and any(cell.gate for cell in cells.values())
         driver = next((name for name in _DRIVEN_CELLS if name in cells), None)
@@ -185,6 +238,11 @@ class Synthesiser:
             if driver:
                 constraints = f"set_driving_cell {driver}\n" + constraints
             (folder / "constraints").write_text(constraints, encoding="utf-8")
+            given_ps = f"{settings.period_ps * effort.share:g}"
+            abc = f"abc -liberty cells.lib -D {given_ps} -constr constraints"
+            if effort.script:
+                (folder / "script").write_text(effort.script.format(ps=given_ps), encoding="utf-8")
+                abc += " -script script"
             log = run_yosys(
                 folder,
                 [
@@ -198,8 +256,9 @@ class Synthesiser:
                     *(_GATE_CLOCKS if gated else ()),
                     "dfflibmap -liberty cells.lib",
                     "opt_clean",
-                    f"abc -liberty cells.lib -D {settings.period_ps * share:g} -constr constraints",
+                    abc,
                     "opt_clean -purge",
+                    "write_json netlist",
                     f"select {part.module}",
                     "write_rtlil -selected mapped",
                 ],
@@ -208,6 +267,9 @@ class Synthesiser:
             return {
                 "rtlil": (folder / "mapped").read_text(encoding="utf-8"),
                 "delay_ps": delays[-1] if delays else 0.0,  # the last is after sizing
+                "module": json.loads((folder / "netlist").read_text(encoding="utf-8"))["modules"][
+                    part.module
+                ],
             }
 
     def _join(self, top: str, mapped: Sequence[str], boxes: Sequence[str]) -> dict[str, Any]:

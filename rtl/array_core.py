@@ -29,7 +29,7 @@ class ArrayCore(wiring.Component):
         super().__init__({"start": In(1), "instruction": In(INSTRUCTION), "done": Out(1)})
 
     def elaborate(self, platform: Any) -> Module:
-        """The unit and the memory, both read ports always on, as in the core."""
+        """The unit and the memory."""
         m = Module()
         m.submodules.array = array = ArrayUnit(self.config)
         m.submodules.vector = vector = Ram(width=32, depth=self.config.vector_depth, reads=2, image="vector")
@@ -39,7 +39,11 @@ class ArrayCore(wiring.Component):
             self.done.eq(array.control.done),
         ]
         for port, its in zip(vector.read, (array.read_a, array.read_b), strict=True):
-            m.d.comb += [port.enable.eq(1), port.address.eq(its.address), its.data.eq(port.data)]
+            m.d.comb += [
+                port.enable.eq(its.enable),
+                port.address.eq(its.address),
+                its.data.eq(port.data),
+            ]
         m.d.comb += [
             vector.write.enable.eq(array.write.enable),
             vector.write.address.eq(array.write.address),

@@ -62,7 +62,7 @@ class GatherControl(wiring.Component):
                 "counts": Out(ADDRESS),
                 "past": Out(8),
                 "own": Out(24),
-                "listing": Out(1),
+                "reads": Out(1),
                 "address": Out(ADDRESS),
                 "word": In(WORD),
                 "number": Out(17),
@@ -111,7 +111,7 @@ class GatherControl(wiring.Component):
             self.by_row.eq(blocked & ~keys),
         ]
         listing = Signal()
-        m.d.comb += self.listing.eq(listing)
+        m.d.comb += self.reads.eq(listing)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += groups.eq(common.groups)

@@ -27,8 +27,8 @@ class CountLoader(wiring.Component):
 
     `start`: from the next cycle on, min(2, ways) words per cycle are read from `pointer` on, first `past` runs of
     `span` words, then one of `own`; `done` in the last of these cycles. Run i starts in bank 0 at row i · 2^block_bits;
-    all words lie one after the other. `address` shows the two addresses, the first is 0 while idle; `word` is what
-    they hold READ_CYCLES later.
+    all words lie one after the other. `address` shows the two addresses, the first is 0 while idle, and `reads` which
+    of them count; `word` is what they hold READ_CYCLES later.
 
     `pair` has the banks, `row`, `code` and `valid` of port w's count, LOAD_CYCLES after its cycle. `open`: the row
     is the first of a word of `PlaneBank`, for the others this is the row's first count. Words between two blocks are
@@ -47,6 +47,7 @@ class CountLoader(wiring.Component):
                 "block_bits": In(5),
                 "done": Out(1),
                 "address": Out(ADDRESS).array(2),
+                "reads": Out(2),
                 "word": In(WORD).array(2),
                 "valid": Out(1).array(2),
                 "pair": Out(max(1, (config.ways // 2 - 1).bit_length())),
@@ -80,6 +81,7 @@ class CountLoader(wiring.Component):
             self.done.eq(running & ~gap & ending & (runs == 0)),
             self.address[0].eq(Mux(running & ~gap, pointer, 0)),
             self.address[1].eq(other),
+            self.reads.eq(Mux(running & ~gap, Cat(Const(1), taken[1]), 0)),
         ]
         with m.If(running & gap):
             m.d.sync += [row.eq(next_word), gap.eq(next_word != block_row)]

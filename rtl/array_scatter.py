@@ -30,6 +30,31 @@ _WRITTEN = 5
 """From the last step of a group to its write."""
 
 
+def scatter_signature(config: CoreConfig) -> wiring.Signature:
+    """Ports of `ScatterControl`."""
+    return wiring.Signature(
+        {
+            "start": In(1),
+            "instruction": In(INSTRUCTION),
+            "resolved": In(RESOLVED),
+            "done": Out(1),
+            "clear": Out(1),
+            "load": Out(1),
+            "loaded": In(1),
+            "counts": Out(ADDRESS),
+            "reads": Out(1),
+            "address": Out(ADDRESS),
+            "word": In(WORD),
+            "begin": Out(1),
+            "left": In(1),
+            "go": Out(1),
+            "step": Out(step_layout(config)),
+            "place": Out(row_address_bits(config)),
+            "update": Out(signed(16)).array(config.lanes),
+        }
+    )
+
+
 class ScatterControl(wiring.Component):
     """Group after group: load, `begin`, a step per cycle, `step` as of `GatherControl`; `place` of the chunk's row 0.
 
@@ -38,26 +63,7 @@ class ScatterControl(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
-        super().__init__(
-            {
-                "start": In(1),
-                "instruction": In(INSTRUCTION),
-                "resolved": In(RESOLVED),
-                "done": Out(1),
-                "clear": Out(1),
-                "load": Out(1),
-                "loaded": In(1),
-                "counts": Out(ADDRESS),
-                "address": Out(ADDRESS),
-                "word": In(WORD),
-                "begin": Out(1),
-                "left": In(1),
-                "go": Out(1),
-                "step": Out(step_layout(config)),
-                "place": Out(row_address_bits(config)),
-                "update": Out(signed(16)).array(config.lanes),
-            }
-        )
+        super().__init__(scatter_signature(config))
 
     def elaborate(self, platform: Any) -> Module:
         """The state machine, the chunks, the update words."""
@@ -166,6 +172,7 @@ class ScatterControl(wiring.Component):
         issue = Signal()
         m.d.comb += [
             issue.eq(reading & queue.credit),
+            self.reads.eq(issue),
             self.address.eq(Mux(reading, address, 0)),
             queue.issue.eq(issue),
         ]

@@ -19,6 +19,29 @@ UPDATE_CYCLES = 5
 """From a row's last step to its write."""
 
 
+def update_signature(config: CoreConfig) -> wiring.Signature:
+    """Ports of `StateUpdate`."""
+    places, ways = row_address_bits(config), config.ways
+    return wiring.Signature(
+        {
+            "events": In(event_layout(config)).array(ways),
+            "place": In(places),
+            "update": In(signed(16)).array(config.lanes),
+            "shift": In(5),
+            "sweeping": In(1),
+            "sweep_row": In(1),
+            "sweep_place": In(places),
+            "read": Out(1).array(ways),
+            "place_read": Out(places).array(ways),
+            "words": In(config.lanes * 16).array(ways),
+            "write": Out(1).array(ways),
+            "place_write": Out(places).array(ways),
+            "data": Out(config.lanes * 16).array(ways),
+            "overflows": Out(range(ways * config.lanes + 1)),
+        }
+    )
+
+
 class StateUpdate(wiring.Component):
     """Scatter: `events` of the step before, `place` and `update` from the cycle after the chunk's first step on.
 
@@ -33,25 +56,7 @@ class StateUpdate(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
-        places, ways = row_address_bits(config), config.ways
-        super().__init__(
-            {
-                "events": In(event_layout(config)).array(ways),
-                "place": In(places),
-                "update": In(signed(16)).array(config.lanes),
-                "shift": In(5),
-                "sweeping": In(1),
-                "sweep_row": In(1),
-                "sweep_place": In(places),
-                "read": Out(1).array(ways),
-                "place_read": Out(places).array(ways),
-                "words": In(config.lanes * 16).array(ways),
-                "write": Out(1).array(ways),
-                "place_write": Out(places).array(ways),
-                "data": Out(config.lanes * 16).array(ways),
-                "overflows": Out(range(ways * config.lanes + 1)),
-            }
-        )
+        super().__init__(update_signature(config))
 
     def elaborate(self, platform: Any) -> Module:
         """The banks, and what the shift means to all of them."""

@@ -36,6 +36,7 @@ class StoreControl(wiring.Component):
                 "resolved": In(RESOLVED),
                 "done": Out(1),
                 "busy": Out(1),
+                "reads": Out(1),
                 "address": Out(ADDRESS),
                 "word": In(WORD),
                 "factor": Out(17),
@@ -103,7 +104,11 @@ class StoreControl(wiring.Component):
             with m.State("STREAM"), m.If(self.done):
                 m.next = "IDLE"
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
-        m.d.comb += [last.eq(left == 1), self.address.eq(Mux(reading, pointer, 0))]
+        m.d.comb += [
+            last.eq(left == 1),
+            self.reads.eq(reading),
+            self.address.eq(Mux(reading, pointer, 0)),
+        ]
         with m.If(reading):
             m.d.sync += [pointer.eq(pointer + 1), left.eq(left - 1)]
             with m.If(last):

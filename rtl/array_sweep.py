@@ -18,25 +18,31 @@ _WRITTEN = 5
 """From the last row's place to its write."""
 
 
+def sweep_signature(config: CoreConfig) -> wiring.Signature:
+    """Ports of `SweepControl`."""
+    return wiring.Signature(
+        {
+            "start": In(1),
+            "instruction": In(INSTRUCTION),
+            "resolved": In(RESOLVED),
+            "done": Out(1),
+            "busy": Out(1),
+            "reads": Out(1),
+            "address": Out(ADDRESS),
+            "word": In(WORD),
+            "row": Out(1),
+            "place": Out(row_address_bits(config)),
+            "shift": Out(5),
+        }
+    )
+
+
 class SweepControl(wiring.Component):
     """`row`: shift the words at `place` of all banks by `shift`, one row per cycle. `address`, `word`: the shifts."""
 
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
-        super().__init__(
-            {
-                "start": In(1),
-                "instruction": In(INSTRUCTION),
-                "resolved": In(RESOLVED),
-                "done": Out(1),
-                "busy": Out(1),
-                "address": Out(ADDRESS),
-                "word": In(WORD),
-                "row": Out(1),
-                "place": Out(row_address_bits(config)),
-                "shift": Out(5),
-            }
-        )
+        super().__init__(sweep_signature(config))
 
     def elaborate(self, platform: Any) -> Module:
         """READ_CYCLES and one more per group to read and judge its shift, then its rows; at the end the pipeline."""
@@ -86,6 +92,7 @@ class SweepControl(wiring.Component):
                     m.next = "IDLE"
             m.d.comb += [
                 self.busy.eq(~fsm.ongoing("IDLE")),
-                self.address.eq(Mux(fsm.ongoing("READ"), pointer, 0)),
+                self.reads.eq(fsm.ongoing("READ")),
+                self.address.eq(Mux(self.reads, pointer, 0)),
             ]
         return m

@@ -34,12 +34,12 @@ from spikesim.rtl.array_load import CountLoader
 from spikesim.rtl.array_operands import Operands
 from spikesim.rtl.array_planes import PlaneBank, word_of
 from spikesim.rtl.array_rows import RowReader
-from spikesim.rtl.array_scatter import ScatterControl
+from spikesim.rtl.array_scatter import ScatterControl, scatter_signature
 from spikesim.rtl.array_skip import SkipBank
-from spikesim.rtl.array_state import StateUpdate
+from spikesim.rtl.array_state import StateUpdate, update_signature
 from spikesim.rtl.array_store import StoreControl
 from spikesim.rtl.array_sum import ArrayOffset, ArraySum
-from spikesim.rtl.array_sweep import SweepControl
+from spikesim.rtl.array_sweep import SweepControl, sweep_signature
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import (
     WORD,
@@ -68,7 +68,8 @@ class AddressMultiplier(wiring.Component):
 
 
 class ArrayUnit(wiring.Component):
-    """Gather, scatter, sweep, store; `load` writes row memory while idle.
+    """Gather, scatter, sweep, store; `load` writes row memory while idle. Without state memory (`state_depth` 0) there
+    is no scatter and no sweep.
 
     Counters, all one pulse per cycle, at a fixed delay from what they count: `events` the array takes (dense: rows),
     `rows` of row and state memory read for them, `spikes` the events of a group's first chunk and pass, `overflows`
@@ -99,8 +100,6 @@ class ArrayUnit(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.gather = gather = GatherControl(config)
-        m.submodules.scatter = scatter = ScatterControl(config)
-        m.submodules.sweep = sweep = SweepControl(config)
         m.submodules.store = store = StoreControl(config)
         m.submodules.multiplier = multiplier = AddressMultiplier(config)
         m.submodules.loader = loader = CountLoader(config)
@@ -109,9 +108,9 @@ class ArrayUnit(wiring.Component):
         m.submodules.sum = total = ArraySum(config)
         m.submodules.sum_offset = offset = ArrayOffset(config)
         m.submodules.drain = drain = Drain(config)
-        m.submodules.state = state = StateUpdate(config)
-        self.gather, self.scatter, self.sweep, self.store = gather, scatter, sweep, store
-        self.loader, self.reader, self.sum, self.drain, self.state = loader, reader, total, drain, state
+        scatter, sweep = self._state_units(m)
+        self.gather, self.store = gather, store
+        self.loader, self.reader, self.sum, self.drain = loader, reader, total, drain
         self.operands = operands
         m.d.comb += operands.step.eq(reader.taken_step)
         m.d.comb += [its.eq(mine) for its, mine in zip(total.rows, operands.rows, strict=True)]
@@ -156,11 +155,26 @@ class ArrayUnit(wiring.Component):
         self._counters(m)
         return m
 
+    def _state_units(self, m: Module) -> tuple[Any, Any]:
+        """Scatter and sweep. Without state memory they are ports alone, all 0, and synthesis drops what serves them."""
+        config = self.config
+        self.scatter: Any = scatter_signature(config).create()
+        self.sweep: Any = sweep_signature(config).create()
+        self.state: Any = update_signature(config).create()
+        if config.state_depth:
+            m.submodules.scatter = self.scatter = ScatterControl(config)
+            m.submodules.sweep = self.sweep = SweepControl(config)
+            m.submodules.state = self.state = StateUpdate(config)
+        return self.scatter, self.sweep
+
     def _vector_memory(self, m: Module) -> None:
         """At most one part shows an address at a time, the others 0."""
         words = (Signal(WORD, name="word_a"), Signal(WORD, name="word_b"))
         shown = self.gather.address | self.scatter.address | self.sweep.address | self.store.address
+        reads = self.gather.reads | self.scatter.reads | self.sweep.reads | self.store.reads
         m.d.sync += [
+            self.read_a.enable.eq(self.loader.reads[0] | reads),
+            self.read_b.enable.eq(self.loader.reads[1]),
             self.read_a.address.eq(self.loader.address[0] | shown),
             self.read_b.address.eq(self.loader.address[1]),
             words[0].eq(self.read_a.data),
@@ -193,7 +207,7 @@ class ArrayUnit(wiring.Component):
         from_lists = lists_events(config)
         opening = Signal()
         m.d.comb += opening.eq(self.loader.open & ~scattering)
-        for b in range(config.ways):
+        for b in range(config.ways if from_lists or config.state_depth else 0):
             bank = ListBank(config)
             m.submodules[f"list_{b}"] = bank
             lists.append(bank)
@@ -205,32 +219,32 @@ class ArrayUnit(wiring.Component):
                 bank.end.eq(scatter.step.end | (gather.step.end if from_lists else 0)),
             ]
             self._loads(m, b, bank, Const(1) if from_lists else scattering)
-            if not from_lists:
-                scanner = PlaneBank(config)
-                m.submodules[f"planes_{b}"] = scanner
-                planes.append(scanner)
-                m.d.comb += [
-                    scanner.open.eq(opening),
-                    scanner.last.eq(word_of(last, config)),
-                    scanner.begin.eq(gather.begin),
-                    scanner.clear.eq(gather.clear),
-                    scanner.base.eq(gather.base),
-                    scanner.limit.eq(gather.limit),
-                    scanner.go.eq(gather.go),
-                    scanner.end.eq(gather.step.end),
-                ]
-                self._loads(m, b, scanner, ~scattering)
+            m.d.comb += [
+                self.state.events[b].eq(bank.event),
+                self.state.events[b].valid.eq(bank.event.valid & scattering),
+            ]
+        for b in range(0 if from_lists else config.ways):
+            scanner = PlaneBank(config)
+            m.submodules[f"planes_{b}"] = scanner
+            planes.append(scanner)
+            m.d.comb += [
+                scanner.open.eq(opening),
+                scanner.last.eq(word_of(last, config)),
+                scanner.begin.eq(gather.begin),
+                scanner.clear.eq(gather.clear),
+                scanner.base.eq(gather.base),
+                scanner.limit.eq(gather.limit),
+                scanner.go.eq(gather.go),
+                scanner.end.eq(gather.step.end),
+            ]
+            self._loads(m, b, scanner, ~scattering)
         sources: Sequence[ListBank | PlaneBank] = lists if from_lists else planes
         m.d.comb += [
             gather.left.eq(Cat(bank.left for bank in sources).any()),
             scatter.left.eq(Cat(bank.left for bank in lists).any()),
         ]
-        for b in range(config.ways):
-            m.d.comb += [
-                self.reader.events[b].eq(sources[b].event),
-                self.state.events[b].eq(lists[b].event),
-                self.state.events[b].valid.eq(lists[b].event.valid & scattering),
-            ]
+        for source, event in zip(sources, self.reader.events, strict=True):
+            m.d.comb += event.eq(source.event)
         if not from_lists:
             occupied = [Cat(bank.occupied[p] for bank in planes).any() for p in range(digit_planes(config))]
             m.d.comb += gather.top.eq(highest(Cat(occupied)))
@@ -382,7 +396,7 @@ class ArrayUnit(wiring.Component):
         ]
         for lane in range(config.lanes):
             m.d.comb += state.update[lane].eq(scatter.update[lane])
-        for b in range(config.ways):
+        for b in range(config.ways if config.state_depth else 0):
             memory = Ram(width=config.lanes * 16, depth=config.state_depth, image=f"state_{b:02}")
             m.submodules[f"state_{b}"] = memory
             gathered = self.reader.read[b] & self.from_state

@@ -18,23 +18,24 @@ class CoreConfig:
       in place of the gated adder, a row per bank and cycle in place of events. `skip_zeros`: in a gather only the
       rows whose count is not zero, each bank its own.
     * `ways`, `lanes`, `order`, `coding`, `accumulator_bits`, `scan_bits`, `skew`: as in `HardwareConfig`.
-    * `row_depth`: words of `lanes` · 8 bits per bank of row memory. `state_depth`: words of `lanes` · 16 bits per bank.
+    * `row_depth`: words of `lanes` · 8 bits per bank of row memory. `state_depth`: words of `lanes` · 16 bits per bank;
+      0: no state, and nothing that updates one.
     * `vector_depth`: 32-bit words of vector memory. `program_depth`: instructions.
     * `encoder_rows`: counts per bank that the event encoder holds. `scatter_rows`: the same for a scatter.
     * `blocks`: blocks of keys one gather can read, the token's own included.
     """
 
     ways: int = 8
-    lanes: int = 32
+    lanes: int = 64
     order: Order = "plane"
-    coding: Coding = "bitwise"
+    coding: Coding = "signed_digit"
     dense: bool = False
     skip_zeros: bool = False
     accumulator_bits: int = 28
     scan_bits: int = 16
     skew: int = 1
-    row_depth: int = 16384
-    state_depth: int = 1024
+    row_depth: int = 4096
+    state_depth: int = 256
     vector_depth: int = 65536
     program_depth: int = 4096
     encoder_rows: int = 1024

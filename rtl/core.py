@@ -105,18 +105,25 @@ class SpikeCore(wiring.Component):
         """The running unit has the ports; a unit that is not running writes nothing, so that writes are merged."""
         write, running = vector.write, Signal(8)
         m.d.comb += running.eq(1 << sequencer.unit.as_value())
-        read_a, read_b = Signal(ADDRESS), Signal(ADDRESS)
-        m.d.comb += [read_a.eq(array.read_a.address), read_b.eq(array.read_b.address)]
+        read_a, read_b = vector.read
+        m.d.comb += [read_a.address.eq(array.read_a.address), read_b.address.eq(array.read_b.address)]
         with m.If(running[Unit.POINTWISE.value]):
-            m.d.comb += [read_a.eq(pointwise.read_a.address), read_b.eq(pointwise.read_b.address)]
+            m.d.comb += [
+                read_a.address.eq(pointwise.read_a.address),
+                read_b.address.eq(pointwise.read_b.address),
+            ]
         with m.Elif(running[Unit.SELECT.value]):
-            m.d.comb += read_a.eq(select.read_a.address)
-        with m.If(sequencer.reading):
-            m.d.comb += read_a.eq(sequencer.read.address)
+            m.d.comb += read_a.address.eq(select.read_a.address)
+        with m.If(sequencer.read.enable):
+            m.d.comb += read_a.address.eq(sequencer.read.address)
         with m.If(~sequencer.busy):
-            m.d.comb += read_a.eq(host.vector_read.address)
-        for port, address in zip(vector.read, (read_a, read_b), strict=True):
-            m.d.comb += [port.enable.eq(1), port.address.eq(address)]
+            m.d.comb += read_a.address.eq(host.vector_read.address)
+        # A unit that is not running enables nothing.
+        readers = (array.read_a, pointwise.read_a, select.read_a, sequencer.read, host.vector_read)
+        m.d.comb += [
+            read_a.enable.eq(Cat(port.enable for port in readers).any()),
+            read_b.enable.eq(array.read_b.enable | pointwise.read_b.enable),
+        ]
         for unit in (pointwise, array):
             m.d.comb += [unit.read_a.data.eq(vector.read[0].data), unit.read_b.data.eq(vector.read[1].data)]
         for unit in (select, sequencer):

@@ -181,6 +181,7 @@ class StreamOut(wiring.Component):
         address = Signal(ADDRESS)
         reading = Signal()
         reading_last = Signal()
+        m.d.comb += self.vector_read.enable.eq(reading)
         m.d.sync += [reading.eq(ask), reading_last.eq(last)]
         with m.If(ask):
             m.d.sync += [

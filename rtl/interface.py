@@ -32,13 +32,14 @@ class ControlSignature(wiring.Signature):
 
 
 class ReadSignature(wiring.Signature):
-    """A read port of vector memory: `data` belongs to the `address` of the cycle before.
+    """A read port of vector memory: `data` belongs to the `address` of the cycle before, if that had `enable`.
 
     Units drive `address` from a register and take `data` into a register, so that the memory has the whole cycle.
+    They enable what they will use and nothing else: a read that nobody needs costs as much as one that somebody does.
     """
 
     def __init__(self) -> None:
-        super().__init__({"address": Out(ADDRESS), "data": In(WORD)})
+        super().__init__({"enable": Out(1), "address": Out(ADDRESS), "data": In(WORD)})
 
 
 class WriteSignature(wiring.Signature):

@@ -92,6 +92,11 @@ class PointwiseUnit(wiring.Component):
             self.read_b.address.eq(reader.address_b),
         ]
         self._tags = Line(m, "tags", reader.tag, 0, reset=True)
+        is_ = self._controls
+        m.d.comb += [
+            self.read_a.enable.eq(self._tags.at(1).valid),
+            self.read_b.enable.eq(self._word(1) & ((is_.right_b & ~is_.no_b) | is_.product | is_.b_word)),
+        ]
         self._second = Line(m, "second", reader.second, 0)
         a, b = Signal(WORD, reset_less=True), Signal(WORD, reset_less=True)
         m.d.sync += [a.eq(self.read_a.data), b.eq(self.read_b.data)]

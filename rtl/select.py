@@ -52,7 +52,7 @@ class SelectUnit(wiring.Component):
         behind = Signal(reset_less=True)
         threshold, threshold_index, any_chosen = Signal(WORD), Signal(24), Signal()
         best, best_index, found = Signal(WORD), Signal(24), Signal()
-        m.d.comb += valid[0].eq(scanning & (left != 0))
+        m.d.comb += [valid[0].eq(scanning & (left != 0)), self.read_a.enable.eq(valid[0])]
         m.d.sync += [
             valid[1:].eq(valid[:3]),
             word.eq(self.read_a.data),

@@ -72,7 +72,6 @@ class Sequencer(wiring.Component):
                 "unit": Out(Unit),
                 "units": Out(ControlSignature()).array(len(Unit) - 1),
                 "read": Out(ReadSignature()),
-                "reading": Out(1),
                 "program": In(ProgramLoadSignature()),
             }
         )
@@ -98,7 +97,7 @@ class Sequencer(wiring.Component):
             self.busy.eq(state != State.IDLE),
             self.unit.eq(common.unit),
             self.address.eq(counter),
-            self.reading.eq(state == State.ADDRESS),
+            self.read.enable.eq(state == State.ADDRESS),
             finished.eq(Cat(unit.done for unit in self.units).any()),
         ]
         for number, unit in enumerate(self.units, 1):

@@ -93,7 +93,7 @@ class ArrayConfig(_Section):
 
     ways: Annotated[int, Within(1, 64, power_of_two=True)] = 8
     """Banks, each delivering at most one row per cycle."""
-    lanes: Annotated[int, Within(1, 256, power_of_two=True)] = 32
+    lanes: Annotated[int, Within(1, 256, power_of_two=True)] = 64
     """Columns, each with one adder tree over the ways and one accumulator."""
     order: Order = "plane"
     """Order of events: all of a bit plane in succession (no shifter), or all of a row (one read per row)."""
@@ -172,8 +172,9 @@ class NumericsConfig(_Section):
 
     section: ClassVar[str] = "numerics"
 
-    coding: Coding = "bitwise"
-    """How an integer becomes events; "bitwise" is sign and magnitude in bit planes."""
+    coding: Coding = "signed_digit"
+    """How an integer becomes events: "signed_digit" (non-adjacent form, the fewest events), "bitwise" (sign and
+    magnitude in bit planes), "twos_complement" or "ternary"."""
     activation: Activation = "threshold"
     """Where integers come from: the adaptive threshold per token, or INT8 scaled by the largest magnitude."""
     threshold_k: Annotated[float, Within(0.25, 16.0)] = 3.0

@@ -112,6 +112,7 @@ MUTANTS = [
         "left[2:] == 0",
         "an odd channel at the end is not loaded",
     ),
+    _mutant("load", "Cat(Const(1), taken[1])", "Const(1)", "the second port is not enabled"),
     _mutant("load", " row.eq(next_block[:rows])", " row.eq(row + 1)", "blocks follow each other densely"),
     _mutant(
         "gather",
@@ -155,6 +156,7 @@ MUTANTS = [
         "state", "before = product << 4 if", "before = product << 3 if", "halves of a count", "dense_small"
     ),
     _mutant("scatter", "Mux(arrived[1], self.word[:16], 0)", "self.word[:16]", "columns that do not exist"),
+    _mutant("sweep", 'self.reads.eq(fsm.ongoing("READ"))', "self.reads.eq(self.row)", "shifts are not read"),
     _mutant("sweep", "Mux(self.word[4:31].any(), 17, self.word[:5])", "self.word[:4]", "shift of 16 lost"),
     _mutant(
         "store",

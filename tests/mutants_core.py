@@ -35,8 +35,8 @@ MUTANTS = [
     },
     {
         "file": "rtl/sequencer.py",
-        "old": "self.reading.eq(state == State.ADDRESS),",
-        "new": "self.reading.eq(state == State.COPY),",
+        "old": "self.read.enable.eq(state == State.ADDRESS),",
+        "new": "self.read.enable.eq(state == State.COPY),",
         "why": "the number of the copy is read a cycle late",
         "bench": _BENCH,
     },

@@ -7,6 +7,20 @@ _SELECT = "tests/test_rtl_select.py"
 
 MUTANTS = [
     {
+        "file": "rtl/pointwise.py",
+        "old": "(is_.right_b & ~is_.no_b) | is_.product | is_.b_word",
+        "new": "(is_.right_b & ~is_.no_b) | is_.b_word",
+        "why": "the second scalar of a product is not read",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise.py",
+        "old": "self.read_a.enable.eq(self._tags.at(1).valid)",
+        "new": "self.read_a.enable.eq(self._word(1))",
+        "why": "headers are not read",
+        "bench": _POINTWISE,
+    },
+    {
         "file": "rtl/rounding.py",
         "old": "up = fine[0] & (fine_sticky | whole[0])",
         "new": "up = fine[0]",

@@ -90,8 +90,10 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Work:
     monkeypatch.setitem(sys.modules, "spikesim.flow", flow)  # type: ignore[arg-type]
     compare = SimpleNamespace(add_comparison=fake.add_comparison, CompareSettings=Settings)
     monkeypatch.setitem(sys.modules, "spikesim.compare", compare)  # type: ignore[arg-type]
-    monkeypatch.setattr("spikesim.cli.compare.check_tools", fake.checked.append)
-    monkeypatch.setattr("spikesim.cli.map_model.check_tools", fake.checked.append)
+    for module in ("compare", "map_model"):
+        monkeypatch.setattr(
+            f"spikesim.cli.{module}.check_tools", lambda liberty, **_: fake.checked.append(liberty)
+        )
     monkeypatch.setattr("spikesim.report.html.render", lambda report: f"a page about {report.model.name}")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "m.pt").write_bytes(b"weights")
@@ -333,6 +335,18 @@ def test_missing_yosys_is_said_before_any_work(tmp_path: Path, monkeypatch: pyte
     assert not left(tmp_path)
 
 
+def test_an_unwritable_cache_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("SPIKESIM_CACHE", str(tmp_path / "file" / "cache"))
+    for command in (["compare"], ["map", "--power"]):
+        result = run(*command, tmp_path / "m.pt", "-o", tmp_path / "out")
+        assert re.search(r"SPIKESIM_CACHE names another folder", sentence(result))
+    assert "CACHEDIR.TAG" not in sentence(
+        run("compare", tmp_path / "m.pt", "-o", tmp_path / "out", "--no-cache")
+    )
+    assert left(tmp_path) == {"file"}
+
+
 SLOW = """
 import sys, time, types
 from pathlib import Path
@@ -349,7 +363,7 @@ sys.modules["spikesim.compare"] = types.SimpleNamespace(
     add_comparison=add_comparison, CompareSettings=lambda **settings: None
 )
 import spikesim.cli.compare
-spikesim.cli.compare.check_tools = lambda liberty: None
+spikesim.cli.compare.check_tools = lambda liberty, **_: None
 from spikesim.cli import main
 main()
 """

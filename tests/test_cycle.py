@@ -169,7 +169,7 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int) -> 
                 banked = np.zeros(max(slots.values()) + 1, np.int8)
                 for p, slot in slots.items():
                     banked[slot] += head[p]
-                events = _event_cycles(banked, "bitwise", hardware)
+                events = _event_cycles(banked, hardware.numerics.coding, hardware)
                 if cache == "swa":
                     expected += _drained(len(valid), config.head_dim, events, 4, 1, 4)
                 else:

@@ -100,7 +100,7 @@ def test_what_does_not_fit_streams_and_is_charged(tmp_path: Path) -> None:
     """A row memory of a few chunks: weights stream, the report says so, and the DRAM decides."""
     hardware = HARDWARE.replace(
         **{
-            "memory.row_kib": 12,
+            "memory.row_kib": 16,
             "memory.state_kib": 1,
             "dram.bandwidth_bytes_per_s": 1e9,
             "limits.max_context": 64,

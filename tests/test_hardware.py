@@ -53,10 +53,10 @@ def test_every_setting_says_what_it_is() -> None:
 
 def test_derived_sizes() -> None:
     hw = HardwareConfig()
-    assert hw.row_bytes == 32
-    assert hw.rows_per_bank == 2048 * 1024 // (8 * 32)
-    assert hw.state_row_bytes == 64
-    assert hw.state_rows_per_bank == 256 * 1024 // (8 * 32 * 2)
+    assert hw.row_bytes == 64
+    assert hw.rows_per_bank == 2048 * 1024 // (8 * 64)
+    assert hw.state_row_bytes == 128
+    assert hw.state_rows_per_bank == 256 * 1024 // (8 * 64 * 2)
     assert hw.clock.period_ns == 2.0
     assert hw.dram_bytes_per_cycle == pytest.approx(51.2)
     assert hw.numerics.limit == 127
@@ -70,10 +70,10 @@ def test_rows_that_do_not_divide_memory_are_rounded_down() -> None:
 
 def test_replace_changes_only_what_is_named() -> None:
     hw = HardwareConfig()
-    wide = hw.replace(**{"array.lanes": 16, "dram.bandwidth_bytes_per_s": 10**9})
-    assert wide.array.lanes == 16
-    assert wide.dram.bandwidth_bytes_per_s == 1e9
-    assert wide.replace(**{"array.lanes": 32, "dram.bandwidth_bytes_per_s": 25.6e9}) == hw
+    narrow = hw.replace(**{"array.lanes": 16, "dram.bandwidth_bytes_per_s": 10**9})
+    assert narrow.array.lanes == 16
+    assert narrow.dram.bandwidth_bytes_per_s == 1e9
+    assert narrow.replace(**{"array.lanes": 64, "dram.bandwidth_bytes_per_s": 25.6e9}) == hw
     assert hw == HardwareConfig()
 
 

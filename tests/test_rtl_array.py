@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
 }
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "plane_bitwise": {"ways": 16, "lanes": 8, "scan_bits": 8, "encoder_rows": 20},
+    "plane_bitwise": {"ways": 8, "lanes": 4, "coding": "bitwise", "scan_bits": 8, "encoder_rows": 20},
     "plane_signed": {"ways": 2, "lanes": 4, "coding": "signed_digit", "scan_bits": 2},
     "plane_twos": {
         "ways": 1,
@@ -35,7 +35,14 @@ SHAPES: dict[str, dict[str, Any]] = {
         "skew": 0,
     },
     "plane_ternary": {"ways": 4, "lanes": 2, "coding": "ternary", "scan_bits": 4, "accumulator_bits": 18},
-    "row_bitwise": {"ways": 4, "lanes": 4, "order": "row", "scan_bits": 8, "accumulator_bits": 48},
+    "row_bitwise": {
+        "ways": 4,
+        "lanes": 4,
+        "order": "row",
+        "coding": "bitwise",
+        "scan_bits": 8,
+        "accumulator_bits": 48,
+    },
     "row_signed": {"ways": 8, "lanes": 4, "order": "row", "coding": "signed_digit", "accumulator_bits": 16},
     "row_ternary": {"ways": 4, "lanes": 4, "order": "row", "coding": "ternary"},
     "row_twos": {"ways": 2, "lanes": 8, "order": "row", "coding": "twos_complement"},

@@ -83,7 +83,7 @@ def compare(
     if folder.resolve() == model.resolve():
         raise OutputError(f"the output must be another folder than {model}, which it is made from")
     options.check_output(folder, force)
-    check_tools(liberty)
+    check_tools(liberty, use_cache=not no_cache)
 
     from spikesim.files import atomic_directory
 
@@ -95,10 +95,6 @@ def compare(
         with TerminalProgress() as progress:
             if (model / MAPPING_FILE).is_file():
                 _refuse_numbers({**given, "calibration": calibration}, model)
-                if folder.resolve() == model.resolve():
-                    raise OutputError(
-                        f"the output must be another folder than {model}, whose programs it needs"
-                    )
                 mapped = read_mapping(model)[1]
                 # Numbers are part of the programs: they stay as they were mapped, whatever the hardware file says.
                 if hardware is None:
@@ -133,16 +129,18 @@ def compare(
     announce(report, folder)
 
 
-def check_tools(liberty: Path | None) -> None:
-    """Raise `ToolError` or `LibertyError`, before any work, if synthesis could not even begin."""
+def check_tools(liberty: Path | None, *, use_cache: bool = True) -> None:
+    """Raise `ToolError`, `LibertyError` or `OutputError`, before any work, if synthesis could not even begin."""
     if importlib.util.find_spec("pyosys") is None:
         raise ToolError("Yosys must be installed to synthesise: pip install 'pyosys>=0.70'")
 
+    from spikesim.power_models.cache import Cache, default_folder
     from spikesim.power_models.liberty import read_liberty
     from spikesim.power_models.liberty_check import check_library
     from spikesim.power_models.synthesis import default_liberty
 
     check_library(read_liberty(default_liberty() if liberty is None else liberty))
+    Cache(default_folder() if use_cache else None).check()
 
 
 def with_area_and_power(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikesim.compare.bases import parts_of
 from spikesim.compare.designs import TOP, Source, build
 from spikesim.compare.measured import GateRun, delays, unit_figures
-from spikesim.compare.parts import ARRAY
+from spikesim.compare.parts import ARRAY, OFFSET
 from spikesim.compare.settings import STREAMS
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork
@@ -35,7 +35,7 @@ def int8_baseline(
     design: Design, operations: float, *, ways: int, lanes: int, label: str, note: str, frequency_hz: float
 ) -> Baseline:
     """An array design as a baseline, per one of the `operations` of its token."""
-    mine = parts_of(design, (ARRAY,))
+    mine = parts_of(design, (ARRAY, OFFSET))
     return Baseline(
         label=label,
         area_um2=mine.area / (ways * lanes),

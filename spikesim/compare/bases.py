@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from spikesim.compare.parts import ARRAY, ENCODER, ENCODER_MEMORY, ROW_MEMORY
+from spikesim.compare.parts import ARRAY, ENCODER, ENCODER_MEMORY, OFFSET, ROW_MEMORY
 from spikesim.comparison import Basis, Design, Reduction
 from spikesim.power_models.constants import PUBLISHED_REDUCTIONS
 from spikesim.result import Rates
@@ -46,11 +46,12 @@ def unit_basis(spiking: Design, dense: Design, cycle_ratio: float, frequency_hz:
     return _basis(
         "unit",
         "per unit",
-        "the array alone (operand registers, gates or multipliers, adder trees, accumulators), same ways and lanes, "
+        "the array alone (operand registers, gates or multipliers, adder trees, accumulators, the offset of their "
+        "sums), same ways and lanes, "
         "power per clock cycle while the model's weight matrices are gathered; not in it: that spiking takes more "
         "cycles, event encoder, memories and the choice between them",
-        parts_of(spiking, (ARRAY,)),
-        parts_of(dense, (ARRAY,)),
+        parts_of(spiking, (ARRAY, OFFSET)),
+        parts_of(dense, (ARRAY, OFFSET)),
         cycles=(spiking.cycles_per_token, dense.cycles_per_token),
         cycle_ratio=cycle_ratio,
         frequency_hz=frequency_hz,
@@ -61,19 +62,19 @@ def unit_basis(spiking: Design, dense: Design, cycle_ratio: float, frequency_hz:
 def equal_throughput_basis(spiking: Design, dense: Design, cycle_ratio: float, frequency_hz: float) -> Basis:
     """Array and encoder, the spiking array with as many more lanes as it takes for the dense twin's throughput.
 
-    More lanes need no second encoder: all lanes take the same events.
+    More lanes need no second encoder and no second offset: all lanes take the same events.
     """
-    parts = (ARRAY, ENCODER)
+    parts = (ARRAY, OFFSET, ENCODER)
     longer = parts_of(spiking, parts).times(spiking.cycles_per_token / dense.cycles_per_token)
-    array, encoder = parts_of(spiking, (ARRAY,)), parts_of(spiking, (ENCODER,))
+    array, once = parts_of(spiking, (ARRAY,)), parts_of(spiking, (OFFSET, ENCODER))
     return _basis(
         "equal_throughput",
         "array and encoder at equal throughput",
         f"array and event encoder; the spiking array has {cycle_ratio:.2f} times the lanes (its array cycles ÷ the "
-        "dense twin's, over all gathers), fed by one encoder; energy of the same gathers from start to end, power = "
-        "energy ÷ the dense twin's time; not in it: memories and the choice between them, row addressing, drain, which "
-        "the whole core has",
-        Slice(area=array.area * cycle_ratio + encoder.area, power=longer.power, zero_delay=longer.zero_delay),
+        "dense twin's, over all gathers), one encoder and one offset; energy of the same gathers from start to end, "
+        "power = energy ÷ the dense twin's time; not in it: memories and the choice between them, row addressing, "
+        "drain, which the whole core has",
+        Slice(area=array.area * cycle_ratio + once.area, power=longer.power, zero_delay=longer.zero_delay),
         parts_of(dense, parts),
         cycles=(dense.cycles_per_token, dense.cycles_per_token),
         cycle_ratio=cycle_ratio,
@@ -90,7 +91,8 @@ def memory_note(spiking: Design, dense: Design, cycle_ratio: float) -> str:
         ("the encoder's memories", (ENCODER_MEMORY,)),
         ("the encoder's memories and row memory", (ENCODER_MEMORY, ROW_MEMORY)),
     ):
-        mine, its = parts_of(spiking, (ENCODER, *more)), parts_of(dense, (ARRAY, ENCODER, *more))
+        mine = parts_of(spiking, (OFFSET, ENCODER, *more))
+        its = parts_of(dense, (ARRAY, OFFSET, ENCODER, *more))
         area = 1 - (array.area * cycle_ratio + mine.area) / its.area
         energy = 1 - (array.power + mine.power) * lengthened / its.power
         texts.append(f"with {label} {-100 * area:+.1f} % area and {-100 * energy:+.1f} % energy")

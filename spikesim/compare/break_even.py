@@ -12,14 +12,14 @@ import numpy as np
 
 from spikesim.compare.bases import Slice, parts_of
 from spikesim.compare.measure import measure_array
-from spikesim.compare.parts import ARRAY, ENCODER
+from spikesim.compare.parts import ARRAY, ENCODER, OFFSET
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work, array_cycles, prepare
 from spikesim.comparison import BreakEvenPoint, Design
 from spikesim.cycle.model import gather_cycles
 from spikesim.digits import digits
 from spikesim.flow import map_model
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import Coding, HardwareConfig
 from spikesim.progress import SILENT, Progress
 from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.timing import ceil_div
@@ -28,15 +28,16 @@ from spikesim.tokens import InputRequest
 LANES = 4
 """Lanes of the netlists here; the array's area and power per lane hold for any number of them."""
 _GATHERS = 4
-"""Gathers of a point: the first of every kind of layer would be more than the curves need."""
+"""Gathers of a point that run on its netlists; its cycle ratio and its events are of all."""
 _TOKENS = 256
 """Tokens that are mapped anew where a setting changes numbers."""
 _LARGEST = 100_000_000
 """Parameters of a model that is mapped several times."""
 
 NOTE = (
-    f"Break-even points: {_GATHERS} weight matrices of the model, 64 tokens, netlists of {LANES} lanes; the array is "
-    "scaled to the lanes of the hardware, the encoder is not."
+    f"Break-even points: cycles and events of all weight matrices of the model, 64 tokens; power from {_GATHERS} of "
+    f"them, from the sparsest to the densest, on netlists of {LANES} lanes; the array is scaled to the lanes of the "
+    "hardware, encoder and offset are not."
 )
 
 _POINTS: dict[str, tuple[Any, ...]] = {
@@ -52,7 +53,7 @@ _NUMERIC = ("threshold_k", "window")
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One setting changed: the hardware with it, and the gathers as they then are."""
+    """One setting changed: the hardware with it, and all gathers as they then are."""
 
     parameter: str
     value: str
@@ -60,66 +61,75 @@ class Point:
     gathers: Sequence[GatherWork]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What the model is mapped from when a setting changes its numbers: a checkpoint, and token ids in a file."""
+
+    checkpoint: Path
+    tokens: Path
+
+
 def break_even(
-    work: Work, technology: Technology, checkpoint: Path, parameters: int, progress: Progress = SILENT
+    work: Work, technology: Technology, origin: Origin, parameters: int, progress: Progress = SILENT
 ) -> list[BreakEvenPoint]:
     """Every point of every setting; those that need the checkpoint only if it is there and not too large."""
-    remap = checkpoint.exists() and parameters <= _LARGEST
-    points = list(_points(work, checkpoint if remap else None))
+    remap = origin.checkpoint.exists() and parameters <= _LARGEST
+    points = list(_points(work, origin if remap else None))
+    names = _representative(work.gathers, work.hardware.numerics.coding)
+    rows = work.layout.encoder_rows * work.hardware.array.ways
     measured = []
     with progress.stage("break-even points", len(points)) as advance:
         for point in points:
-            measured.append(_measured(point, technology))
+            measured.append(_measured(point, names, rows, technology))
             advance()
     return measured
 
 
-def _points(work: Work, checkpoint: Path | None) -> Iterator[Point]:
+def _points(work: Work, origin: Origin | None) -> Iterator[Point]:
     base = work.hardware
-    gathers = _chosen(work)
     for parameter, values in _POINTS.items():
         section = "array" if parameter in ("ways", "accumulator_bits") else "numerics"
         own = getattr(getattr(base, section), parameter)
         ordered = [*values, own] if isinstance(own, str) else sorted({*values, own})
         for value in dict.fromkeys(ordered):
             hardware = base.replace(**{f"{section}.{parameter}": value})
+            gathers = work.gathers
             if parameter in _NUMERIC and value != own:
-                if checkpoint is None:
+                if origin is None:
                     continue
-                yield Point(
-                    parameter=parameter,
-                    value=_shown(value),
-                    hardware=hardware,
-                    gathers=_remapped(checkpoint, hardware),
-                )
-            else:
-                yield Point(parameter=parameter, value=_shown(value), hardware=hardware, gathers=gathers)
+                gathers = _remapped(origin, hardware)
+            yield Point(parameter=parameter, value=_shown(value), hardware=hardware, gathers=gathers)
 
 
-def _chosen(work: Work) -> list[GatherWork]:
-    """Gathers spread over the model."""
-    picked = np.linspace(0, len(work.gathers) - 1, min(_GATHERS, len(work.gathers))).astype(int)
-    return [work.gathers[i] for i in picked]
+def _representative(gathers: Sequence[GatherWork], coding: Coding) -> set[str]:
+    """Names of gathers from the sparsest to the densest: of equal parts of all, ranked so, those in the middle."""
+    ranked = sorted(gathers, key=lambda gather: _events_per_value([gather], coding))
+    parts = np.array_split(np.arange(len(ranked)), min(_GATHERS, len(ranked)))
+    return {ranked[part[len(part) // 2]].name for part in parts}
 
 
-def _remapped(checkpoint: Path, hardware: HardwareConfig) -> list[GatherWork]:
+def _events_per_value(gathers: Sequence[GatherWork], coding: Coding) -> float:
+    counts = np.concatenate([gather.counts.reshape(-1) for gather in gathers])
+    return float(np.mean(np.sum(digits(counts, coding) != 0, axis=0)))
+
+
+def _remapped(origin: Origin, hardware: HardwareConfig) -> list[GatherWork]:
+    request = InputRequest(tokens=origin.tokens, max_tokens=_TOKENS)
     with tempfile.TemporaryDirectory(prefix="spikesim-") as folder:
-        map_model(
-            checkpoint, output=Path(folder), hardware=hardware, request=InputRequest(max_tokens=_TOKENS)
-        )
-        return _chosen(prepare(Path(folder), hardware, tokens=1))
+        map_model(origin.checkpoint, output=Path(folder), hardware=hardware, request=request)
+        return prepare(Path(folder), hardware, tokens=1).gathers
 
 
-def _measured(point: Point, technology: Technology) -> BreakEvenPoint:
+def _measured(point: Point, names: set[str], rows: int, technology: Technology) -> BreakEvenPoint:
+    """`names`: of the gathers that run on the netlists; `rows`: counts that the encoder holds, in all banks."""
     hardware = point.hardware.replace(**{"array.lanes": LANES})
-    lanes = point.hardware.array.lanes
-    longest = max(gather.matrix.shape[1] for gather in point.gathers)
-    rows = ceil_div(longest, hardware.array.ways)
+    lanes, encoder_rows = point.hardware.array.lanes, ceil_div(rows, hardware.array.ways)
+    gathers = [gather for gather in point.gathers if gather.name in names]
     spiking, dense = (
         measure_array(
-            _small(core_config(hardware, dense=is_dense, encoder_rows=rows, scatter_rows=1), point.gathers),
+            _small(core_config(hardware, dense=is_dense, encoder_rows=encoder_rows, scatter_rows=1), gathers),
             technology,
-            point.gathers,
+            gathers,
             name="dense_array" if is_dense else "spiking_array",
             label="break-even point",
         )
@@ -128,8 +138,7 @@ def _measured(point: Point, technology: Technology) -> BreakEvenPoint:
     ratio = _event_ratio(point)
     mine, its = _scaled(spiking, lanes), _scaled(dense, lanes)
     larger = _scaled(spiking, lanes * ratio)
-    counts = np.concatenate([gather.counts.reshape(-1) for gather in point.gathers])
-    events = float(np.mean(np.sum(digits(counts, hardware.numerics.coding) != 0, axis=0)))
+    events = _events_per_value(point.gathers, hardware.numerics.coding)
     taken = spiking.cycles_per_token / dense.cycles_per_token
     return BreakEvenPoint(
         parameter=point.parameter,
@@ -158,11 +167,11 @@ def _small(config: CoreConfig, gathers: Sequence[GatherWork]) -> CoreConfig:
     """The core with memories no larger than the gathers need."""
     shapes = [gather.matrix.shape for gather in gathers]
     rows = sum(ceil_div(outputs, config.lanes) * ceil_div(inputs, config.ways) for outputs, inputs in shapes)
-    return replace(config, row_depth=rows, state_depth=2, vector_depth=max(map(sum, shapes)))
+    return replace(config, row_depth=rows, state_depth=0, vector_depth=max(map(sum, shapes)))
 
 
 def _scaled(design: Design, lanes: float) -> Slice:
-    return parts_of(design, (ARRAY,)).times(lanes / LANES) + parts_of(design, (ENCODER,))
+    return parts_of(design, (ARRAY,)).times(lanes / LANES) + parts_of(design, (OFFSET, ENCODER))
 
 
 def _shown(value: Any) -> str:

@@ -16,19 +16,15 @@ from spikesim.power_models.buffering import buffered, overloaded
 from spikesim.power_models.netlist import Netlist, read_netlist
 from spikesim.power_models.parts import children
 from spikesim.power_models.static_timing import StaticTiming, analyse
-from spikesim.power_models.synthesis import Synthesis
+from spikesim.power_models.synthesis import EFFORTS, HOPELESS, Synthesis
 from spikesim.rtl.memory import MODULE
 
 TOP = "top"
 """Every design's top module: equal parts of different designs then have equal names, and are mapped once."""
 
 
-_SHARES = (0.78, 0.72, 0.66)
-"""Of the period, for which parts with paths that are too long are mapped again, one try after the other."""
 _BUFFERINGS = 3
 """Times that nets with slow edges are buffered: a tree has a level of its own behind each of its buffers."""
-_HOPELESS = 0.25
-"""Of the period: by more than this no mapping makes a path shorter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,19 +71,19 @@ class Built:
 
 
 def build(source: Source, technology: Technology) -> Built:
-    """Synthesises and times; parts on paths that are too long are mapped again for a smaller share of the period.
+    """Synthesises and times; parts on paths that are too long are mapped again with more effort.
 
     Raises ToolError: the tool fails, or the netlist has latches or unknown cells.
     """
     kept = _kept(source.text)
-    tighter: dict[str, float] = {}
-    mapped = _map(source, technology, kept, tighter)
-    for share in _SHARES:
+    efforts: dict[str, int] = {}
+    mapped = _map(source, technology, kept, efforts)
+    for effort in range(1, len(EFFORTS)):
         late = _late_parts(mapped.timing, kept)
-        if not late or mapped.timing.worst_slack_s < -_HOPELESS * technology.period_s:
+        if not late or mapped.timing.worst_slack_s < -HOPELESS * technology.period_s:
             break
-        tighter |= dict.fromkeys(late, share)
-        mapped = _map(source, technology, kept, tighter)
+        efforts |= dict.fromkeys(late, effort)
+        mapped = _map(source, technology, kept, efforts)
     netlist, timing = mapped.netlist, mapped.timing
     lists = source.lists_serve_gathers
     # What logic takes behind a memory, setup included, is not the memory's.
@@ -119,9 +115,9 @@ class _Mapped:
     timing: StaticTiming
 
 
-def _map(source: Source, technology: Technology, kept: Sequence[str], tighter: dict[str, float]) -> _Mapped:
+def _map(source: Source, technology: Technology, kept: Sequence[str], efforts: dict[str, int]) -> _Mapped:
     synthesis = technology.synthesiser.synthesise(
-        source.text, TOP, keep=kept, black_boxes=(MODULE,), unused=source.unused, tighter=tighter
+        source.text, TOP, keep=kept, black_boxes=(MODULE,), unused=source.unused, efforts=efforts
     )
     if synthesis.latches or synthesis.unknown:
         found = synthesis.unknown[0] if synthesis.unknown else f"{synthesis.latches} latches"

@@ -13,7 +13,7 @@ from spikesim.compare.bases import (
     unit_basis,
     with_other,
 )
-from spikesim.compare.break_even import NOTE, break_even
+from spikesim.compare.break_even import NOTE, Origin, break_even
 from spikesim.compare.measure import measure_array, measure_core
 from spikesim.compare.operations import RULE, amount_of, event_energies, operation_energies
 from spikesim.compare.settings import STREAMS, CompareSettings
@@ -21,6 +21,7 @@ from spikesim.compare.technology import Technology
 from spikesim.compare.work import Work, array_cycles, prepare
 from spikesim.comparison import Basis, BreakEvenPoint, Comparison, Constant, Design
 from spikesim.cycle.model import gather_cycles, skip_cycles
+from spikesim.flow import PROGRAM_FOLDER
 from spikesim.hardware import HardwareConfig
 from spikesim.power_models.constants import MEMORY, PUBLISHED
 from spikesim.progress import SILENT, Progress
@@ -28,6 +29,7 @@ from spikesim.results import Report
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import resident_config
 from spikesim.runner import Stopwatch
+from spikesim.tokens import TOKENS_FILE
 
 _LIMITS = (
     "Netlists are mapped, sized and buffered but neither placed nor routed: wires have the library's default wire "
@@ -65,7 +67,8 @@ def add_comparison(
     points: list[BreakEvenPoint] = []
     if not settings.quick:
         with stopwatch.stage("break-even"):
-            points = break_even(work, technology, Path(report.model.path), report.model.parameters, progress)
+            origin = Origin(checkpoint=Path(report.model.path), tokens=folder / PROGRAM_FOLDER / TOKENS_FILE)
+            points = break_even(work, technology, origin, report.model.parameters, progress)
     bases = _bases(report, work, arrays, skipping, cores, technology)
     comparison = _comparison(
         report, work, technology, arrays, (skipping, fp8), cores, bases, points, stopwatch
@@ -94,7 +97,7 @@ def _configs(work: Work) -> tuple[CoreConfig, CoreConfig]:
 def _skipping(work: Work, technology: Technology, progress: Progress) -> Design:
     """The twin's array with an encoder that lists what is not zero."""
     return measure_array(
-        replace(_configs(work)[1], state_depth=2, skip_zeros=True),
+        replace(_configs(work)[1], state_depth=0, skip_zeros=True),
         technology,
         work.gathers,
         name="dense_skip_array",
@@ -113,7 +116,7 @@ def _skip_ratio(work: Work) -> float:
 def _arrays(work: Work, technology: Technology, progress: Progress) -> tuple[Design, Design]:
     spiking, dense = (
         measure_array(
-            replace(config, state_depth=2),
+            replace(config, state_depth=0),
             technology,
             work.gathers,
             name=f"{name}_array",

@@ -11,6 +11,7 @@ from spikesim.compare.parts import (
     ARRAY,
     ENCODER,
     ENCODER_MEMORY,
+    OFFSET,
     POINTWISE,
     ROW_MEMORY,
     STATE_MEMORY,
@@ -49,7 +50,7 @@ RULE = (
 """How the energy of a unit is dealt out to the instructions that use it."""
 
 _UPDATES = ("scatter", "decay", "store", "pool")
-_GATHERING = (ARRAY, ENCODER, ENCODER_MEMORY, ADDRESSING, ROW_MEMORY)
+_GATHERING = (ARRAY, OFFSET, ENCODER, ENCODER_MEMORY, ADDRESSING, ROW_MEMORY)
 _UPDATING = (UPDATE, UPDATE_MEMORY, STATE_MEMORY)
 
 
@@ -114,8 +115,8 @@ def event_energies(
         )
         return mine, its
 
-    array = picojoules(arrays, (ARRAY,))
-    both = picojoules(arrays, (ARRAY, ENCODER))
+    array = picojoules(arrays, (ARRAY, OFFSET))
+    both = picojoules(arrays, (ARRAY, OFFSET, ENCODER))
     rows = picojoules(arrays, (ROW_MEMORY,))
     whole = picojoules(cores, None)
     return [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 ARRAY = "array"
+OFFSET = "array offset"
+"""What all lanes' sums lack in the same way: one accumulator for any number of lanes."""
 ENCODER = "encoder"
 ADDRESSING = "row addressing, drain"
 UPDATE = "state update, stores"
@@ -28,8 +30,10 @@ def part_of(path: str, *, lists_serve_gathers: bool) -> str:
     if names[0] != "array":
         return POINTWISE if names[0] == "pointwise" else CONTROL
     unit = re.sub(r"_\d+$", "", names[1]) if len(names) > 1 else ""
-    if unit in ("sum", "sum_offset"):
+    if unit == "sum":
         return ARRAY
+    if unit == "sum_offset":
+        return OFFSET
     if unit in ("planes", "counts", "rows", "loader"):
         return ENCODER
     if unit == "list":

@@ -71,13 +71,14 @@ class System:
         return random.random() < self.patience
 
     async def memory(self) -> None:
-        """Vector memory: a word belongs to the address of the cycle before."""
+        """Vector memory: a word belongs to the address of the cycle before, if that was enabled."""
         following = 0
         while True:
             await self.tick()
             address = int(self.dut.vector_read__address.value)
             self.dut.vector_read__data.value = following
-            following = word_at(address)
+            enabled = int(self.dut.vector_read__enable.value)
+            following = word_at(address) if enabled else random.getrandbits(32)
 
     async def monitor(self) -> None:
         """What the core side is told, and the rule that a valid and its payload hold until the ready."""

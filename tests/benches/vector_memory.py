@@ -32,6 +32,7 @@ class Bench:
         self.dut, self.memory = dut, VectorMemory()
         self.reads = [getattr(dut, f"read_{port}__data", None) for port in "ab"]
         self.addresses = [getattr(dut, f"read_{port}__address", None) for port in "ab"]
+        self.enables = [getattr(dut, f"read_{port}__enable", None) for port in "ab"]
         self.latest: list[int] = [0, 0]
         self.written: list[tuple[int, int]] = []
         self.clipped = 0
@@ -45,12 +46,17 @@ class Bench:
         self.written.clear()
 
     async def cycle(self) -> None:
-        """To the middle of the next cycle, with the words of the addresses of the cycle before."""
+        """To the middle of the next cycle, with the words of the addresses of the cycle before.
+
+        Where that was not enabled, with any word: a unit must not use it.
+        """
         await FallingEdge(self.dut.clk)
-        for i, (port, address) in enumerate(zip(self.reads, self.addresses, strict=True)):
+        ports = zip(self.reads, self.addresses, self.enables, strict=True)
+        for i, (port, address, enable) in enumerate(ports):
             if port is not None:
                 port.value = self.latest[i] & 0xFFFFFFFF
-                self.latest[i] = self.memory[int(address.value)]
+                enabled = int(enable.value)
+                self.latest[i] = self.memory[int(address.value)] if enabled else random.getrandbits(32)
         if int(self.dut.write__enable.value):
             address, word = int(self.dut.write__address.value), self.dut.write__data.value.to_signed()
             self.written.append((address, word))
