@@ -42,9 +42,7 @@ class Cache:
         try:
             write_text_atomic(self.folder / "CACHEDIR.TAG", _TAG)
         except OutputError as error:
-            raise OutputError(
-                f"{error}; {_VARIABLE} names another folder for results that are kept"
-            ) from None
+            raise OutputError(f"{error}; {_VARIABLE} names another folder for what is kept") from None
 
     def get(self, kind: str, inputs: list[Any], make: Callable[[], Any]) -> Any:
         """The document of these inputs (strings, numbers, lists), made by `make` if it is not there yet."""

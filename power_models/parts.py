@@ -47,10 +47,8 @@ def split(text: str, top: str, keep: Collection[str], boxes: Collection[str]) ->
 
 
 def stub(module: str) -> str:
-    """A module's ports alone, as a black box."""
-    if (
-        "#(" in module.partition(");")[0]
-    ):  # a memory: it declares its ports in its head, and what it holds is a result
+    """A module's ports alone, as a black box; a memory stays even if nothing reads it: what it holds is a result."""
+    if "#(" in module.partition(");")[0]:  # memories have parameters, and declare their ports in their head
         return f"(* blackbox, keep *)\n{module[: module.index(chr(10) + ');') + 4]}endmodule\n"
     head = module[: module.index(");") + 2]
     ports = re.findall(r"(?m)^  (?:input|output) [^;]*;", module)

@@ -340,7 +340,7 @@ def test_an_unwritable_cache_is_said_before_any_work(tmp_path: Path, monkeypatch
     monkeypatch.setenv("SPIKESIM_CACHE", str(tmp_path / "file" / "cache"))
     for command in (["compare"], ["map", "--power"]):
         result = run(*command, tmp_path / "m.pt", "-o", tmp_path / "out")
-        assert re.search(r"SPIKESIM_CACHE names another folder", sentence(result))
+        assert re.search(r"SPIKESIM_CACHE names another folder for what is kept", sentence(result))
     assert "CACHEDIR.TAG" not in sentence(
         run("compare", tmp_path / "m.pt", "-o", tmp_path / "out", "--no-cache")
     )
