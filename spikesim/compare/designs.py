@@ -164,6 +164,6 @@ def _kept(text: str) -> list[str]:
 
     Wrappers of a memory are not.
     """
-    many = ("array_sum_lane_0", "array_state_bank_0", "pointwise_lookup_table")
-    units = [*children(text, TOP), *children(text, f"{TOP}_array"), *(f"{TOP}_{unit}" for unit in many)]
+    many = re.findall(r"(?m)^module (\S+_(?:sum_lane_0|state_bank_0|lookup_table))\s", text)
+    units = [*children(text, TOP), *children(text, f"{TOP}_array"), *many]
     return [unit for unit in units if MODULE not in children(text, unit)]
