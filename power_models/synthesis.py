@@ -26,7 +26,7 @@ from spikesim.power_models.liberty import Library
 from spikesim.power_models.liberty_check import check_library
 from spikesim.power_models.netlist import read_netlist
 from spikesim.power_models.parts import Part, split, stub
-from spikesim.power_models.static_timing import analyse
+from spikesim.power_models.static_timing import StaticTiming, analyse
 from spikesim.power_models.yosys import run_yosys
 
 _LIBRARY = "adks/freepdk-45nm/view-tiny/stdcells.lib"
@@ -36,7 +36,7 @@ _OUTPUT_LOAD_F = 10e-15
 """Assumed behind every output of a part: some four gates and their wire. Only with it does abc size and buffer."""
 _GATED_BITS = 4
 """Flip-flops that share an enable before a clock gate costs less than their multiplexers."""
-HOPELESS = 0.25
+_HOPELESS = 0.25
 """Of the period: by more than this no effort makes a path shorter."""
 
 
@@ -105,6 +105,11 @@ class Synthesis:
     unknown: tuple[str, ...]
     flip_flops: int
     abc_delay_ps: float
+
+
+def just_misses(timing: StaticTiming) -> bool:
+    """Whether a path is longer than the period, but not hopelessly so: more effort may shorten it."""
+    return -_HOPELESS * timing.period_s <= timing.worst_slack_s < 0
 
 
 def default_liberty() -> Path:
@@ -210,19 +215,16 @@ class Synthesiser:
         """The part, mapped with the least effort from `least` on with which its paths fit the period."""
         mapped = self._map(part, unused, EFFORTS[least])
         for effort in EFFORTS[least + 1 :]:
-            if not self._just_misses(mapped["module"]):
+            if not self._misses(mapped["module"]):
                 break
             mapped = self._map(part, unused, effort)
         del mapped["module"]
         return mapped
 
-    def _just_misses(self, module: dict[str, Any]) -> bool:
-        """Whether a path is longer than the period, but not hopelessly so."""
-        netlist, period_s = read_netlist(module, self.library), 1e-12 * self.settings.period_ps
-        if not netlist.cells:
-            return False
-        slack_s: float = analyse(netlist, period_s=period_s).worst_slack_s
-        return -HOPELESS * period_s <= slack_s < 0
+    def _misses(self, module: dict[str, Any]) -> bool:
+        """Whether a part's paths are worth more effort."""
+        netlist = read_netlist(module, self.library)
+        return netlist.cells > 0 and just_misses(analyse(netlist, period_s=1e-12 * self.settings.period_ps))
 
     def _map(self, part: Part, unused: Sequence[str], effort: Effort) -> dict[str, Any]:
         """The part in RTLIL, of library cells and black boxes, its longest path, and its module in JSON."""

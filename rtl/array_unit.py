@@ -158,13 +158,17 @@ class ArrayUnit(wiring.Component):
     def _state_units(self, m: Module) -> tuple[Any, Any]:
         """Scatter and sweep. Without state memory they are ports alone, all 0, and synthesis drops what serves them."""
         config = self.config
-        self.scatter: Any = scatter_signature(config).create()
-        self.sweep: Any = sweep_signature(config).create()
-        self.state: Any = update_signature(config).create()
+        self.scatter: Any
+        self.sweep: Any
+        self.state: Any
         if config.state_depth:
             m.submodules.scatter = self.scatter = ScatterControl(config)
             m.submodules.sweep = self.sweep = SweepControl(config)
             m.submodules.state = self.state = StateUpdate(config)
+        else:
+            self.scatter = scatter_signature(config).create()
+            self.sweep = sweep_signature(config).create()
+            self.state = update_signature(config).create()
         return self.scatter, self.sweep
 
     def _vector_memory(self, m: Module) -> None:

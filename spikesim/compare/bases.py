@@ -47,9 +47,8 @@ def unit_basis(spiking: Design, dense: Design, cycle_ratio: float, frequency_hz:
         "unit",
         "per unit",
         "the array alone (operand registers, gates or multipliers, adder trees, accumulators, the offset of their "
-        "sums), same ways and lanes, "
-        "power per clock cycle while the model's weight matrices are gathered; not in it: that spiking takes more "
-        "cycles, event encoder, memories and the choice between them",
+        "sums), same ways and lanes, power per clock cycle while the model's weight matrices are gathered; not in it: "
+        "that spiking takes more cycles, event encoder, memories and the choice between them",
         parts_of(spiking, (ARRAY, OFFSET)),
         parts_of(dense, (ARRAY, OFFSET)),
         cycles=(spiking.cycles_per_token, dense.cycles_per_token),

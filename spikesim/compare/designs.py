@@ -16,7 +16,7 @@ from spikesim.power_models.buffering import buffered, overloaded
 from spikesim.power_models.netlist import Netlist, read_netlist
 from spikesim.power_models.parts import children
 from spikesim.power_models.static_timing import StaticTiming, analyse
-from spikesim.power_models.synthesis import EFFORTS, HOPELESS, Synthesis
+from spikesim.power_models.synthesis import EFFORTS, Synthesis, just_misses
 from spikesim.rtl.memory import MODULE
 
 TOP = "top"
@@ -79,10 +79,9 @@ def build(source: Source, technology: Technology) -> Built:
     efforts: dict[str, int] = {}
     mapped = _map(source, technology, kept, efforts)
     for effort in range(1, len(EFFORTS)):
-        late = _late_parts(mapped.timing, kept)
-        if not late or mapped.timing.worst_slack_s < -HOPELESS * technology.period_s:
+        if not just_misses(mapped.timing):
             break
-        efforts |= dict.fromkeys(late, effort)
+        efforts |= dict.fromkeys(_late_parts(mapped.timing, kept), effort)
         mapped = _map(source, technology, kept, efforts)
     netlist, timing = mapped.netlist, mapped.timing
     lists = source.lists_serve_gathers
@@ -138,8 +137,6 @@ def _map(source: Source, technology: Technology, kept: Sequence[str], efforts: d
 def _late_parts(timing: StaticTiming, kept: Sequence[str]) -> set[str]:
     """The parts in which paths that are too long end, and in which the longest starts."""
     ends = [name for name, slack in zip(timing.endpoints, timing.endpoint_slack_s, strict=True) if slack < 0]
-    if not ends:
-        return set()
     paths = {name.rpartition(".")[0] for name in [*ends, timing.worst.start]}
     return {_part_at(path, kept) for path in paths}
 
