@@ -11,6 +11,10 @@ BENCH     ?= $(sort $(wildcard benchmarks/bench_*.py))
 VENV      := .venv
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PIP       := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
+# Packages whose metadata or dependencies do not fit into an environment: each set in a folder of its own, which only the
+# process that needs it has on its path. Nothing else is installed with them.
+APART     := --no-deps --ignore-requires-python --upgrade --target
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
@@ -78,7 +82,9 @@ $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	  { echo "$(VENV) holds a Python older than 3.11: remove it (make distclean) and run make again." >&2; exit 1; }
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade > /dev/null
 	@echo "installing into $(VENV) (a minute or two, only when pyproject.toml or constraints.txt changed)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@$(PIP) -c constraints.txt -e '.[dev]'
+	@$(PIP) $(APART) $(VENV)/lava lava-nc==0.10.0
+	@$(PIP) $(APART) $(VENV)/nir norse==1.1.0 snntorch==1.0.0 nirtorch==2.0.5
 	@touch $@
 
 $(BIN)/python:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from spikesim.comparison import Comparison, Constant, Reduction, Timing
+from spikesim.lava_run import LavaRun
 from spikesim.result import Pair, Rates, Result
 
 COMPARISON_BASIS = "same ways and lanes, same program, same clock"
@@ -344,6 +345,10 @@ class Report(Result):
     )
     comparison: Comparison | None = Field(
         default=None, description="area and power in full; None if they were not asked for"
+    )
+    lava: LavaRun | None = Field(
+        default=None,
+        description="the programs on Lava and on a Loihi-style chip; None if they did not run there",
     )
     hardware: dict[str, Any] = Field(description="the hardware configuration, every parameter")
     quantisation: dict[str, Any] = Field(description="activation, threshold_k, window, coding, calibration …")

@@ -20,6 +20,6 @@ def test_mutant_is_current(mutant: dict[str, str]) -> None:
 def test_every_unit_has_mutants() -> None:
     """At least four each."""
     units = {"pointwise": "rtl/pointwise", "select": "rtl/select", "array": "rtl/array", "host": "rtl/host"}
-    units |= {"sequencer": "rtl/sequencer"}
+    units |= {"sequencer": "rtl/sequencer", "Lava": "spikesim/backends/lava"}
     for unit, prefix in units.items():
         assert sum(mutant["file"].startswith(prefix) for mutant in ALL) >= 4, unit

@@ -130,6 +130,7 @@ def test_constraints_pin_only_what_is_asked_for() -> None:
         return {re.split(r"[^A-Za-z0-9-]", line)[0] for line in requirements}
 
     asked = project()["project"]
-    wanted = names(asked["dependencies"] + asked["optional-dependencies"]["dev"])
+    extras = asked["optional-dependencies"]
+    wanted = names(asked["dependencies"] + extras["dev"] + extras["lava"])
     lines = (CHECKOUT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert names([line for line in lines if line and not line.startswith("#")]) <= wanted

@@ -10,8 +10,10 @@ import typer
 from spikesim import __version__
 from spikesim.cli.compare import compare
 from spikesim.cli.encode import encode
+from spikesim.cli.export import export
 from spikesim.cli.failures import TERMINATED, Guarded
 from spikesim.cli.info import info
+from spikesim.cli.lava import lava
 from spikesim.cli.map_model import map_command
 from spikesim.cli.rtl import rtl
 from spikesim.cli.simulate import simulate
@@ -50,6 +52,8 @@ app.command("simulate")(simulate)
 app.command("compare")(compare)
 app.command("verify")(verify)
 app.command("rtl")(rtl)
+app.command("lava")(lava)
+app.command("export")(export)
 app.command("encode", context_settings={"ignore_unknown_options": True})(encode)  # so that -3 is a number
 app.command("info")(info)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,7 +95,7 @@ def compare(
         command = context.find_root().obj
         with TerminalProgress() as progress:
             if (model / MAPPING_FILE).is_file():
-                _refuse_numbers({**given, "calibration": calibration}, model)
+                refuse_numbers({**given, "calibration": calibration}, model)
                 mapped = read_mapping(model)[1]
                 # Numbers are part of the programs: they stay as they were mapped, whatever the hardware file says.
                 if hardware is None:
@@ -166,8 +167,8 @@ def with_area_and_power(
     )
 
 
-def _refuse_numbers(given: dict[str, object], model: Path) -> None:
-    """A usage error for settings that a mapped model cannot follow any more."""
+def refuse_numbers(given: Mapping[str, object], model: Path) -> None:
+    """Raise a usage error for settings that a mapped model cannot follow any more."""
     for name, value in given.items():
         if value is not None:
             option = "--" + name.replace("_", "-")

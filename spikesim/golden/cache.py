@@ -13,14 +13,17 @@ from spikesim.program import CacheSpec, Pool
 
 
 class Cache:
-    """`keys`, `values`: int8[sequences, heads, tokens, size]; `means`: int8[sequences, heads, blocks, size]."""
+    """`keys`, `values`: int8[sequences, heads, tokens, size]; `means`: int8[sequences, heads, blocks, size].
+
+    `block_sum`: int32[sequences, heads, size], keys of the block that is not finished.
+    """
 
     def __init__(self, spec: CacheSpec, sequences: int) -> None:
         shape = (sequences, spec.heads, 0, spec.size)
         self.keys = np.empty(shape, np.int8)
         self.values = np.empty(shape, np.int8)
         self.means = np.empty(shape, np.int8)
-        self._block_sum = np.zeros((sequences, spec.heads, spec.size), np.int32)
+        self.block_sum = np.zeros((sequences, spec.heads, spec.size), np.int32)
 
     def store(self, kind: str, src: NDArray[np.int32]) -> None:
         """src: int32[tokens, sequences, heads, size] in ±127, appended as `keys` or `values`."""
@@ -39,16 +42,16 @@ class Cache:
         done, finished = 0, []
         while done < entries.shape[2]:
             take = min(instruction.block - (position + done) % instruction.block, entries.shape[2] - done)
-            self._block_sum += entries[:, :, done : done + take].sum(axis=2, dtype=np.int32)
+            self.block_sum += entries[:, :, done : done + take].sum(axis=2, dtype=np.int32)
             done += take
             if (position + done) % instruction.block == 0:
                 finished.append(self._mean(instruction))
-                self._block_sum[...] = 0
+                self.block_sum[...] = 0
         if finished:
             self.means = np.concatenate([self.means, np.stack(finished, axis=2)], axis=2)
 
     def _mean(self, instruction: Pool) -> NDArray[np.int8]:
-        scaled = self._block_sum.astype(np.int64) * instruction.scale
+        scaled = self.block_sum.astype(np.int64) * instruction.scale
         half = np.int64(1) << np.int64(instruction.shift - 1)
         quotient = scaled >> np.int64(instruction.shift)
         rest = scaled & (2 * half - 1)

@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spikesim.comparison import Comparison
-from spikesim.report import break_even_figures, comparison_figures, figures, numbers
+from spikesim.lava_run import LavaRun
+from spikesim.report import break_even_figures, comparison_figures, figures, lava, lava_figures, numbers
 from spikesim.report.break_even import break_even
 from spikesim.report.comparison import context, pair
 from spikesim.report.palette import DARK, LIGHT, is_layer, kind_colour, kind_name
@@ -68,6 +69,7 @@ def render(report: Report) -> str:
         light=LIGHT,
         dark=DARK,
         **_area_and_power(report),
+        **_on_lava(report),
     )
 
 
@@ -89,6 +91,8 @@ def draw(report: Report) -> dict[str, Markup]:
         drawn["occupancy"] = figures.occupancy(report.cores)
     if report.comparison is not None:
         drawn |= _draw_comparison(report.comparison)
+    if report.lava is not None:
+        drawn |= _draw_lava(report.lava)
     # Our own drawing, and its one text from outside (a label) is escaped by `to_svg` and by matplotlib.
     return {name: Markup(svg) for name, svg in drawn.items()}
 
@@ -108,6 +112,25 @@ def _draw_comparison(comparison: Comparison) -> dict[str, str]:
     if not all(setting.moves for setting in settings):
         drawn["settings"] = break_even_figures.by_setting(settings)
     return drawn
+
+
+def _draw_lava(run: LavaRun) -> dict[str, str]:
+    drawn: dict[str, str] = {}
+    if run.placement.cores:
+        drawn["lavachip"] = lava_figures.chip(run.placement)
+    if run.traffic:
+        drawn["lavaops"] = lava_figures.operations(run)
+    return drawn
+
+
+def _on_lava(report: Report) -> dict[str, Any]:
+    """What lava.html.j2 needs; nothing without a run on Lava."""
+    if report.lava is None:
+        return {}
+    return {
+        **lava.context(report.lava),
+        "lava_chip_hidden": lava_figures.hidden_cores(report.lava.placement),
+    }
 
 
 def _area_and_power(report: Report) -> dict[str, Any]:

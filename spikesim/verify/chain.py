@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.errors import CapacityError
 from spikesim.flow import MAPPING_FILE, PROGRAM_FOLDER, map_model, read_mapping
 from spikesim.hardware import HardwareConfig
 from spikesim.program import (
@@ -25,7 +26,7 @@ from spikesim.program import (
 )
 from spikesim.program_file import load_program
 from spikesim.progress import SILENT, Progress
-from spikesim.tokens import InputRequest, load_tokens
+from spikesim.tokens import InputRequest, evaluation_tokens, load_tokens
 
 SELF_TEST_CHANNELS, SELF_TEST_OUTPUTS = 48, 40
 
@@ -58,23 +59,41 @@ def model_chain(
     *,
     tokens: int,
     seed: int = 0,
+    text: Path | None = None,
     progress: Progress = SILENT,
 ) -> Chain:
-    """All programs of a checkpoint or of a mapped folder, and the first `tokens` tokens of its input.
+    """All programs of a checkpoint or of a mapped folder, and the first `tokens` tokens of its input, or of `text`.
 
     A mapped folder keeps the numbers it was mapped with. Raises a SpikesimError for whatever the user can put right.
     """
-    request = InputRequest(max_tokens=tokens, sequence_length=tokens, seed=seed)
+    request = InputRequest(max_tokens=tokens, sequence_length=tokens, text=text, seed=seed)
     with _mapped(model, hardware, request, progress) as folder:
-        summary, mapped, table = read_mapping(folder)
-        programs = folder / PROGRAM_FOLDER
-        run = load_tokens(programs, InputRequest(max_tokens=tokens), summary.vocab_size)
-        names = ["position", *(f"layer_{n:02d}" for n in range(len(summary.layer_kinds))), "head"]
-        return Chain(
-            programs=[load_program(programs, name) for name in names],
-            words=table[run.ids.reshape(-1)[:tokens]].astype(np.int32),
-            hardware=hardware.model_copy(update={"numerics": mapped.numerics}),
+        return mapped_chain(folder, hardware, tokens=tokens, text=text if folder == model else None)
+
+
+def mapped_chain(folder: Path, hardware: HardwareConfig, *, tokens: int, text: Path | None = None) -> Chain:
+    """All programs of a mapped folder, and the first `tokens` tokens of its input, or of `text`.
+
+    Raises CapacityError for more tokens than the programs keep keys and values for.
+    """
+    summary, mapped, table = read_mapping(folder)
+    longest = mapped.limits.max_context
+    if tokens > longest:
+        raise CapacityError(
+            f"tokens must be at most {longest}, for which the programs were compiled, not {tokens}"
         )
+    programs = folder / PROGRAM_FOLDER
+    if text is None:
+        run = load_tokens(programs, InputRequest(max_tokens=tokens), summary.vocab_size)
+    else:
+        request = InputRequest(text=text, max_tokens=tokens, sequence_length=tokens)
+        run = evaluation_tokens(request, folder, summary.vocab_size, longest)
+    names = ["position", *(f"layer_{n:02d}" for n in range(len(summary.layer_kinds))), "head"]
+    return Chain(
+        programs=[load_program(programs, name) for name in names],
+        words=table[run.ids.reshape(-1)[:tokens]].astype(np.int32),
+        hardware=hardware.model_copy(update={"numerics": mapped.numerics}),
+    )
 
 
 def self_test_chain(hardware: HardwareConfig, tokens: int = 4) -> Chain:

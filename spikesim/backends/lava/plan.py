@@ -1,0 +1,307 @@
+"""Cuts a chain of programs into stages: what lies between matrix gathers, each a Lava Process of its own.
+
+The *level* of an instruction is the stage that runs it. A matrix gather takes its counts at the end of a stage and
+hands its sums over at the start of the next, so that whatever depends on them is a level higher. All users of a cache
+or state share a level, since it lives in one Process. Within a stage instructions keep their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spikesim import program as isa
+from spikesim.access import is_keyed, is_matrix, reads, store_of, writes
+from spikesim.errors import CapacityError
+from spikesim.mapping.link import STREAM
+from spikesim.program import Gather, Program
+
+SUM_LIMIT = 2**31
+"""Dense adds up in 32 bits, with weights twice as large as they are (see `network`)."""
+
+MOST_MATRICES = 16
+"""Matrices that one stage can feed, or be fed by: ports are attributes of a Process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """Words that cross the border between two stages: a vector of the program, or one that only passes `through`."""
+
+    name: str
+    words: int
+    through: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbered:
+    """An instruction and its number within its program."""
+
+    number: int
+    instruction: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Stage `number` of a program.
+
+    `arriving`, `leaving`: matrix gathers whose sums come in, whose counts go out. `live_in`, `live_out`: what it is
+    sent by the stage before and sends to the next, in that order; the two ends may call the same words differently.
+    """
+
+    program: str
+    number: int
+    instructions: tuple[Numbered, ...]
+    arriving: tuple[Numbered, ...]
+    leaving: tuple[Numbered, ...]
+    live_in: tuple[Live, ...] = ()
+    live_out: tuple[Live, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Unique within a chain: program and number."""
+        return f"{self.program}.{self.number}"
+
+
+@dataclass
+class _Uses:
+    """When the vectors of a program are used, while its instructions are given levels in order.
+
+    Levels of the latest use of each kind: `written` by instructions, `landed` from matrices, `read` by instructions,
+    `taken` as counts at the end of a stage.
+    """
+
+    written: dict[str, int] = field(default_factory=dict)
+    landed: dict[str, int] = field(default_factory=dict)
+    read: dict[str, int] = field(default_factory=dict)
+    taken: dict[str, int] = field(default_factory=dict)
+
+    def known(self, names: Iterable[str]) -> int:
+        """The first level at which all these vectors hold what was written so far."""
+        return max((max(self.written.get(n, 0), self.landed.get(n, 0)) for n in names), default=0)
+
+    def instruction(self, inputs: list[str], outputs: list[str], floor: int) -> int:
+        """Level of an instruction: after what it reads, and not before earlier uses of what it overwrites."""
+        level = max(floor, self.known(inputs), self.known(outputs))
+        for name in outputs:
+            level = max(level, self.read.get(name, 0), self.taken.get(name, -1) + 1)
+        _raise(self.read, inputs, level)
+        _raise(self.written, outputs, level)
+        return level
+
+    def matrix(self, counts: str, sums: str) -> int:
+        """Level at whose end a matrix takes its counts; its sums land one higher, before any instruction there."""
+        level = max(
+            self.known([counts]),
+            self.written.get(sums, 0),
+            self.read.get(sums, 0),
+            self.taken.get(sums, 0),
+            self.landed.get(sums, 0) - 1,
+        )
+        _raise(self.taken, [counts], level)
+        _raise(self.landed, [sums], level + 1)
+        return level
+
+
+def _raise(levels: dict[str, int], names: Iterable[str], level: int) -> None:
+    for name in names:
+        levels[name] = max(levels.get(name, 0), level)
+
+
+def levels(program: Program) -> list[int]:
+    """The level of every instruction, in program order; of a matrix gather, that at whose end it takes its counts.
+
+    Raises CapacityError if a cache or state would have to lie on both sides of a matrix.
+    """
+    instructions = list(program.instructions())
+    matrices = sum(map(is_matrix, instructions))
+    floors: dict[str, int] = {}
+    while True:
+        found = _one_pass(program, instructions, floors)
+        wanted: dict[str, int] = {}
+        for instruction, level in zip(instructions, found, strict=True):
+            store = store_of(instruction)
+            if store is not None:
+                wanted[store] = max(wanted.get(store, 0), level)
+        if wanted == floors:
+            return found
+        if max(wanted.values(), default=0) > matrices:
+            store = max(wanted, key=lambda name: wanted[name])
+            raise CapacityError(
+                f"program {program.text.name} must use {store} on one side of every matrix to be cut into stages, "
+                "not before and after one"
+            )
+        floors = wanted
+
+
+def _one_pass(program: Program, instructions: Sequence[Any], floors: dict[str, int]) -> list[int]:
+    uses, found = _Uses(), []
+    for i in instructions:
+        if is_matrix(i):
+            found.append(uses.matrix(i.counts.name, i.dst.name))
+            continue
+        inputs = [view.name for view in reads(i) if view.name not in program.constants]
+        outputs = [view.name for view in writes(i)]
+        found.append(uses.instruction(inputs, outputs, floors.get(store_of(i) or "", 0)))
+    return found
+
+
+def stages(program: Program, exported: Sequence[str] = ()) -> list[Stage]:
+    """The stages of one program, with what crosses the borders inside it.
+
+    `exported`: vectors that a later program reads, which live to the end, as the program's output does.
+    """
+    numbered = [Numbered(number=n, instruction=i) for n, i in enumerate(program.instructions())]
+    at = levels(program)
+    count = 1 + max(
+        (level + is_matrix(n.instruction) for n, level in zip(numbered, at, strict=True)), default=0
+    )
+    parts: list[dict[str, list[Numbered]]] = [
+        {"instructions": [], "arriving": [], "leaving": []} for _ in range(count)
+    ]
+    for n, level in zip(numbered, at, strict=True):
+        if is_matrix(n.instruction):
+            _check_matrix(program, n.instruction)
+            parts[level]["leaving"].append(n)
+            parts[level + 1]["arriving"].append(n)
+        else:
+            parts[level]["instructions"].append(n)
+    for number, part in enumerate(parts):
+        if len(part["leaving"]) > MOST_MATRICES:
+            raise CapacityError(
+                f"stage {number} of program {program.text.name} must feed at most {MOST_MATRICES} matrices, "
+                f"not {len(part['leaving'])}"
+            )
+    borders = _borders(program, numbered, at, count, exported)
+    return [
+        Stage(
+            program=program.text.name,
+            number=number,
+            live_in=borders[number - 1] if number else (),
+            live_out=borders[number] if number < count - 1 else (),
+            **{name: tuple(items) for name, items in part.items()},
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+def _borders(
+    program: Program, numbered: Sequence[Numbered], at: Sequence[int], count: int, exported: Sequence[str]
+) -> list[tuple[Live, ...]]:
+    """Per border inside the program, the vectors that are known before it and used after it."""
+    first: dict[str, int] = dict.fromkeys(program.text.inputs, 0)
+    last: dict[str, int] = dict.fromkeys((program.text.output, *exported), count - 1)
+    local = {view.name for n in numbered if is_keyed(n.instruction) for view in (n.instruction.dst,)}
+    for n, level in zip(numbered, at, strict=True):
+        lands = level + is_matrix(n.instruction)
+        for view in writes(n.instruction):
+            first[view.name] = min(first.get(view.name, lands), lands)
+        for view in reads(n.instruction):
+            last[view.name] = max(last.get(view.name, 0), level)
+    return [
+        tuple(
+            Live(name=name, words=words)
+            for name, words in program.text.vectors.items()
+            if name not in program.constants
+            and name not in local
+            and first.get(name, count) <= border < last.get(name, -1)
+        )
+        for border in range(count - 1)
+    ]
+
+
+def _check_matrix(program: Program, gather: Gather) -> None:
+    """Raises CapacityError where a sum could leave the 32-bit words of Lava's Dense."""
+    weights = program.matrices[gather.name]
+    channels = weights.shape[1]
+    # Dense computes with doubled weights.
+    most = SUM_LIMIT // (2 * 128 * isa.COUNT_LIMIT)
+    if channels > most:
+        raise CapacityError(
+            f"matrix {gather.name} of program {program.text.name} must have at most {most:,} channels for Lava's "
+            f"32-bit sums, not {channels:,}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The stages of a chain of programs, one after the other, and what goes into the first.
+
+    `entry`: the words that the first stage is sent for every token; `exit`: those that the last stage sends.
+    """
+
+    programs: tuple[Program, ...]
+    stages: tuple[Stage, ...]
+
+    @property
+    def entry(self) -> tuple[Live, ...]:
+        """Words into the first stage."""
+        return self.stages[0].live_in
+
+    @property
+    def exit(self) -> tuple[Live, ...]:
+        """Words out of the last stage."""
+        return self.stages[-1].live_out
+
+
+def plan(programs: Sequence[Program]) -> Plan:
+    """Cut a chain: a program's input "h" is the output of the program before, any other that of the same name.
+
+    Words that a later program needs pass through the stages of those between, so that every Process talks to the
+    next one only.
+    """
+    needed = _needed(programs)
+    chain: list[Stage] = []
+    for number, program in enumerate(programs):
+        into, out_of = needed[number], needed[number + 1]
+        own = program.text.vectors
+        exported = [name for name in out_of if name != STREAM and name in own]
+        passing = tuple(
+            Live(name=name, words=words, through=True)
+            for name, words in out_of.items()
+            if name in into and not _made_by(program, name)
+        )
+        entry = tuple(
+            Live(name=name, words=words, through=name not in program.text.inputs)
+            for name, words in into.items()
+        )
+        leaving = tuple(
+            Live(name=program.text.output, words=own[program.text.output])
+            if name == STREAM and STREAM in program.text.inputs
+            else Live(name=name, words=words, through=not _made_by(program, name))
+            for name, words in out_of.items()
+        )
+        if number == len(programs) - 1:
+            leaving = (Live(name=program.text.output, words=own[program.text.output]),)
+        cut = stages(program, exported)
+        for stage in cut:
+            first, final = stage.number == 0, stage.number == len(cut) - 1
+            chain.append(
+                Stage(
+                    program=stage.program,
+                    number=stage.number,
+                    instructions=stage.instructions,
+                    arriving=stage.arriving,
+                    leaving=stage.leaving,
+                    live_in=entry if first else stage.live_in + passing,
+                    live_out=leaving if final else stage.live_out + passing,
+                )
+            )
+    return Plan(programs=tuple(programs), stages=tuple(chain))
+
+
+def _made_by(program: Program, name: str) -> bool:
+    """Whether a program hands on words of this name as its own rather than passing them through."""
+    if name == STREAM:
+        return STREAM in program.text.inputs
+    return name in program.text.vectors and name not in program.constants
+
+
+def _needed(programs: Sequence[Program]) -> list[dict[str, int]]:
+    """Per program, and after the last, the words that it or a later one takes from before it, by name."""
+    needed: list[dict[str, int]] = [{}]
+    for program in reversed(programs):
+        own = program.text.vectors
+        later = {name: words for name, words in needed[0].items() if not _made_by(program, name)}
+        needed.insert(0, {name: own[name] for name in program.text.inputs} | later)
+    return needed

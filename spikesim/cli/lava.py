@@ -1,0 +1,270 @@
+"""`spikesim lava`: a model's programs on Lava's fixed-point simulator, against golden, and on a Loihi-style chip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spikesim.cli import options
+from spikesim.cli.compare import refuse_numbers
+from spikesim.cli.console import stdout
+from spikesim.cli.progress import TerminalProgress
+from spikesim.errors import OutputError
+from spikesim.report.numbers import plural
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from spikesim.backends.lava.target import Target
+    from spikesim.hardware import HardwareConfig
+    from spikesim.lava_run import LavaRun
+    from spikesim.progress import Progress
+    from spikesim.results import Report
+    from spikesim.tokens import InputRequest
+    from spikesim.verify.chain import Chain
+
+
+class Travel(StrEnum):
+    """How counts travel to the matrices."""
+
+    GRADED = "graded"
+    SIGNED_DIGIT = "signed_digit"
+    BITWISE = "bitwise"
+    TWOS_COMPLEMENT = "twos_complement"
+    TERNARY = "ternary"
+
+
+def lava(
+    context: typer.Context,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A .pt checkpoint, a model directory, or what `spikesim map` wrote.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder for a report. Without it the summary is printed only.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+    force: options.Force = False,
+    tokens: Annotated[
+        int,
+        typer.Option(
+            "--tokens", metavar="N", min=1, help="Tokens to run on Lava.", rich_help_panel=options.INPUT
+        ),
+    ] = 16,
+    text: options.Text = None,
+    seed: options.Seed = 0,
+    programs: Annotated[
+        str | None,
+        typer.Option(
+            "--programs",
+            metavar="NAME,…",
+            help="Run these programs only, such as layer_00,head.",
+            rich_help_panel=options.INPUT,
+        ),
+    ] = None,
+    coding: Annotated[
+        Travel,
+        typer.Option(
+            "--coding",
+            help="How counts travel: as one graded spike, or bit-serially in a coding of the core.",
+            rich_help_panel=options.HARDWARE,
+        ),
+    ] = Travel.GRADED,
+    target: Annotated[
+        Path | None,
+        typer.Option(
+            "--target",
+            metavar="FILE.toml",
+            help="The chip: a file, or loihi1 or loihi2.",
+            rich_help_panel=options.HARDWARE,
+        ),
+    ] = None,
+    hardware: options.Hardware = None,
+    activation: options.Activation = None,
+    threshold_k: options.ThresholdK = None,
+    window: options.Window = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="S",
+            min=1,
+            help="Seconds after which a Lava network is given up.",
+            rich_help_panel=options.HARDWARE,
+        ),
+    ] = 600,
+) -> None:
+    """Run MODEL on Lava's fixed-point simulator and compare every word, spike, state and count with golden.
+
+    Then say what a Loihi-style chip would hold. Exits with 1 if anything differs, and names where. No Loihi hardware
+    is used.
+    """
+    given = {"activation": activation, "threshold_k": threshold_k, "window": window}
+    config = options.with_numerics(options.read_hardware(hardware), **given)
+    if output is not None:
+        if output.resolve() == model.resolve():
+            raise OutputError(f"the output must be another folder than {model}, which it is made from")
+        options.check_output(output, force)
+    chip = check_before(target, coding)
+    names = [name.strip() for name in (programs or "").split(",") if name.strip()]
+
+    from spikesim.files import atomic_directory
+    from spikesim.flow import MAPPING_FILE
+    from spikesim.tokens import InputRequest
+
+    mapped = (model / MAPPING_FILE).is_file()
+    if mapped:
+        refuse_numbers(given, model)
+    with ExitStack() as stack:
+        workspace = None if output is None else stack.enter_context(atomic_directory(output))
+        progress = stack.enter_context(TerminalProgress())
+        from spikesim.verify.chain import mapped_chain, model_chain
+
+        if workspace is None:
+            chain = model_chain(model, config, tokens=tokens, seed=seed, text=text, progress=progress)
+            run = on_lava(chain, names, coding, chip, timeout, progress)
+        else:
+            from spikesim.report import write_report
+
+            report = _mapped_report(
+                model,
+                workspace,
+                config if hardware is not None or not mapped else None,
+                InputRequest(text=text, seed=seed),
+                command=context.find_root().obj,
+                progress=progress,
+            )
+            chain = mapped_chain(model if mapped else workspace, config, tokens=tokens, text=text)
+            run = on_lava(chain, names, coding, chip, timeout, progress)
+            with progress.stage("report"):
+                write_report(report.model_copy(update={"lava": run}), workspace)
+    announce_run(run, output)
+    if not run.exact:
+        raise typer.Exit(1)
+
+
+def check_before(target: Path | None, coding: Travel) -> Target:
+    """Read the target; raise for what is missing or impossible, before the model is mapped."""
+    from spikesim.backends.lava.package import find_lava
+    from spikesim.backends.lava.place import require_payload
+    from spikesim.backends.lava.target import read_target
+
+    find_lava()
+    chip = read_target(target)
+    require_payload(chip, coding.value)
+    return chip
+
+
+def on_lava(
+    chain: Chain, names: Sequence[str], coding: Travel, chip: Target, timeout: float, progress: Progress
+) -> LavaRun:
+    """Run a chain on Lava, compare it, and lay it on the chip."""
+    from spikesim.backends.lava.run import execute
+    from spikesim.backends.lava.summary import summarise
+
+    found = execute(
+        chain.programs,
+        chain.words,
+        chain.hardware,
+        coding=coding.value,
+        names=names,
+        timeout=timeout,
+        progress=progress,
+    )
+    return summarise(found, chip)
+
+
+def _mapped_report(
+    model: Path,
+    workspace: Path,
+    hardware: HardwareConfig | None,
+    request: InputRequest,
+    *,
+    command: str,
+    progress: Progress,
+) -> Report:
+    """Return what `spikesim map` reports of a checkpoint, or `spikesim simulate` of a mapped folder."""
+    from spikesim.flow import MAPPING_FILE, map_model, simulate_mapping
+    from spikesim.hardware import HardwareConfig
+
+    if (model / MAPPING_FILE).is_file():
+        return simulate_mapping(model, hardware=hardware, request=request, command=command, progress=progress)
+    return map_model(
+        model,
+        output=workspace,
+        hardware=hardware or HardwareConfig(),
+        request=request,
+        command=command,
+        progress=progress,
+    )
+
+
+def announce_run(run: LavaRun, folder: Path | None) -> None:
+    """Print what was compared, the traffic, the target, and where the report is."""
+    from rich.text import Text
+
+    from spikesim.report import HTML_NAME
+    from spikesim.report.lava import (
+        placement_sentences,
+        statement,
+        steps_sentence,
+        traffic_sentence,
+        verdict_line,
+        widths_sentence,
+    )
+
+    console = stdout()
+    console.print(_table(run))
+    console.print(Text(verdict_line(run), style="" if run.exact else "bold red"))
+    for difference in run.differences:
+        console.print(Text(f"  {difference}", style="red"), soft_wrap=True)
+    for sentence in (
+        traffic_sentence(run),
+        steps_sentence(run),
+        widths_sentence(run),
+        *placement_sentences(run),
+    ):
+        console.print(Text(sentence))
+    console.print(Text(f"{statement(run)}.", style="bold"))
+    if folder is not None:
+        console.print(Text(f"report: {folder / HTML_NAME}"), soft_wrap=True)
+
+
+def _table(run: LavaRun) -> Table:
+    """Return a row per program."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    title = f"Lava, {run.coding.replace('_', ' ')}, {plural(run.tokens, 'token')}"
+    table = Table(
+        box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False, collapse_padding=True
+    )
+    table.add_column("", no_wrap=True)
+    for name in ("stages", "words", "spikes", "states", "counts", "differ", "spikes/token"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for program in run.programs:
+        c = program.compared
+        numbers = (program.stages, c.words, c.spikes, c.states, c.counts)
+        table.add_row(
+            Text(program.name),
+            *(f"{number:,}" for number in numbers),
+            Text(f"{c.different:,}", style="bold red" if c.different else ""),
+            f"{program.spikes_per_token:,.0f}",
+        )
+    return table
