@@ -18,7 +18,7 @@ APART     := --no-deps --ignore-requires-python --upgrade --target
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench verify soak mutants coverage synthesis compare fidelity large clean distclean
+.PHONY: help install demo test check format bench verify soak mutants coverage synthesis compare lava fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -62,6 +62,12 @@ synthesis: $(INSTALLED) ## the core on Nangate45 at 2 ns: cells, area, worst pat
 
 compare: $(INSTALLED) ## area, power and energy of spiking against dense, report in build/compare (up to 20 minutes, then cached)
 	$(BIN)/spikesim compare examples/tiny_dssa -o build/compare --force $(ARGS)
+
+lava: $(INSTALLED) ## the shipped model on Lava, graded and in each coding, against golden; report in build/lava (two minutes)
+	$(BIN)/spikesim lava examples/tiny_dssa --tokens 64 -o build/lava --force $(ARGS)
+	@set -e; for coding in signed_digit bitwise twos_complement ternary; do \
+	  $(BIN)/spikesim lava examples/tiny_dssa --tokens 16 --coding $$coding $(ARGS); \
+	done
 
 fidelity: $(INSTALLED) ## what each setting costs the example model on all its held-out text (about ten minutes)
 	@$(BIN)/python benchmarks/fidelity.py

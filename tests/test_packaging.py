@@ -83,6 +83,10 @@ sys.path.insert(0, str(site))
 sys.path = [entry for entry in sys.path if pathlib.Path(entry).resolve() != checkout]
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
 import spikesim
+# What runs inside a Lava worker can be imported only where Lava can; this process is one of its own, too.
+from spikesim.backends.lava import package, repair
+sys.path.append(str(package.find_lava()))
+repair.prepare()
 def fail(name): raise
 names = [m.name for m in pkgutil.walk_packages(spikesim.__path__, "spikesim.", onerror=fail)]
 for name in names:

@@ -7,6 +7,7 @@ says what goes wrong through a pipe, and is ended when its time is over. It ends
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import selectors
@@ -29,6 +30,7 @@ _PATIENCE_S = 3.0
 """After SIGTERM, before SIGKILL: Python's resource tracker takes no notice of the first and removes shared memory."""
 _POLL_S = 0.2
 """How often it is looked whether the worker itself is still there."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _LOG_BYTES = 4096
 _CHUNK = 65536
 
@@ -131,6 +133,11 @@ def launch(
                 _end(worker, heard)
                 if heard.temporary:
                     shutil.rmtree(heard.temporary, ignore_errors=True)
+    if heard.error and heard.error["errno"] in _FULL:
+        raise ToolError(
+            f"Lava needs room for its records in {folder.parent}, which is full: make some, or name another folder "
+            "in TMPDIR"
+        )
     if heard.error:
         raise ToolError(f"Lava failed in {heard.error['where']}: {heard.error['error']}")
     if late:

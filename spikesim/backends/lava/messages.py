@@ -29,7 +29,8 @@ def tell(kind: str, **values: Any) -> None:
 def fail(where: str, error: BaseException) -> NoReturn:
     """Say what went wrong and end every process of the network: Lava would wait for this one for ever."""
     try:
-        tell("error", where=where, error=f"{type(error).__name__}: {error}", name=type(error).__name__)
+        number = error.errno if isinstance(error, OSError) else None
+        tell("error", where=where, error=f"{type(error).__name__}: {error}", errno=number)
     finally:
         os.killpg(0, signal.SIGTERM)
     raise SystemExit(1) from error

@@ -55,12 +55,13 @@ def _run(folder: Path) -> None:
     settings = {"pypy_channel_size": CHANNEL_MESSAGES}
     config = Loihi2SimCfg(select_tag="fixed_pt")
     try:
-        network.first.run(condition=RunSteps(num_steps=1), run_cfg=config, compile_config=settings)
+        network.first.create_runtime(run_cfg=config, compile_config=settings)
+        # All of them exist from here on, and none has begun.
+        sentinels = [child.sentinel for child in multiprocessing.active_children()]
         done = threading.Event()
-        threading.Thread(target=_watch_children, args=(done,), daemon=True).start()
+        threading.Thread(target=_watch_children, args=(sentinels, done), daemon=True).start()
         running = time.perf_counter()
-        if network.steps > 1:
-            network.first.run(condition=RunSteps(num_steps=network.steps - 1), run_cfg=config)
+        network.first.run(condition=RunSteps(num_steps=network.steps))
         finished = time.perf_counter()
         done.set()
         tell(
@@ -91,12 +92,10 @@ def _end_with_launcher() -> None:
     os.killpg(0, signal.SIGTERM)
 
 
-def _watch_children(done: threading.Event) -> None:
+def _watch_children(sentinels: list[int], done: threading.Event) -> None:
     """End the network if one of its processes ends too early: Lava would wait for it for ever."""
-    children = multiprocessing.active_children()
-    sentinels = {child.sentinel: child for child in children}
     while not done.is_set():
-        ended = multiprocessing.connection.wait(list(sentinels), timeout=0.2)
+        ended = multiprocessing.connection.wait(sentinels, timeout=0.2)
         if ended and not done.is_set():
             fail("the network", ChildProcessError("one of its processes ended before its time"))
 
