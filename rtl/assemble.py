@@ -412,10 +412,8 @@ class _Assembler:
             "head_phase": i.first_head % i.sharing,
         }
         if i.operand == "matrix":
+            # All groups read the same rows: the distance between heads of a matrix is 0.
             operand = self.own.matrices[i.name]
-            outputs, channels = self.program.matrices[i.name].shape
-            common["groups"] = 1
-            fields |= {"channels": channels, "outputs": outputs}
         elif i.operand == "state":
             state = self.own.states[i.name]
             operand = state.operand

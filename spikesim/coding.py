@@ -31,6 +31,7 @@ from spikesim.digits import (
     checked_coding,
     digits,
     plane_weights,
+    steps_for,
 )
 from spikesim.errors import CodingError
 from spikesim.packing import Form, pack
@@ -57,24 +58,6 @@ _FORMS: dict[Coding, Form] = {
     "twos_complement": Form.TWOS_COMPLEMENT,
     "signed_digit": Form.SIGNED_DIGIT,
 }
-
-
-def steps_for(largest: int, coding: str) -> int:
-    """Time steps T that a coding takes for integers of magnitude up to `largest` (the table above).
-
-    The rule of two's complement looks at the magnitude only, so that −128 gets nine steps.
-
-    >>> [steps_for(127, coding) for coding in CODINGS]
-    [127, 127, 7, 7, 8, 8]
-    """
-    coding = checked_coding(coding)
-    if coding in COUNT_CODINGS:
-        return largest
-    if coding == "twos_complement":
-        return max(2, largest.bit_length() + 1)
-    if coding == "signed_digit":
-        return max(1, (3 * largest // 2).bit_length())
-    return max(1, largest.bit_length())
 
 
 def encode(counts: Any, coding: str = "bitwise", steps: SupportsIndex | None = None) -> SpikeTrain:

@@ -55,6 +55,36 @@ def plane_weights(coding: str, planes: int) -> NDArray[np.int64]:
     return np.left_shift(np.int64(1), np.arange(planes, dtype=np.int64))
 
 
+def steps_for(largest: int, coding: str) -> int:
+    """Time steps T that a coding takes for integers of magnitude up to `largest` (the table in `spikesim.coding`).
+
+    The rule of two's complement looks at the magnitude only, so that −128 gets nine steps.
+
+    >>> [steps_for(127, coding) for coding in CODINGS]
+    [127, 127, 7, 7, 8, 8]
+    """
+    coding = checked_coding(coding)
+    if coding in COUNT_CODINGS:
+        return largest
+    if coding == "twos_complement":
+        return max(2, largest.bit_length() + 1)
+    if coding == "signed_digit":
+        return max(1, (3 * largest // 2).bit_length())
+    return max(1, largest.bit_length())
+
+
+def encoder_planes(limit: int, coding: str) -> int:
+    """Planes in which the core's encoder can send counts of magnitude up to `limit`, at most 127.
+
+    As few as hold them; but two's complement extends the sign of a count over all planes that there are.
+
+    >>> [encoder_planes(1, coding) for coding in ("ternary", "bitwise", "twos_complement", "signed_digit")]
+    [1, 1, 8, 1]
+    """
+    coding = checked_coding(coding)
+    return INT8_PLANES[coding] if coding == "twos_complement" else steps_for(limit, coding)
+
+
 def digits(counts: Any, coding: str, planes: int | None = None) -> NDArray[np.int8]:
     """counts: integer[...] -> int8[planes, ...], digit p in {−1, 0, 1} of every count, least significant first.
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.access import is_matrix, writes
 from spikesim.cycle.cost import Counters
 from spikesim.cycle.model import CycleModel
 from spikesim.golden.frame import Frame, Words
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import STREAM
-from spikesim.program import Gather, Program, Section
+from spikesim.program import Gather, Program, Section, View
 from spikesim.statistics import SpikeStatistics
 
 
@@ -37,7 +38,8 @@ class Simulator:
 
     `cycles`: one `InstructionCycles` per instruction, in program order. `spikes`: statistics of every counts
     vector that drives a weight matrix, by its name. `per_token`: with `detail`, per instruction the cycles of
-    every token, {"spiking", "dense"} -> int64[tokens · sequences].
+    every token, {"spiking", "dense"} -> int64[tokens · sequences]. `encoders`: the gathers whose counts are in
+    `spikes`.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Simulator:
         self.per_token: list[dict[str, list[Any]]] | None = None
         if detail:
             self.per_token = [{"spiking": [], "dense": []} for _ in self.cycles]
+        self.encoders = encoders(program)
         self._first: dict[int, int] = {}
         first = 0
         for section in program.text.sections:
@@ -75,11 +78,15 @@ class Simulator:
                 self.per_token[number]["spiking"].append(cost.spiking)
                 self.per_token[number]["dense"].append(cost.dense)
             if isinstance(instruction, Gather) and instruction.operand == "matrix":
-                self._count(instruction, frame)
+                self.gathered(number, instruction, frame)
+                if number in self.encoders:
+                    self._count(instruction, frame)
+
+    def gathered(self, number: int, gather: Gather, frame: Frame) -> None:
+        """Called for every matrix gather of a frame, `number` in the program; does nothing here."""
 
     def _count(self, gather: Gather, frame: Frame) -> None:
-        counts = frame.view(gather.counts)[:, 0]
-        statistics = SpikeStatistics.of(counts)
+        statistics = SpikeStatistics.of(frame.view(gather.counts))
         known = self.spikes.get(gather.counts.name)
         self.spikes[gather.counts.name] = statistics if known is None else known + statistics
 
@@ -99,6 +106,21 @@ class Simulator:
     def clipped(self) -> dict[str, int]:
         """Counts that saturated to the window, by vector name."""
         return self.machine.clipped
+
+
+def encoders(program: Program) -> frozenset[int]:
+    """The matrix gathers, by number, that are the first to read their counts: an input that several share counts once.
+
+    Counts that were written anew are another input, even under the same name.
+    """
+    found, fresh = set(), set[View]()
+    for number, instruction in enumerate(program.instructions()):
+        if is_matrix(instruction) and instruction.counts not in fresh:
+            found.add(number)
+            fresh.add(instruction.counts)
+        written = {view.name for view in writes(instruction)}
+        fresh = {view for view in fresh if view.name not in written}
+    return frozenset(found)
 
 
 def run_chain(simulators: Sequence[Simulator], words: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.cycle.cost import Counters
+from spikesim.digits import encoder_planes
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.place import ProgramPlacement
 from spikesim.program import Program
@@ -89,17 +90,15 @@ class Tally:
     ) -> None:
         """Adds a program whose simulation is complete."""
         spikes, clipped, encoded = SpikeStatistics.empty(), 0, Counters()
-        for instruction, entry in zip(program.instructions(), simulator.cycles, strict=True):
-            if instruction.op != "gather" or instruction.operand != "matrix":
-                continue
-            name = instruction.counts.name
-            spikes += simulator.spikes[name]
+        for number in simulator.encoders:
+            encoded.add(simulator.cycles[number].counters)
+        for name, statistics in simulator.spikes.items():
+            spikes += statistics
             clipped += simulator.clipped.get(name, 0)
-            encoded.add(entry.counters)
             if index is not None:
                 label = name.removesuffix(".counts")
                 known, cut = self.inputs.get(label, (SpikeStatistics.empty(), 0))
-                self.inputs[label] = (known + simulator.spikes[name], cut + simulator.clipped.get(name, 0))
+                self.inputs[label] = (known + statistics, cut + simulator.clipped.get(name, 0))
         self.programs.append(
             ProgramTally(
                 index=index,
@@ -141,7 +140,7 @@ class Tally:
             everything += tally.spikes
         numerics = self.hardware.numerics
         window = numerics.window if numerics.activation == "threshold" else 7
-        steps = {"ternary": 2**window - 1, "bitwise": window}.get(numerics.coding, window + 1)
+        steps = encoder_planes((1 << window) - 1, numerics.coding)
         clipped = sum(tally.clipped for tally in layers)
         sparsity = {
             name: value for name, value in everything.to_dict(window).items() if name.startswith("sparsity")

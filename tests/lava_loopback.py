@@ -12,7 +12,7 @@ import numpy as np
 
 from spikesim.backends.lava.compare import Comparison
 from spikesim.backends.lava.expected import GoldenChain
-from spikesim.backends.lava.plan import plan
+from spikesim.backends.lava.plan import dense_weights, plan
 from spikesim.backends.lava.spikes import GRADED, base, first_sign, steps_needed
 from spikesim.backends.lava.stage_run import StageRun
 from spikesim.backends.lava.timetable import Timetable
@@ -62,7 +62,7 @@ def run(
         for depth, stage in enumerate(cut.stages)
     ]
     matrices = [
-        [Matrix(by_name[stage.program].matrices[n.instruction.name], coding, planes) for n in stage.leaving]
+        [Matrix(dense_weights(by_name[stage.program], n.instruction), coding, planes) for n in stage.leaving]
         for stage in cut.stages
     ]
     end = Timetable(tokens=tokens, planes=planes, depth=len(runs))

@@ -79,15 +79,17 @@ class _Recorder(Simulator):
 
     def __init__(self, program: Program, hardware: HardwareConfig) -> None:
         super().__init__(program, hardware, STREAMS, detail=True)
-        self.gathers: dict[str, GatherWork] = {}
+        self.gathers: dict[tuple[int, int], GatherWork] = {}
 
-    def _count(self, gather: Gather, frame: Frame) -> None:
-        super()._count(gather, frame)
-        counts = frame.view(gather.counts)[-STREAMS:, 0].astype(np.int8)
-        name = f"{self.program.text.name} {gather.name}"
-        self.gathers[name] = GatherWork(
-            name=name, matrix=np.asarray(self.program.matrices[gather.name]), counts=counts
-        )
+    def gathered(self, number: int, gather: Gather, frame: Frame) -> None:
+        """Keep the counts of every group; a matrix may be gathered by several instructions."""
+        counts = frame.view(gather.counts)[-STREAMS:].astype(np.int8)
+        for group in range(counts.shape[1]):
+            self.gathers[number, group] = GatherWork(
+                name=f"{self.program.text.name} {gather.name}",
+                matrix=np.asarray(self.program.matrices[gather.name]),
+                counts=np.ascontiguousarray(counts[:, group]),
+            )
 
 
 def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:

@@ -121,21 +121,29 @@ class CycleModel:
         return cost
 
     def _gather_matrix(self, i: isa.Gather, frame: Frame) -> Cost:
-        counts = frame.view(i.counts)[:, 0]
-        channels, outputs = i.counts.words, self.program.matrices[i.name].shape[0]
-        statistics = self._statistics(counts)
+        groups, channels, outputs = i.counts.groups, i.counts.length, i.dst.length
+        statistics = self._statistics(frame.view(i.counts).reshape(-1, channels))
         spiking = self._event_cycles(statistics)
         dense = np.full_like(spiking, timing.ceil_div(channels, self.ways))
+        # Every core has all groups and its share of the column chunks.
         mine = min(outputs, timing.ceil_div(timing.ceil_div(outputs, self.lanes), self.cores) * self.lanes)
         fixed = timing.ISSUE_CYCLES
         if self.cores > 1:
-            fixed += self.broadcast_latency + timing.ceil_div(channels, self.broadcast_words)
-        load, one = timing.load_counts(channels, self.ways) * np.int64(1), np.int64(1)
-        every = np.full(frame.batch, outputs)
+            fixed += self.broadcast_latency + timing.ceil_div(i.counts.words, self.broadcast_words)
+        load, one = timing.load_counts(channels, self.ways), np.ones(spiking.size, np.int64)
+
+        def cycles(events: Array) -> Array:
+            per_group: Array = timing.gather(load * one, mine * one, events, lanes=self.lanes)
+            total: Array = fixed + per_group.reshape(frame.batch, groups).sum(axis=1)
+            return total
+
+        every = np.full(spiking.size, outputs)
         return Cost(
-            spiking=fixed + timing.gather(load, mine * one, spiking, lanes=self.lanes),
-            dense=fixed + timing.gather(load, mine * one, dense, lanes=self.lanes),
-            counters=self._counters(statistics, every, every, spiking, dense, np.full(frame.batch, channels)),
+            spiking=cycles(spiking),
+            dense=cycles(dense),
+            counters=self._counters(
+                statistics, every, every, spiking, dense, np.full(spiking.size, channels)
+            ),
         )
 
     def _gather_values(self, i: isa.Gather, frame: Frame) -> Cost:

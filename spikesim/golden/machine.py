@@ -193,8 +193,9 @@ class Machine:
     def _gather(self, i: isa.Gather, frame: Frame) -> None:
         counts = frame.view(i.counts)
         if i.operand == "matrix":
-            frame.view(i.dst)[:, 0] = product(
-                np.ascontiguousarray(counts[:, 0]), self.program.matrices[i.name]
+            flat = np.ascontiguousarray(counts).reshape(-1, i.counts.length)
+            frame.view(i.dst)[...] = product(flat, self.program.matrices[i.name]).reshape(
+                frame.batch, i.dst.groups, i.dst.length
             )
         elif i.operand == "state":
             self.states[i.name].gather(frame.view(i.dst), counts, self._copies(i.partition, frame))

@@ -242,11 +242,16 @@ class RandomProgram:
         name = f"m{self.count}"
         low = self._one([-127, -128, 0])
         self.matrices[name] = self.generator.integers(low, 128, (outputs, channels)).astype(np.int8)
-        dst = self._new(outputs)
-        self.instructions.append(
-            isa.Gather(dst=dst, counts=self._counts(channels), operand="matrix", name=name)
-        )
-        self.words.append(dst)
+        groups = self._one([1, 1, 1, 2, 3])
+        if groups > 1 and self._int(0, 1):
+            # windows that overlap, as those of a convolution do
+            run = self._counts(channels + groups - 1)
+            counts = View(name=run.name, groups=groups, length=channels, stride=1)
+        else:
+            counts = self._counts(channels, groups)
+        dst = self._new(outputs, groups, self._one([0, 0, 3]) if groups > 1 else 0)
+        self.instructions.append(isa.Gather(dst=dst, counts=counts, operand="matrix", name=name))
+        self.words.append(View(name=dst.name, length=outputs, stride=outputs))
 
     def _select(self) -> None:
         groups, length = self._int(1, 3), self._int(1, 9)

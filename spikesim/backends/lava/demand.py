@@ -182,7 +182,7 @@ def _matrix(instruction: Gather, matrix: NDArray[np.int8], target: Target, codin
     return Part(
         name=instruction.name,
         kind="matrix",
-        neurons=outputs,
+        neurons=outputs * instruction.counts.groups,
         inputs=channels * twice,
         bits=min(STORED_BITS, target.weight_bits),
         shared=True,

@@ -15,7 +15,7 @@ from lava.proc.io.source import RingBuffer as Source
 from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
 
-from spikesim.backends.lava.plan import Numbered, Plan
+from spikesim.backends.lava.plan import Numbered, Plan, dense_weights
 from spikesim.backends.lava.processes.horner import Horner
 from spikesim.backends.lava.processes.recorder import Recorder
 from spikesim.backends.lava.processes.stage import Stage
@@ -73,7 +73,7 @@ class Network:
     def _matrix(self, program: str, gather: Numbered, counts: Any) -> Any:
         """The port that the sums of a matrix come out of."""
         i = gather.instruction
-        weights = self._programs[program].matrices[i.name].astype(np.int32)
+        weights = dense_weights(self._programs[program], i)
         dense = self._add(
             Dense(
                 weights=2 * weights,

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spikesim import program as isa
 from spikesim.access import is_keyed, is_matrix, reads, store_of, writes
 from spikesim.errors import CapacityError
@@ -22,6 +25,17 @@ SUM_LIMIT = 2**31
 
 MOST_MATRICES = 16
 """Matrices that one stage can feed, or be fed by: ports are attributes of a Process."""
+
+
+MOST_WEIGHTS = 2**26
+"""Weights of a Dense that stands for a matrix gathered for several groups."""
+
+
+def dense_weights(program: Program, gather: Gather) -> NDArray[np.int32]:
+    """int32[groups · outputs, groups · channels]: a gather as one matrix, the same weights along its diagonal."""
+    weights = program.matrices[gather.name].astype(np.int32)
+    spread: NDArray[np.int32] = np.kron(np.eye(gather.counts.groups, dtype=np.int32), weights)
+    return spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +230,12 @@ def _check_matrix(program: Program, gather: Gather) -> None:
     channels = weights.shape[1]
     # Dense computes with doubled weights.
     most = SUM_LIMIT // (2 * 128 * isa.COUNT_LIMIT)
+    groups = gather.counts.groups
+    if groups > 1 and groups**2 * weights.size > MOST_WEIGHTS:
+        raise CapacityError(
+            f"matrix {gather.name} of program {program.text.name}, gathered for {groups} groups at once, must be at "
+            f"most {MOST_WEIGHTS:,} weights as one Dense, not {groups**2 * weights.size:,}"
+        )
     if channels > most:
         raise CapacityError(
             f"matrix {gather.name} of program {program.text.name} must have at most {most:,} channels for Lava's "

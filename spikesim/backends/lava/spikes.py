@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.digits import COUNT_CODINGS, INT8_PLANES, checked_coding, digits
+from spikesim.access import is_matrix
+from spikesim.digits import COUNT_CODINGS, digits, steps_for
 from spikesim.errors import CapacityError
 from spikesim.program import COUNT_LIMIT, Gather, Multiply, Program
 
@@ -67,16 +68,8 @@ def steps_needed(programs: Sequence[Program], coding: str) -> int:
     """
     if coding == GRADED:
         return 1
-    checked_coding(coding)
-    largest = max((_largest(p, i) for p in programs for i in p.instructions() if _is_matrix(i)), default=1)
-    for planes in range(1, INT8_PLANES[checked_coding(coding)] + 1):
-        if _capacity(coding, planes) >= largest:
-            return planes
-    return INT8_PLANES[checked_coding(coding)]
-
-
-def _is_matrix(instruction: object) -> bool:
-    return isinstance(instruction, Gather) and instruction.operand == "matrix"
+    largest = max((_largest(p, i) for p in programs for i in p.instructions() if is_matrix(i)), default=0)
+    return max(1, steps_for(largest, coding))
 
 
 def _largest(program: Program, gather: Gather) -> int:
@@ -90,15 +83,3 @@ def _largest(program: Program, gather: Gather) -> int:
         if getattr(i, "dst", None) is not None and i.dst.name == name and isinstance(i, Multiply)
     ]
     return min(max(limits, default=COUNT_LIMIT), COUNT_LIMIT)
-
-
-def _capacity(coding: str, planes: int) -> int:
-    """Largest magnitude of either sign that fits."""
-    if coding in COUNT_CODINGS:
-        return planes
-    if coding == "twos_complement":
-        return (1 << (planes - 1)) - 1
-    if coding == "signed_digit":
-        # 1010…, the largest number without neighbouring digits, which is two thirds of a full word
-        return (2 << planes) // 3
-    return (1 << planes) - 1
