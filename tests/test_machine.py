@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from programs import STREAM, CompiledLayer, angles, compiled_layer, small_config
 
+from spikesim.digits import digits, plane_weights
 from spikesim.golden import machine as machine_module
+from spikesim.golden import state as state_module
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.program_file import load_program, save_program
@@ -97,6 +102,44 @@ def test_a_program_survives_its_file(compiled: CompiledLayer, tmp_path) -> None:
     assert np.array_equal(out, _run(compiled, [24]))
 
 
+@contextlib.contextmanager
+def _by_events(coding: str) -> Iterator[list[int]]:
+    """Golden machines whose gathers add rows event by event: acc += sign · (row << plane). Yields [spikes so far]."""
+    seen = [0]
+
+    def planes(counts: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        spikes = digits(counts, coding)
+        seen[0] += int(np.count_nonzero(spikes))
+        return list(zip(plane_weights(coding, len(spikes)), spikes.astype(np.int64), strict=True))
+
+    def product(counts: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        rows = matrix.astype(np.int64).T
+        return sum(weight * (spikes @ rows) for weight, spikes in planes(counts)).astype(np.int32)
+
+    def batched_product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        rows = right.astype(np.int64)
+        return sum(weight * (spikes @ rows) for weight, spikes in planes(left)).astype(np.int32)
+
+    def gather(dst: np.ndarray, counts: np.ndarray, rows: np.ndarray, copy: np.ndarray) -> None:
+        own = rows[np.arange(len(copy)), copy].astype(np.int64)
+        dst[...] = sum(weight * np.einsum("bhi,bhij->bhj", s, own) for weight, s in planes(counts))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine_module, "product", product)
+        patch.setattr(machine_module, "batched_product", batched_product)
+        patch.setattr(state_module, "_gather", gather)
+        yield seen
+
+
+@pytest.mark.parametrize("coding", ["ternary", "bitwise", "twos_complement", "signed_digit"])
+def test_events_of_every_coding_make_the_golden_words(compiled: CompiledLayer, coding: str) -> None:
+    """Matrices, keys, values, block means and states, all read through the events of a coding."""
+    expected = _run(compiled, [24])
+    with _by_events(coding) as spikes:
+        assert np.array_equal(_run(compiled, [24]), expected)
+    assert spikes[0] > 0
+
+
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ways=st.sampled_from([1, 2, 16, 64]),
@@ -109,7 +152,7 @@ def test_a_program_survives_its_file(compiled: CompiledLayer, tmp_path) -> None:
 def test_the_array_changes_cycles_but_never_a_value(
     compiled: CompiledLayer, ways: int, lanes: int, order: str, cores: int, skew: int, coding: str
 ) -> None:
-    """Ways, lanes, order, cores, skew and the coding of the events are invisible in the words."""
+    """Ways, lanes, order, cores, skew and coding are invisible: the words are those that the events add up to."""
     hardware = HARDWARE.replace(
         **{
             "array.ways": ways,
@@ -124,7 +167,9 @@ def test_the_array_changes_cycles_but_never_a_value(
         compiled_layer(small_config(), KINDS[compiled.program.text.kind], hardware).program, hardware, 2
     )
     out = simulator.run(_inputs(compiled))[compiled.program.text.output]
-    assert np.array_equal(out, _run(compiled, [24]))
+    with _by_events(coding) as spikes:
+        assert np.array_equal(out, _run(compiled, [24]))
+    assert spikes[0] > 0
     assert all(entry.spiking > 0 and entry.dense > 0 for entry in simulator.cycles)
 
 
