@@ -180,3 +180,10 @@ def test_graded_spikes_are_refused_where_spikes_carry_nothing() -> None:
         require_payload(shipped("loihi1"), "graded")
     require_payload(shipped("loihi1"), "signed_digit")
     require_payload(shipped("loihi2"), "graded")
+
+
+def test_a_misspelt_section_is_named_before_what_it_leaves_missing(tmp_path: Path) -> None:
+    path = tmp_path / "chip.toml"
+    path.write_text('name = "X"\n[chip.neurocore]\nvalue = 3\nunit = "neurocores"\nsource = "mine"\n')
+    with pytest.raises(HardwareError, match=r"chip\.neurocore is not a setting; did you mean neurocores\?"):
+        read_target(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,7 +94,7 @@ def compare(
         command = context.find_root().obj
         with TerminalProgress() as progress:
             if (model / MAPPING_FILE).is_file():
-                refuse_numbers({**given, "calibration": calibration}, model)
+                options.refuse_numbers({**given, "calibration": calibration}, model)
                 mapped = read_mapping(model)[1]
                 # Numbers are part of the programs: they stay as they were mapped, whatever the hardware file says.
                 if hardware is None:
@@ -165,13 +164,3 @@ def with_area_and_power(
         settings=CompareSettings(quick=quick, use_cache=use_cache),
         progress=progress,
     )
-
-
-def refuse_numbers(given: Mapping[str, object], model: Path) -> None:
-    """Raise a usage error for settings that a mapped model cannot follow any more."""
-    for name, value in given.items():
-        if value is not None:
-            option = "--" + name.replace("_", "-")
-            raise typer.BadParameter(
-                f"{option} has no effect on {model}: its programs keep the numbers that they were mapped with"
-            )

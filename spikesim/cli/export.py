@@ -67,15 +67,7 @@ def export(
     form: Annotated[
         Format, typer.Option("--format", help="Format of the graphs.", rich_help_panel=options.OUTPUT)
     ] = Format.NIR,
-    programs: Annotated[
-        str | None,
-        typer.Option(
-            "--programs",
-            metavar="NAMES",
-            help="Only these, such as layer_00,layer_01. Default: all that have matrices.",
-            rich_help_panel=options.OUTPUT,
-        ),
-    ] = None,
+    programs: options.Programs = None,
     force: options.Force = False,
     hardware: options.Hardware = None,
     coding: options.Coding = None,
@@ -108,7 +100,8 @@ def export(
     nir_package()
     mapped = (model / MAPPING_FILE).is_file()
     if mapped:
-        _check_effect(hardware=hardware, activation=activation, threshold_k=threshold_k, window=window)
+        given = {"hardware": hardware, "activation": activation, "threshold_k": threshold_k, "window": window}
+        options.refuse_numbers(given, model)
     if coding is not None or not mapped:
         checked_plane_coding(config.numerics.coding)
     with atomic_directory(output) as workspace, TerminalProgress() as progress:
@@ -130,31 +123,19 @@ def export(
     _announce(manifest, output)
 
 
-def _chosen(programs: list[Program], names: str | None) -> list[Program]:
+def _chosen(programs: list[Program], given: str | None) -> list[Program]:
     """The programs named, in the order of execution, or all; a usage error for a name that cannot be exported."""
-    if names is None:
-        return programs
-    wanted = [name.strip() for name in names.split(",")]
-    able = _names(program for program in programs if program.matrices)
-    for name in wanted:
-        if name not in _names(programs):
-            raise typer.BadParameter(f"--programs must be of {', '.join(able)}, not {name or 'nothing'}")
-        if name not in able:
-            raise typer.BadParameter(f"--programs must name programs with matrices, and {name} has none")
-    return [program for program in programs if program.text.name in wanted]
+    names = options.program_names(given, _names(programs))
+    for program in programs:
+        if given is not None and program.text.name in names and not program.matrices:
+            raise typer.BadParameter(
+                f"--programs must name programs with matrices, and {program.text.name} has none"
+            )
+    return [program for program in programs if program.text.name in names]
 
 
 def _names(programs: Iterable[Program]) -> list[str]:
     return [program.text.name for program in programs]
-
-
-def _check_effect(**given: object) -> None:
-    """Raise a usage error for an option that changes nothing of a mapped folder."""
-    for name, value in given.items():
-        if value is not None:
-            raise typer.BadParameter(
-                f"--{name.replace('_', '-')} has no effect on what spikesim map wrote, which keeps its numbers"
-            )
 
 
 def _announce(manifest: Manifest, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spikesim.cli import options
-from spikesim.cli.compare import refuse_numbers
 from spikesim.cli.console import stdout
 from spikesim.cli.progress import TerminalProgress
 from spikesim.errors import OutputError
@@ -68,15 +66,7 @@ def lava(
     ] = 16,
     text: options.Text = None,
     seed: options.Seed = 0,
-    programs: Annotated[
-        str | None,
-        typer.Option(
-            "--programs",
-            metavar="NAME,…",
-            help="Run these programs only, such as layer_00,head.",
-            rich_help_panel=options.INPUT,
-        ),
-    ] = None,
+    programs: options.Programs = None,
     coding: Annotated[
         Travel,
         typer.Option(
@@ -121,7 +111,6 @@ def lava(
             raise OutputError(f"the output must be another folder than {model}, which it is made from")
         options.check_output(output, force)
     chip = check_before(target, coding)
-    names = [name.strip() for name in (programs or "").split(",") if name.strip()]
 
     from spikesim.files import atomic_directory
     from spikesim.flow import MAPPING_FILE
@@ -129,7 +118,7 @@ def lava(
 
     mapped = (model / MAPPING_FILE).is_file()
     if mapped:
-        refuse_numbers(given, model)
+        options.refuse_numbers(given, model)
     with ExitStack() as stack:
         workspace = None if output is None else stack.enter_context(atomic_directory(output))
         progress = stack.enter_context(TerminalProgress())
@@ -137,7 +126,7 @@ def lava(
 
         if workspace is None:
             chain = model_chain(model, config, tokens=tokens, seed=seed, text=text, progress=progress)
-            run = on_lava(chain, names, coding, chip, timeout, progress)
+            run = on_lava(chain, programs, coding, chip, timeout, progress)
         else:
             from spikesim.report import write_report
 
@@ -150,7 +139,7 @@ def lava(
                 progress=progress,
             )
             chain = mapped_chain(model if mapped else workspace, config, tokens=tokens, text=text)
-            run = on_lava(chain, names, coding, chip, timeout, progress)
+            run = on_lava(chain, programs, coding, chip, timeout, progress)
             with progress.stage("report"):
                 write_report(report.model_copy(update={"lava": run}), workspace)
     announce_run(run, output)
@@ -171,7 +160,7 @@ def check_before(target: Path | None, coding: Travel) -> Target:
 
 
 def on_lava(
-    chain: Chain, names: Sequence[str], coding: Travel, chip: Target, timeout: float, progress: Progress
+    chain: Chain, programs: str | None, coding: Travel, chip: Target, timeout: float, progress: Progress
 ) -> LavaRun:
     """Run a chain on Lava, compare it, and lay it on the chip."""
     from spikesim.backends.lava.run import execute
@@ -182,7 +171,7 @@ def on_lava(
         chain.words,
         chain.hardware,
         coding=coding.value,
-        names=names,
+        names=options.program_names(programs, [program.text.name for program in chain.programs]),
         timeout=timeout,
         progress=progress,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -128,6 +129,15 @@ Liberty = Annotated[
         rich_help_panel=POWER,
     ),
 ]
+Programs = Annotated[
+    str | None,
+    typer.Option(
+        "--programs",
+        metavar="NAME,…",
+        help="These programs only, such as layer_00,head.",
+        rich_help_panel=INPUT,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result.", rich_help_panel=OUTPUT)]
 
 
@@ -154,6 +164,27 @@ def input_request(
         max_tokens=max_tokens,
         seed=seed,
     )
+
+
+def program_names(given: str | None, known: Sequence[str]) -> list[str]:
+    """Return the names of `--programs`, or all that are known; a usage error for any other."""
+    if given is None:
+        return list(known)
+    names = [name.strip() for name in given.split(",")]
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(f"--programs must be of {', '.join(known)}, not {name or 'nothing'}")
+    return names
+
+
+def refuse_numbers(given: Mapping[str, object], model: Path) -> None:
+    """Raise a usage error for settings that a mapped model cannot follow any more."""
+    for name, value in given.items():
+        if value is not None:
+            option = "--" + name.replace("_", "-")
+            raise typer.BadParameter(
+                f"{option} has no effect on {model}: its programs keep the numbers that they were mapped with"
+            )
 
 
 def read_hardware(path: Path | None) -> HardwareConfig:

@@ -296,8 +296,12 @@ _RULES = {
 
 
 def _sentence(error: ValidationError) -> str:
-    """Turn the first problem pydantic found into one sentence that names the setting and its rule."""
-    problem = error.errors(include_url=False, include_context=False)[0]
+    """Turn a problem pydantic found into one sentence that names the setting and its rule.
+
+    The first, or an unknown name, since what is missing is often only misspelt.
+    """
+    problems = error.errors(include_url=False, include_context=False)
+    problem = next((found for found in problems if found["type"] == "extra_forbidden"), problems[0])
     # A value of two legal types is reported once for each of them; the name of the type is no key of the file.
     path = [str(key) for key in problem["loc"] if key not in ("int", "float")]
     if not path:
