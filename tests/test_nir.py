@@ -533,7 +533,7 @@ def test_an_earlier_result_stays(tmp_path: Path) -> None:
             "must be of layer_00, layer_01, layer_02, layer_03, head",
         ),
         (["--target", "norse", "--programs", "layer_00,"], 2, "not nothing"),
-        (["--target", "norse", "--programs", "position"], 2, "position has none"),
+        (["--target", "norse", "--programs", "position"], 2, "layer_03, head, not position"),
         (["--target", "sinabs"], 2, "'norse', 'snntorch'"),
         (["--target", "norse", "--format", "onnx"], 2, "'onnx'"),
         ([], 2, "--target"),

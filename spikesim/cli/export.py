@@ -124,13 +124,10 @@ def export(
 
 
 def _chosen(programs: list[Program], given: str | None) -> list[Program]:
-    """The programs named, in the order of execution, or all; a usage error for a name that cannot be exported."""
-    names = options.program_names(given, _names(programs))
-    for program in programs:
-        if given is not None and program.text.name in names and not program.matrices:
-            raise typer.BadParameter(
-                f"--programs must name programs with matrices, and {program.text.name} has none"
-            )
+    """The programs named, in the order of execution, or all; a usage error for a name without matrices to export."""
+    if given is None:
+        return programs
+    names = options.program_names(given, _names(program for program in programs if program.matrices))
     return [program for program in programs if program.text.name in names]
 
 
