@@ -18,7 +18,7 @@ APART     := --no-deps --ignore-requires-python --upgrade --target
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench verify soak mutants coverage synthesis compare lava fidelity large clean distclean
+.PHONY: help install demo test quick check format bench verify soak mutants coverage synthesis compare lava fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -31,6 +31,9 @@ demo: $(INSTALLED) ## map the tiny example model and write its report to build/d
 
 test: $(INSTALLED) ## run all tests; ARGS="-k hardware" picks some
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+quick: $(INSTALLED) ## the tests without Verilator, synthesis and other tools
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, who imports whom
 	$(BIN)/ruff check .
