@@ -8,8 +8,9 @@ from functools import cached_property
 from importlib import metadata, resources
 from pathlib import Path
 
+from spikesim.cache_folder import user_folder
 from spikesim.comparison import Constant, LibraryFacts
-from spikesim.power_models.cache import Cache, default_folder
+from spikesim.power_models.cache import Cache
 from spikesim.power_models.liberty import read_liberty
 from spikesim.power_models.library import Library
 from spikesim.power_models.scaling import LibraryNode, library_node, node_nm
@@ -37,7 +38,7 @@ class Technology:
 
     @classmethod
     def of(cls, liberty: Path | None, frequency_hz: float, *, use_cache: bool) -> Technology:
-        """The library of a Liberty file, Nangate45 if none is named. Raises LibertyError, ToolError."""
+        """The library of a Liberty file, Nangate45 if none is named. Raises LibertyError, OutputError, ToolError."""
         path = liberty or default_liberty()
         library = read_liberty(path)
         return cls(
@@ -45,7 +46,7 @@ class Technology:
             library=library,
             frequency_hz=frequency_hz,
             node=library_node(library.name),
-            cache=Cache(default_folder() if use_cache else None),
+            cache=Cache(user_folder() if use_cache else None),
         )
 
     @cached_property
