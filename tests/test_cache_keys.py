@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import spikesim
-from spikesim import cache_folder, sources
+from spikesim import cache_folder, sources, verilator
 from spikesim.cache_folder import user_folder
 from spikesim.compare import baselines, measure
 from spikesim.compare.keys import data_digest
@@ -26,6 +26,9 @@ from spikesim.errors import OutputError
 from spikesim.power_models.cache import Cache
 from spikesim.power_models.synthesis import default_liberty
 from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.emit import TOP
+from spikesim.verify import lockstep
+from spikesim.verify.lockstep import BuiltCore
 
 CONFIG = CoreConfig(ways=1, lanes=2)
 GATHER = GatherWork(
@@ -223,3 +226,36 @@ def test_user_without_a_home_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(cache_folder.Path, "home", homeless)
     with pytest.raises(OutputError, match=r"the user has no home; SPIKESIM_CACHE names one$"):
         user_folder()
+
+
+def test_built_core_is_built_anew_with_other_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither another compiler or Verilator nor other options of theirs run what was built before."""
+    tools = {"toolchain": "13-x86_64-5.48", "digest": "options"}
+    built: list[dict[str, str]] = []
+
+    def emit(folder: Path, _: CoreConfig) -> Path:
+        (folder / "core.v").write_text(DESIGN)
+        return folder / "core.v"
+
+    def build(_sources: list[Path], top: str, folder: Path, **_: Any) -> Path:
+        folder.mkdir()
+        built.append(dict(tools))
+        return folder / top
+
+    build.__module__ = verilator.__name__
+    monkeypatch.setattr(lockstep, "emit_core", emit)
+    monkeypatch.setattr(lockstep, "build", build)
+    monkeypatch.setattr(lockstep, "toolchain", lambda: tools["toolchain"])
+    monkeypatch.setattr(lockstep, "digest", lambda name: f"{name} {tools['digest']}")
+
+    def binary() -> Path:
+        return BuiltCore(CONFIG, tmp_path / "core").binary()
+
+    assert binary() == binary() == tmp_path / "core" / "build" / TOP
+    assert len(built) == 1
+    for name in tools:
+        tools[name] += " changed"
+        binary()
+        binary()
+        assert built[-1] == tools
+    assert len(built) == 3
