@@ -1,10 +1,9 @@
-"""`KernelCache`: machine code on disk, in a folder that is named by all it was made of.
+"""Where machine code is kept: numba's own cache, in a folder that is named by all that the code was made of.
 
-numba's own cache looks at the file of the outer function alone: it runs old code after a change of a function or
-constant that was compiled into it from another file, or of a setting such as NUMBA_BOUNDSCHECK. Here the folder's name
-is a digest of the sources that the function's module imports, at any depth, and of every setting of numba.
+By itself numba looks at the file of the outer function alone: it runs old code after a change of a function or constant
+that was compiled into it from another file, or of a setting such as NUMBA_BOUNDSCHECK. Here the folder's name is a
+digest of the sources that the function's module imports, at any depth, and of every setting of numba.
 
-Any number of processes may use a folder at once: there is one file per function and signature, which appears whole.
 What cannot be read is compiled again, and what cannot be written is not kept; neither is an error.
 """
 
@@ -15,17 +14,14 @@ import functools
 import hashlib
 import os
 import pickle
-import re
-import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import llvmlite  # type: ignore[import-untyped]
 import numba
-from numba.core import compiler, serialize
-from numba.core.caching import NullCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
 from spikesim.cache_folder import takes_files, user_folder
 from spikesim.errors import OutputError
@@ -44,75 +40,66 @@ _AT_RUN_TIME = {
 }
 """Settings of numba that change no machine code; any other may."""
 
-_DIGEST_BYTES = 32
-
-# Without types, as numba has few.
-_SETTINGS: Any = numba.config
-_RESULT: Any = compiler.CompileResult
-_DUMPS: Any = serialize.dumps
+_SETTINGS: Any = numba.config  # without types, as numba has few
 
 
-class KernelCache(NullCache):
-    """The compiled forms of one function, in `folder`: what numba asks before it compiles, and tells afterwards."""
+class _Locator(_CacheLocator):
+    """Tells numba where the code of a function lies, and what makes it stale: nothing, since the folder says it all."""
 
     def __init__(self, function: Callable[..., Any], folder: Path) -> None:
-        self.folder = folder
-        self._function = function
+        self._function, self._folder = function, folder
 
-    @property
-    def cache_path(self) -> str:
-        """The folder, as numba's statistics show it."""
-        return str(self.folder)
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], _file: str) -> Self | None:
+        """None for a function whose code is not kept."""
+        folder = _folder(py_func.__module__)
+        return None if folder is None else cls(py_func, folder)
+
+    def get_cache_path(self) -> str:
+        """The folder."""
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        """The digest that names it."""
+        return self._folder.name
+
+    def get_disambiguator(self) -> str:
+        """Functions of one name in a module begin on different lines."""
+        return str(self._function.__code__.co_firstlineno)
+
+
+class _Implementation(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012 - as numba has it
+
+
+class KernelCache(FunctionCache):
+    """The compiled forms of one function."""
+
+    _impl_class = _Implementation
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The code of a signature, None if there is none."""
-        target_context.refresh()
+        """The code of a signature; None if there is none, or it is damaged."""
         try:
-            content = self._path(sig, target_context.codegen()).read_bytes()
-        except OSError:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except (OSError, EOFError, pickle.UnpicklingError):
+            with contextlib.suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call]
             return None
-        head, code = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-        if head != hashlib.sha256(code).digest():  # cut short by a power failure
-            return None
-        return _RESULT._rebuild(target_context, *pickle.loads(code))
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keeps the code of a signature, if it can be kept."""
-        if data.library.has_dynamic_globals or not all(lifted.can_cache for lifted in data.lifted):
-            return  # it holds addresses of this process
-        code: bytes = _DUMPS(data._reduce())
-        path = self._path(sig, data.codegen)
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+        folder = Path(self.cache_path)
+        is_new = not folder.is_dir()
         with contextlib.suppress(OSError):
-            is_new = not self.folder.is_dir()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                partial.write_bytes(hashlib.sha256(code).digest() + code)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
             if is_new:
-                _remove_all_but(KEPT, self.folder.parent)
-
-    def _path(self, sig: Any, codegen: Any) -> Path:
-        """Of a signature on this processor; functions that share a name differ in code or in what they enclose."""
-        function = self._function
-        enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
-        inputs = [
-            repr(sig).encode(),
-            repr(codegen.magic_tuple()).encode(),
-            function.__code__.co_code,
-            _DUMPS(enclosed),
-        ]
-        key = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in inputs)).hexdigest()
-        name = re.sub(r"\W+", "_", function.__qualname__)
-        return self.folder / f"{name}-{key[:32]}.code"
+                _remove_all_but(KEPT, folder.parent)
 
 
 def kernel_cache(function: Callable[..., Any]) -> KernelCache | None:
     """The cache of a function of spikesim; None if it is of elsewhere, or if no folder can be written."""
     folder = _folder(function.__module__)
-    return None if folder is None else KernelCache(function, folder)
+    return None if folder is None else KernelCache(function)  # type: ignore[no-untyped-call]
 
 
 @functools.cache
