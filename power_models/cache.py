@@ -5,25 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from spikesim.cache_folder import VARIABLE
 from spikesim.errors import OutputError
 from spikesim.files import write_bytes_atomic, write_text_atomic
 
-_VARIABLE = "SPIKESIM_CACHE"
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Results kept by spikesim; they may be deleted at any time.\n"
 """Content of CACHEDIR.TAG, by which programs that make backups know a cache (bford.info/cachedir)."""
-
-
-def default_folder() -> Path:
-    """`$SPIKESIM_CACHE`, else `spikesim` in the user's cache folder."""
-    if chosen := os.environ.get(_VARIABLE):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikesim"
 
 
 class Cache:
@@ -42,7 +34,7 @@ class Cache:
         try:
             write_text_atomic(self.folder / "CACHEDIR.TAG", _TAG)
         except OutputError as error:
-            raise OutputError(f"{error}; {_VARIABLE} names another folder for what is kept") from None
+            raise OutputError(f"{error}; {VARIABLE} names another folder for what is kept") from None
 
     def get(self, kind: str, inputs: list[Any], make: Callable[[], Any]) -> Any:
         """The document of these inputs (strings, numbers, lists), made by `make` if it is not there yet."""

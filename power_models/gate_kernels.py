@@ -1,8 +1,4 @@
-"""The cycles of a gate-level simulation, compiled: one clock edge, new inputs, and one pass over what has changed.
-
-numba keys its cache on the file that holds the compiled function: after a change of `gate_functions.py`,
-`gate_memory.py` or `gate_words.py`, touch this file.
-"""
+"""The cycles of a gate-level simulation, compiled: one clock edge, new inputs, and one pass over what has changed."""
 
 from __future__ import annotations
 

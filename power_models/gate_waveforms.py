@@ -14,9 +14,6 @@ Delays are inertial. Per stream and output at most one transition is pending:
   time are looked at together, and the shortest of their delays counts.
 
 Sources change once: registers at their clock-to-output delay, memories at their access time, inputs at a stated time.
-
-numba keys its cache on the file that holds the compiled function: after a change of `gate_functions.py` or
-`gate_words.py`, touch this file.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from spikesim.power_models.netlist import read_netlist
 from spikesim.power_models.parts import Part, split, stub
 from spikesim.power_models.static_timing import StaticTiming, analyse
 from spikesim.power_models.yosys import run_yosys
+from spikesim.sources import digest
 
 _LIBRARY = "adks/freepdk-45nm/view-tiny/stdcells.lib"
 _DRIVEN_CELLS = ("BUF_X2", "BUFX2", "sg13g2_buf_2", "sky130_fd_sc_hd__buf_2", "BUFx2_ASAP7_75t_R")
@@ -203,7 +204,7 @@ class Synthesiser:
         return self._result(joined, black_boxes, max(part["delay_ps"] for part in mapped))
 
     def _environment(self) -> list[Any]:
-        return [self._liberty_digest, metadata.version("pyosys")]
+        return [self._liberty_digest, digest(__name__), metadata.version("pyosys")]
 
     def _part(self, part: Part, unused: Sequence[str], least: int) -> dict[str, Any]:
         settings = [asdict(self.settings), *map(asdict, EFFORTS[least:])]

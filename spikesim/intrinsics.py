@@ -1,8 +1,4 @@
-"""Machine operations that compiled array code cannot express, for use inside functions compiled by `jit`.
-
-numba keys its cache on the file that holds the compiled function: after a change here, touch `packing.py` and
-`spike_train.py`.
-"""
+"""Machine operations that compiled array code cannot express, for use inside functions compiled by `jit`."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar, cast
 
 import numba
 
+from spikesim.kernel_cache import kernel_cache
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 ONE_THREAD: Final = 1 << 17
@@ -21,18 +23,22 @@ Int = Any
 def jit(signature: str | None = None, *, parallel: bool = False) -> Callable[[F], F]:
     """Compile a function of numpy arrays to machine code; its Python type stays visible to type checkers.
 
-    The result is kept on disk between runs, releases the interpreter lock, and does not check array bounds:
-    callers validate shapes and types before they call. With a `signature` it is compiled once, for those types; an
-    array type like `int32[:, :, :]` then accepts any strides.
+    The result is kept on disk between runs (`kernel_cache`), releases the interpreter lock, and does not check array
+    bounds: callers validate shapes and types before they call. With a `signature` it is compiled once, for those types;
+    an array type like `int32[:, :, :]` then accepts any strides.
     """
 
     def decorate(function: F) -> F:
-        compiler: Any = numba.njit
-        arguments = () if signature is None else (signature,)
         # `error_model="numpy"` drops the zero-division branches, which would keep loops from being vectorised.
-        return cast(
-            F, compiler(*arguments, cache=True, nogil=True, parallel=parallel, error_model="numpy")(function)
-        )
+        compiled: Any = numba.njit(nogil=True, parallel=parallel, error_model="numpy")(function)
+        if compiled is function:  # NUMBA_DISABLE_JIT
+            return function
+        if (cache := kernel_cache(function)) is not None:
+            compiled._cache = cache
+        if signature is not None:
+            compiled.compile(signature)
+            compiled.disable_compile()
+        return cast(F, compiled)
 
     return decorate
 

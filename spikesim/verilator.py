@@ -56,6 +56,13 @@ def check_compiler() -> None:
             )
 
 
+def toolchain() -> str:
+    """Versions of the compiler and of Verilator, which what they built depends on. Raises `ToolError` without them."""
+    check_compiler()
+    compiler = _run(["g++", "-dumpfullversion", "-dumpmachine"]).split()
+    return "-".join([*compiler, importlib.metadata.version("verilator")])
+
+
 def write_launcher(folder: Path) -> Path:
     """A command `verilator` in `folder`, for tools that look for one on the PATH."""
     root = verilator_root()
@@ -73,8 +80,7 @@ def write_object_cache(folder: Path, store: Path) -> Path:
     The library takes most of the time that a small design needs. Files are kept by compiler call, the compiler's
     and Verilator's version; two processes may use it at once.
     """
-    compiler = _run(["g++", "-dumpfullversion", "-dumpmachine"]).split()
-    store = store / "-".join([*compiler, importlib.metadata.version("verilator")])
+    store = store / toolchain()
     store.mkdir(parents=True, exist_ok=True)
     cache = folder / "object-cache"
     cache.write_text(

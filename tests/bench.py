@@ -25,6 +25,7 @@ from cocotb_tools.runner import get_runner
 
 from spikesim import verilator
 from spikesim.rtl.verilog import verilog
+from spikesim.sources import digest
 
 BUILDS = Path(__file__).parents[1] / "build" / "benches"
 _ARGUMENTS = ["-O3", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint"]
@@ -87,7 +88,8 @@ def _failures(results: Path) -> str:
 def _build(text: str, name: str) -> Path:
     """The folder of the simulation of a Verilog text, built unless it is there."""
     verilator.check_compiler()
-    key = hashlib.sha256("\0".join([text, *_ARGUMENTS, Path(__file__).read_text()]).encode()).hexdigest()[:16]
+    how = [digest(verilator.__name__), verilator.toolchain(), *_ARGUMENTS, Path(__file__).read_text()]
+    key = hashlib.sha256("\0".join([text, *how]).encode()).hexdigest()[:16]
     folder = BUILDS / name / key
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w") as lock:

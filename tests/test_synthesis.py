@@ -14,9 +14,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from gate_netlists import nangate
 
+from spikesim.cache_folder import user_folder
 from spikesim.errors import ToolError
 from spikesim.power_models import synthesis
-from spikesim.power_models.cache import Cache, default_folder
+from spikesim.power_models.cache import Cache
 from spikesim.power_models.gate_simulator import GateSimulator
 from spikesim.power_models.gate_words import STREAMS, pack, unpack
 from spikesim.power_models.netlist import Netlist, read_netlist
@@ -405,9 +406,9 @@ def test_interrupted_run_leaves_no_file(
 
 def test_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SPIKESIM_CACHE", str(tmp_path / "a"))
-    assert default_folder() == tmp_path / "a"
+    assert user_folder() == tmp_path / "a"
     monkeypatch.delenv("SPIKESIM_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
-    assert default_folder() == tmp_path / "b" / "spikesim"
+    assert user_folder() == tmp_path / "b" / "spikesim"
     assert Cache(None).get("kind", [], lambda: 1) == 1
     assert not list(tmp_path.iterdir())

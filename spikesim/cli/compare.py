@@ -134,13 +134,14 @@ def check_tools(liberty: Path | None, *, use_cache: bool = True) -> None:
     if importlib.util.find_spec("pyosys") is None:
         raise ToolError("Yosys must be installed to synthesise: pip install 'pyosys>=0.70'")
 
-    from spikesim.power_models.cache import Cache, default_folder
+    from spikesim.cache_folder import user_folder
+    from spikesim.power_models.cache import Cache
     from spikesim.power_models.liberty import read_liberty
     from spikesim.power_models.liberty_check import check_library
     from spikesim.power_models.synthesis import default_liberty
 
     check_library(read_liberty(default_liberty() if liberty is None else liberty))
-    Cache(default_folder() if use_cache else None).check()
+    Cache(user_folder() if use_cache else None).check()
 
 
 def with_area_and_power(

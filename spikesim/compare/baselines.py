@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spikesim.compare.bases import parts_of
 from spikesim.compare.designs import TOP, Source, build
+from spikesim.compare.keys import data_digest
 from spikesim.compare.measured import GateRun, delays, unit_figures
 from spikesim.compare.parts import ARRAY, OFFSET
 from spikesim.compare.settings import STREAMS
@@ -101,9 +102,8 @@ def fp8_design(
             glitches=figures.glitches,
         ).model_dump(mode="json")
 
-    data = [gather.name for gather in gathers]
-    sums = [int(gather.sums.sum()) for gather in gathers]
-    inputs = [source.text, technology.digest, data, sums]
+    data = data_digest(*(part for gather in gathers for part in (gather.matrix, gather.counts)))
+    inputs = [source.text, data, *technology.conditions(__name__)]
     return Design.model_validate(technology.cache.get("design", inputs, measured))
 
 

@@ -5,16 +5,14 @@ What a measurement depends on is its key in the cache: design, library, clock, w
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from spikesim.compare.array_run import run_array
-from spikesim.compare.core_run import run_core
+from spikesim.compare.core_run import images, run_core
 from spikesim.compare.designs import TOP, Built, Source, build
+from spikesim.compare.keys import data_digest
 from spikesim.compare.measured import GateRun, unit_figures
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work
@@ -25,6 +23,7 @@ from spikesim.rtl.array_events import lists_events
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.core import SpikeCore
 from spikesim.rtl.verilog import verilog
+from spikesim.sources import digest
 
 _CORE_SAMPLES = 256
 _ARRAY_SAMPLES = 512
@@ -61,8 +60,8 @@ def measure_core(
         )
         return _design(built, run, technology, name, label, run.cycles / tokens)
 
-    data = _digest(work.words, work.outputs, *work.cycles.values())
-    inputs = [source.text, name, label, technology.digest, data]
+    data = data_digest(work.words, work.outputs, *work.cycles.values(), *images(work).values())
+    inputs = [source.text, name, label, data, *technology.conditions(__name__)]
     return Design.model_validate(technology.cache.get("design", inputs, measured))
 
 
@@ -93,13 +92,13 @@ def measure_array(
         )
         return _design(built, run, technology, name, label, run.cycles)
 
-    data = _digest(*(part for gather in gathers for part in (gather.matrix, gather.counts)))
-    inputs = [source.text, name, label, technology.digest, data]
+    data = data_digest(*(part for gather in gathers for part in (gather.matrix, gather.counts)))
+    inputs = [source.text, name, label, data, *technology.conditions(__name__)]
     return Design.model_validate(technology.cache.get("design", inputs, measured))
 
 
 def _verilog(component: Callable[[CoreConfig], Any], config: CoreConfig, technology: Technology) -> str:
-    inputs = [component.__name__, asdict(config), technology.generator]
+    inputs = [component.__name__, asdict(config), digest(component.__module__, verilog.__module__)]
     text: str = technology.cache.get("verilog", inputs, lambda: verilog(component(config), TOP))
     return text
 
@@ -131,11 +130,3 @@ def _design(
         glitches=figures.glitches,
     )
     return design.model_dump(mode="json")
-
-
-def _digest(*arrays: Any) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(repr((array.shape, array.dtype)).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

@@ -5,24 +5,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
+from spikesim.cache_folder import user_folder
 from spikesim.comparison import Constant, LibraryFacts
-from spikesim.power_models.cache import Cache, default_folder
+from spikesim.power_models.cache import Cache
 from spikesim.power_models.liberty import read_liberty
 from spikesim.power_models.library import Library
 from spikesim.power_models.scaling import LibraryNode, library_node, node_nm
 from spikesim.power_models.synthesis import Synthesiser, SynthesisSettings, default_liberty
-
-
-def _sources(*folders: str) -> bytes:
-    """All Python files of these parts of spikesim."""
-    root = resources.files("spikesim")
-    paths = [
-        path for folder in folders for path in root.joinpath(folder).iterdir() if path.name.endswith(".py")
-    ]
-    return b"\0".join(path.read_bytes() for path in sorted(paths, key=str))
+from spikesim.sources import digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +30,7 @@ class Technology:
 
     @classmethod
     def of(cls, liberty: Path | None, frequency_hz: float, *, use_cache: bool) -> Technology:
-        """The library of a Liberty file, Nangate45 if none is named. Raises LibertyError, ToolError."""
+        """The library of a Liberty file, Nangate45 if none is named. Raises LibertyError, OutputError, ToolError."""
         path = liberty or default_liberty()
         library = read_liberty(path)
         return cls(
@@ -45,7 +38,7 @@ class Technology:
             library=library,
             frequency_hz=frequency_hz,
             node=library_node(library.name),
-            cache=Cache(default_folder() if use_cache else None),
+            cache=Cache(user_folder() if use_cache else None),
         )
 
     @cached_property
@@ -60,16 +53,12 @@ class Technology:
         return 1 / self.frequency_hz
 
     @cached_property
-    def digest(self) -> str:
-        """Of all that a measurement depends on besides its design and its work: library, clock, this program."""
-        program = _sources("compare", "power_models", "golden", "cycle")
-        parts = [self.liberty.read_bytes(), repr(self.frequency_hz).encode(), program]
-        return hashlib.sha256(b"\0".join(parts)).hexdigest()
+    def _liberty_digest(self) -> str:
+        return hashlib.sha256(self.liberty.read_bytes()).hexdigest()
 
-    @cached_property
-    def generator(self) -> str:
-        """A digest of what generates the hardware."""
-        return hashlib.sha256(_sources("rtl") + metadata.version("amaranth").encode()).hexdigest()
+    def conditions(self, module: str) -> list[Any]:
+        """All that a measurement by a module depends on besides its design and its work: library, clock, program."""
+        return [self._liberty_digest, self.frequency_hz, digest(module)]
 
     @property
     def facts(self) -> LibraryFacts:

@@ -23,11 +23,12 @@ from spikesim.rtl.assemble import Executable, assemble
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP, emit_core, emit_program, input_words, output_words
 from spikesim.rtl.isa import INSTRUCTION_WORDS
+from spikesim.sources import digest
 from spikesim.timing import ceil_div
 from spikesim.verify.compare import Comparison, compare
 from spikesim.verify.expected import Expected, expect
 from spikesim.verify.record import read_record
-from spikesim.verilator import build
+from spikesim.verilator import build, toolchain
 
 WAVE_CYCLES = 400
 """Clock cycles before and after a difference that its waveform shows."""
@@ -140,7 +141,8 @@ class BuiltCore:
         folder = self.folder / ("build_wave" if trace else "build")
         harness = resources.files("spikesim.verify").joinpath("harness.cpp")
         with resources.as_file(harness) as path:
-            inputs = [source.read_bytes(), path.read_bytes(), str(self.coverage).encode()]
+            tools = [digest(build.__module__), toolchain(), str(self.coverage)]
+            inputs = [source.read_bytes(), path.read_bytes(), *map(str.encode, tools)]
             key = hashlib.sha256(b"\0".join(inputs)).hexdigest()
             stamp = folder / "inputs.sha256"
             if stamp.is_file() and stamp.read_text(encoding="ascii") == key:
