@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.access import STREAM
 from spikesim.cycle.cost import Counters
 from spikesim.cycle.model import CycleModel
 from spikesim.golden.frame import Frame, Words
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.link import STREAM
 from spikesim.program import Gather, Program, Section
 from spikesim.statistics import SpikeStatistics
+from spikesim.verifier import verify_chain, verify_stream
 
 
 @dataclass(kw_only=True)
@@ -60,8 +61,9 @@ class Simulator:
 
     def run(self, inputs: dict[str, Words]) -> dict[str, Words]:
         """inputs: int32[tokens, sequences, words] by name -> all vectors; continues where the last call stopped."""
+        vectors = self.machine.run(inputs, self._observe)
         self.tokens += next(iter(inputs.values())).shape[0] * self.machine.sequences
-        return self.machine.run(inputs, self._observe)
+        return vectors
 
     def _observe(self, section: Section, frame: Frame) -> None:
         first = self._first[id(section)]
@@ -104,8 +106,11 @@ class Simulator:
 def run_chain(simulators: Sequence[Simulator], words: NDArray[np.int32]) -> NDArray[np.int32]:
     """Runs words: int32[tokens, sequences, words] through all programs, as `spikesim.mapping.link` joins them.
 
-    Returns the last program's output, int32[tokens, sequences, words].
+    Returns the last program's output, int32[tokens, sequences, words]. Raises ProgramError if programs or words do not
+    fit.
     """
+    verify_stream(words)
+    verify_chain([simulator.program for simulator in simulators])
     vectors: dict[str, Words] = {}
     stream = words
     for simulator in simulators:
