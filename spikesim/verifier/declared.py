@@ -6,12 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from spikesim.access import SHIFT_SUFFIX
+from spikesim.access import SHIFT_SUFFIX, is_matrix
 from spikesim.program import Program
 from spikesim.verifier.findings import Findings
-
-MOST_WORDS = 2**24
-"""Words of a vector: what an address of the vector memory reaches (`spikesim.rtl.isa`)."""
+from spikesim.verifier.views import MOST_WORDS
 
 MOST_COPIES = 2**16
 """Copies of a state; assumed, far above any number of partitions, so that a slip does not ask for all memory."""
@@ -61,9 +59,7 @@ def _check_constants(program: Program, found: Findings) -> None:
 
 
 def _check_matrices(program: Program, found: Findings) -> None:
-    used = {i.name for i in program.instructions() if i.op == "gather" and i.operand == "matrix"}
     for name, matrix in program.matrices.items():
-        found.require(name in used, f"matrix {name}", "the operand of a gather", "unknown")
         found.require(
             matrix.dtype == np.int8 and matrix.ndim == 2 and matrix.size > 0 and matrix.flags.c_contiguous,
             f"matrix {name}",
@@ -75,6 +71,13 @@ def _check_matrices(program: Program, found: Findings) -> None:
 def _describe(array: np.ndarray) -> str:
     gaps = "" if array.flags.c_contiguous else " with gaps"
     return f"{array.dtype}[{', '.join(map(str, array.shape))}]{gaps}"
+
+
+def check_unused(program: Program, found: Findings) -> None:
+    """Every matrix is the operand of a gather."""
+    used = {i.name for i in program.instructions() if is_matrix(i)}
+    for name in program.matrices:
+        found.require(name in used, f"matrix {name}", "the operand of a gather", "unused")
 
 
 def check_shift_vectors(program: Program, found: Findings) -> None:

@@ -30,7 +30,7 @@ def check_keyed_read(field: str, view: View, user: Writer, words: Words, found: 
     made = words.keyed.get(view.name)
     wanted = reads_by_key(user.instruction, field)
     if made is None or not wanted:
-        rule = "indexed by key" if wanted else "not indexed by key"
+        rule = "a vector indexed by key" if wanted else "a vector without keys"
         return found.require((made is None) != wanted, field, rule, view.name)
     return (
         found.require(

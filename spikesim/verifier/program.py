@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spikesim.program import Program
-from spikesim.verifier.declared import check_declarations, check_shift_vectors
+from spikesim.verifier.declared import check_declarations, check_shift_vectors, check_unused
 from spikesim.verifier.findings import Finding, Findings, raise_if_any
 from spikesim.verifier.keys import check_keyed_read
 from spikesim.verifier.rules import Rules
@@ -34,13 +34,14 @@ def findings_of(program: Program) -> list[Finding]:
             words.unknown(writer.instruction)
     check_sections(program, found)
     check_shift_vectors(program, found)
+    check_unused(program, found)
     _check_output(program, words, found)
     rules = Rules(words, stores)
     for writer in sound:
         at = found.at(writer.number, writer.instruction.op)
         if _check_reads(writer, words, at):
             rules.check(writer, at)
-    return sorted(found.found, key=lambda one: -1 if one.number is None else one.number)
+    return sorted(found.found, key=lambda one: (one.number is None, one.number))
 
 
 def _check_views(writer: Writer, program: Program, found: Findings) -> bool:
@@ -65,6 +66,6 @@ def _check_output(program: Program, words: Words, found: Findings) -> None:
     found.require(
         words.is_written(name) and name not in words.keyed,
         "output",
-        "a vector that an instruction writes, not indexed by key",
+        "a vector without keys that an instruction writes",
         name,
     )

@@ -103,12 +103,14 @@ class Rules:
     def _shared(self, field: str, view: View, groups: int, lengths: Sequence[int]) -> bool:
         """Groups as given, or one that all of them read, of stride 0 as the core steps through it."""
         fits = view.groups == groups or (view.groups == 1 and view.stride == 0)
-        allowed = " or ".join(str(length) for length in dict.fromkeys(lengths))
+        allowed = [f"{groups} × {length}" for length in dict.fromkeys(lengths)]
+        if groups > 1:
+            allowed += [f"1 × {length} of stride 0" for length in dict.fromkeys(lengths)]
         return self.found.require(
             fits and view.length in lengths,
             field,
-            f"{groups} groups (or 1, of stride 0) of {allowed} words",
-            f"{view.groups} of {view.length}, of stride {view.stride}",
+            f"{' or '.join(allowed)} words",
+            f"{view.groups} × {view.length} of stride {view.stride}",
         )
 
     def _word(self, field: str, view: View) -> bool:
@@ -134,16 +136,13 @@ class Rules:
         """A statistic of words within low … high: one word per group; sums of squares and of signs fit."""
         if reduction is None:
             return
-        self._shape("reduction", reduction.dst, words.groups, 1)
+        self._shape("reduce.dst", reduction.dst, words.groups, 1)
         if reduction.kind == "sum":
-            self.found.require(low >= 0, "reduction.kind", "one of words of any sign", "sum, for words ≥ 0")
+            rule = "sum_abs, sum_squares, max_abs or max of words of either sign"
+            self.found.require(low >= 0, "reduce.kind", rule, "sum")
         if reduction.kind == "sum_squares":
-            self.found.require(
-                max(-low, high) <= ACTIVATION_LIMIT,
-                "reduction.kind",
-                f"one of words beyond ±{ACTIVATION_LIMIT}",
-                "sum_squares",
-            )
+            rule = f"sum_abs, max_abs or max of words beyond ±{ACTIVATION_LIMIT}"
+            self.found.require(max(-low, high) <= ACTIVATION_LIMIT, "reduce.kind", rule, "sum_squares")
 
     # Pointwise
 
@@ -174,7 +173,7 @@ class Rules:
     def _reduce(self, i: isa.Reduce) -> None:
         kind = i.reduction.kind
         self._plain("a", i.a)
-        self._shape("reduction", i.reduction.dst, i.a.groups, 1)
+        self._shape("reduction.dst", i.reduction.dst, i.a.groups, 1)
         if kind == "sum":
             self.words.plain("a", i.a, 0, WORD_LIMIT, self.found)
         if kind == "sum_squares" and i.norm is None:
@@ -336,7 +335,10 @@ class Rules:
             return
         last = (first + groups - 1) // sharing
         found.require(
-            last < spec.heads, "first_head", f"such that its heads read the {spec.heads} of {i.name}", first
+            last < spec.heads,
+            "first_head",
+            f"one from which its groups read heads 0 … {spec.heads - 1} of {i.name}",
+            f"{first}, up to head {last}",
         )
         whole = first % sharing == 0 and groups % sharing == 0
         found.require(
@@ -389,6 +391,5 @@ class Rules:
         spec = self._cache(i.cache, "cache")
         if spec is not None:
             self._shape("src", i.src, spec.heads, spec.size)
-            self.found.require(
-                0 < i.block == spec.block, "block", f"{spec.block}, above 0, as its cache has", i.block
-            )
+            of_cache = spec.block if spec.block else "that of a cache with blocks"
+            self.found.require(0 < i.block == spec.block, "block", f"{of_cache}", i.block)

@@ -9,6 +9,9 @@ from spikesim.access import writes
 from spikesim.program import CacheKeys, Program, Reduction, View
 from spikesim.verifier.findings import Findings
 
+MOST_WORDS = 2**24
+"""Words of a vector, and of any step through it: what an address of the vector memory reaches (`spikesim.rtl.isa`)."""
+
 
 def views_of(instruction: Any) -> Iterator[tuple[str, View, bool]]:
     """(field, view, whether it is written) of every view of an instruction, as `spikesim.access` counts them."""
@@ -28,11 +31,9 @@ def check_view(field: str, view: View, program: Program, found: Findings, *, wri
     if words is None:
         return found.require(False, f"{field}.name", "a vector that the program declares", view.name)
     # In Python's integers: what a file says may be larger than any array index.
-    sizes = [("groups", view.groups, 1), ("length", view.length, 1), ("offset", view.offset, 0)]
-    sizes.append(("stride", view.stride, 0))
+    least = {"offset": 0, "groups": 1, "length": 1, "stride": 0}
     if not all(
-        found.require(value >= least, f"{field}.{name}", f"at least {least}", value)
-        for name, value, least in sizes
+        found.within(getattr(view, name), low, MOST_WORDS, f"{field}.{name}") for name, low in least.items()
     ):
         return False
     end = view.offset + (view.groups - 1) * view.stride + view.length

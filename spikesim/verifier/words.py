@@ -124,9 +124,8 @@ class Words:
             places = runs(writers, view)
             earlier = int(places.max())
             field = "what it writes" if number == 0 else "its statistic"
-            if found.require(
-                earlier < 0, field, "written once", f"{view.name}, as instruction {earlier} does"
-            ):
+            value = f"{view.name}, which instruction {earlier} writes"
+            if found.require(earlier < 0, field, "words that nothing else writes", value):
                 self.by_view[view] = writer
             places[...] = writer.number
             if number == 0 and is_keyed(writer.instruction):
