@@ -50,7 +50,7 @@ def test_no_accepted_program_leaves_its_arrays(tmp_path: Path) -> None:
 def test_a_mutation_changes_one_thing() -> None:
     """One leaf of the text differs, or no leaf and one array; and every kind of leaf has its turn."""
     changed: set[object] = set()
-    for number in range(300):
+    for number in range(900):
         program = RandomProgram(number).program()
         before = program.text.model_dump(mode="json")
         mutation = mutate(program, np.random.default_rng(number))
