@@ -7,7 +7,7 @@ from typing import Any
 from spikesim import program as isa
 from spikesim.program import CacheKeys, View
 from spikesim.verifier.findings import Findings
-from spikesim.verifier.words import Words, Writer
+from spikesim.verifier.words import WordTable, Writer
 
 _KEYED_OPERANDS: dict[Any, tuple[str, ...]] = {
     isa.Multiply: ("a",),
@@ -25,7 +25,7 @@ def reads_by_key(i: Any, field: str) -> bool:
     return not isinstance(i, isa.Gather) or i.operand == "values"
 
 
-def check_keyed_read(field: str, view: View, user: Writer, words: Words, found: Findings) -> bool:
+def check_keyed_read(field: str, view: View, user: Writer, words: WordTable, found: Findings) -> bool:
     """A vector indexed by key is read by key, whole, for the keys it was made for, in the section that made it."""
     made = words.keyed.get(view.name)
     wanted = reads_by_key(user.instruction, field)
@@ -45,7 +45,7 @@ def check_keyed_read(field: str, view: View, user: Writer, words: Words, found: 
     )
 
 
-def check_keys(keys: CacheKeys, groups: int, user: Writer, words: Words, found: Findings) -> bool:
+def check_keys(keys: CacheKeys, groups: int, user: Writer, words: WordTable, found: Findings) -> bool:
     """The span and the selection of keys against their cache; `groups`: query heads that use them."""
     spec = words.program.text.caches.get(keys.cache)
     if spec is None:
@@ -86,7 +86,7 @@ def check_keys(keys: CacheKeys, groups: int, user: Writer, words: Words, found: 
     )
 
 
-def check_run(dst: View, keys: CacheKeys, words: Words, found: Findings, *, means: bool = False) -> bool:
+def check_run(dst: View, keys: CacheKeys, words: WordTable, found: Findings, *, means: bool = False) -> bool:
     """Whether a vector indexed by key has room for the longest run; a window's is bounded by the sequence too."""
     spec = words.program.text.caches[keys.cache]
     if means:

@@ -9,7 +9,7 @@ from spikesim.verifier.keys import check_keyed_read
 from spikesim.verifier.rules import Rules
 from spikesim.verifier.stores import Stores, check_sections
 from spikesim.verifier.views import check_view, views_of
-from spikesim.verifier.words import Words, Writer, instructions_of
+from spikesim.verifier.words import WordTable, Writer, instructions_of
 
 
 def verify_program(program: Program) -> None:
@@ -23,7 +23,7 @@ def findings_of(program: Program) -> list[Finding]:
     check_declarations(program, found)
     if found.found:
         return found.found
-    words, stores, sound = Words(program), Stores(program), []
+    words, stores, sound = WordTable(program), Stores(program), []
     for writer in instructions_of(program):
         at = found.at(writer.number, writer.instruction.op)
         if _check_views(writer, program, at):
@@ -50,7 +50,7 @@ def _check_views(writer: Writer, program: Program, found: Findings) -> bool:
     return all(inside)
 
 
-def _check_reads(writer: Writer, words: Words, found: Findings) -> bool:
+def _check_reads(writer: Writer, words: WordTable, found: Findings) -> bool:
     """Whether everything an instruction reads is there, key by key where it is indexed by key."""
     there = [
         words.check_read(field, view, writer.number, found)
@@ -61,7 +61,7 @@ def _check_reads(writer: Writer, words: Words, found: Findings) -> bool:
     return all(there)
 
 
-def _check_output(program: Program, words: Words, found: Findings) -> None:
+def _check_output(program: Program, words: WordTable, found: Findings) -> None:
     name = program.text.output
     found.require(
         words.is_written(name) and name not in words.keyed,

@@ -15,7 +15,7 @@ from spikesim.tables import EXP2_INDEX_BITS
 from spikesim.verifier.findings import Findings
 from spikesim.verifier.keys import check_keys, check_run
 from spikesim.verifier.stores import Stores
-from spikesim.verifier.words import Words, Writer
+from spikesim.verifier.words import WordTable, Writer
 
 LOWEST_WORD = -(2**31)
 
@@ -41,7 +41,7 @@ EXP2_FRACTIONS = (EXP2_INDEX_BITS, EXP2_INDEX_BITS + 12)
 class Rules:
     """Checks one instruction after the other; `found` is where the findings of the present one go."""
 
-    def __init__(self, words: Words, stores: Stores) -> None:
+    def __init__(self, words: WordTable, stores: Stores) -> None:
         self.program, self.words, self.stores = words.program, words, stores
         self.found = Findings(words.program.text.name)
         self.writer: Writer

@@ -48,7 +48,7 @@ def _within(limit: int) -> Content:
 
 
 def contents(i: Any) -> Iterator[tuple[View, Content]]:
-    """Every view that an instruction writes, and what it leaves there."""
+    """Every view that an instruction writes, in the order of `spikesim.access.writes`, and what it leaves there."""
     match i:
         case isa.Multiply() | isa.Add():
             yield from _with_statistic(i.dst, _within(i.limit), i.reduce)
@@ -95,7 +95,7 @@ def instructions_of(program: Program) -> Iterator[Writer]:
             number += 1
 
 
-class Words:
+class WordTable:
     """The words of a program's vectors, once all its instructions are known.
 
     `by_view`: the instruction that wrote exactly this view; `keyed`: the one that made a vector indexed by key.
@@ -105,11 +105,13 @@ class Words:
         self.program = program
         self.by_view: dict[View, Writer] = {}
         self.keyed: dict[str, Writer] = {}
-        self._contents: dict[str, list[Content]] = {name: [ANY_WORD] for name in program.text.inputs}
+        self._contents: dict[str, dict[Content, None]] = {}
         self._writers: dict[str, NDArray[np.int32]] = {}
         self._unknown: set[str] = set()
+        for name in program.text.inputs:
+            self._contents[name] = {ANY_WORD: None}
         for name, words in program.constants.items():
-            self._contents[name] = [_constant(words)]
+            self._contents[name] = {_constant(words): None}
 
     def unknown(self, i: Any) -> None:
         """What an instruction writes that is broken itself: nothing is said of the users of its vectors."""
@@ -118,10 +120,10 @@ class Words:
     def record(self, writer: Writer, found: Findings) -> None:
         """Take note of what an instruction writes, all of it inside its vectors; a word has one writer."""
         for number, (view, content) in enumerate(contents(writer.instruction)):
-            self._contents.setdefault(view.name, []).append(content)
-            words = self.program.text.vectors[view.name]
-            writers = self._writers.setdefault(view.name, np.full(words, -1, np.int32))
-            places = runs(writers, view)
+            self._contents.setdefault(view.name, {})[content] = None
+            if view.name not in self._writers:
+                self._writers[view.name] = np.full(self.program.text.vectors[view.name], -1, np.int32)
+            places = runs(self._writers[view.name], view)
             earlier = int(places.max())
             field = "what it writes" if number == 0 else "its statistic"
             value = f"{view.name}, which instruction {earlier} writes"

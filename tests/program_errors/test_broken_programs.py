@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from broken_programs import CASES, program
 from lava_loopback import run
 from programs import TINY, compiled_layer, small_config
 
+from spikesim.access import writes
 from spikesim.errors import ProgramError
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
@@ -24,6 +26,7 @@ from spikesim.program_file import load_program, save_program
 from spikesim.rtl.assemble import assemble
 from spikesim.simulator import Simulator, run_chain
 from spikesim.verifier import findings_of, verify_chain, verify_program
+from spikesim.verifier.words import contents
 from spikesim.verify.chain import model_chain, self_test_chain
 from spikesim.verify.random_programs import RandomProgram
 
@@ -106,6 +109,12 @@ def test_the_sound_program_is_sound(tmp_path: Path) -> None:
     assert not findings_of(made)
     found = run([made], words(), HARDWARE, "graded", tmp_path)
     assert not found.differences
+
+
+def test_the_contents_are_those_of_what_is_written() -> None:
+    """Two descriptions of an instruction, kept apart, name the same views in the same order."""
+    for i in program([]).instructions():
+        assert [view for view, _ in contents(i)] == list(writes(i))
 
 
 def test_random_programs_are_accepted() -> None:
@@ -219,3 +228,13 @@ def test_run_chain_refuses_words_without_sequences() -> None:
     with pytest.raises(ProgramError, match="its input must be"):
         run_chain([Simulator(made, HARDWARE)], words()[:, None].astype(np.int16))
     assert run_chain([Simulator(made, HARDWARE)], words()[:, None]).shape == (7, 1, 8)
+
+
+def test_the_benchmark_of_the_rtl_gives_words_with_sequences() -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "bench_rtl.py"
+    spec = importlib.util.spec_from_file_location("bench_rtl", path)
+    assert spec is not None
+    assert spec.loader is not None
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    assert bench.simulator_rate([program([])], HARDWARE, words()) > 0
