@@ -18,7 +18,7 @@ APART     := --no-deps --ignore-requires-python --upgrade --target
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check format bench verify soak mutants coverage synthesis compare lava fidelity large clean distclean
+.PHONY: help install demo test quick check format bench verify soak mutations mutants coverage synthesis compare lava fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -53,6 +53,9 @@ verify: $(INSTALLED) ## the shipped model on the RTL, spiking and dense, against
 
 soak: $(INSTALLED) ## random programs on random cores in lockstep; ARGS="configurations programs seed"
 	@PYTHONPATH=tests $(BIN)/python tests/rtl_soak.py $(ARGS)
+
+mutations: $(INSTALLED) ## one field of 2,000 random programs changed: refused, or every model agrees; ARGS="count first"
+	@PYTHONPATH=tests $(BIN)/python tests/program_mutations.py $(ARGS)
 
 mutants: $(INSTALLED) ## plausible bugs in the RTL, each of which the benches must find; ARGS=pointwise picks a list
 	@PYTHONPATH=tests $(BIN)/python tests/rtl_mutants.py $(ARGS)

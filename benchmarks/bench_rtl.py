@@ -45,7 +45,7 @@ def simulator_rate(programs: list[Program], hardware: HardwareConfig, words: np.
     for _ in range(3):
         simulators = [Simulator(program, hardware) for program in programs]
         start = time.perf_counter()
-        run_chain(simulators, words)
+        run_chain(simulators, words[:, None])
         seconds = time.perf_counter() - start
         cycles = sum(entry.spiking for simulator in simulators for entry in simulator.cycles)
         best = max(best, cycles / seconds)

@@ -43,7 +43,7 @@ def ratio(hardware: HardwareConfig, tokens: int) -> tuple[float, float]:
     """Spiking over dense, of the shipped model: cycles of all gathers' events, and of all instructions."""
     chain = model_chain(MODEL, hardware, tokens=tokens)
     simulators = [Simulator(program, chain.hardware) for program in chain.programs]
-    run_chain(simulators, chain.words)
+    run_chain(simulators, chain.words[:, None])
     entries = [entry for simulator in simulators for entry in simulator.cycles]
     gathers = [entry.counters for entry in entries if entry.kind.startswith("gather")]
     events = sum(c.array_cycles for c in gathers) / sum(c.array_cycles_dense for c in gathers)

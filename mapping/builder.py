@@ -31,6 +31,7 @@ from spikesim.program import (
     View,
 )
 from spikesim.scalar import constant
+from spikesim.verifier import verify_program
 
 Statistic = Literal["sum", "sum_abs", "sum_squares", "max_abs", "max"]
 
@@ -230,7 +231,9 @@ class ProgramBuilder:
             caches=self.caches,
             states=self.states,
         )
-        return Program(text=text, constants=self.constants, matrices=self.matrices)
+        program = Program(text=text, constants=self.constants, matrices=self.matrices)
+        verify_program(program)
+        return program
 
 
 def known(statistic: View | None) -> View:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spikesim.access import STREAM
 from spikesim.hardware import HardwareConfig
 from spikesim.layout import CacheLayout, CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
 from spikesim.mapping.allocate import allocate
 from spikesim.program import CacheSpec, Decay, Gather, Pool, Program, Scatter, StateSpec
 from spikesim.scalar import FULL_FACTOR
 from spikesim.timing import ceil_div
-
-STREAM = "h"
-"""The vector that carries the residual stream into a program; it comes out as the program's output."""
+from spikesim.verifier import verify_chain
 
 CLEAR_SHIFT = 31
 """A right shift that leaves nothing of a state's 16-bit words."""
@@ -40,8 +39,9 @@ def link(programs: Sequence[Program], hardware: HardwareConfig) -> CoreLayout:
     """The layout of programs that run one after the other for every token.
 
     A program's input "h" is the output of the program before; all its other inputs are vectors of earlier programs
-    of the same name.
+    of the same name. Raises ProgramError for programs that are unsound or do not fit one behind the other.
     """
+    verify_chain(programs)
     linker = _Linker(hardware)
     return linker.link(programs)
 

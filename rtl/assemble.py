@@ -18,6 +18,7 @@ from spikesim.rtl.isa import INSTRUCTION, Extent, Operation, Run, Statistic, Uni
 from spikesim.rtl.lookup_table import LOW_BITS
 from spikesim.tables import EXP2_INDEX_BITS
 from spikesim.timing import pointwise_shape, step
+from spikesim.verifier import verify_chain
 
 WORD = 2**31 - 1
 
@@ -58,7 +59,11 @@ class Executable:
 
 
 def assemble(programs: Sequence[Program], layout: CoreLayout, *, ways: int) -> Executable:
-    """All programs in order, for one token, then END; behind that, clearing states, factors and block sums."""
+    """All programs in order, for one token, then END; behind that, clearing states, factors and block sums.
+
+    Raises ProgramError for programs that are unsound or do not fit one behind the other.
+    """
+    verify_chain(programs)
     words: list[HardwareInstruction] = []
     for number, (program, own) in enumerate(zip(programs, layout.programs, strict=True)):
         assembler = _Assembler(program, own, layout, ways)

@@ -10,6 +10,12 @@ from typing import Any
 from spikesim import program as isa
 from spikesim.program import View
 
+STREAM = "h"
+"""The vector that carries the stream into a program; it comes out as the output of the program."""
+
+SHIFT_SUFFIX = ".shift"
+"""A simulated decay leaves its row shifts in the vector `<dst><suffix>`, for the cycle model."""
+
 
 def reads(instruction: Any) -> tuple[View, ...]:
     """The views an instruction reads, constants included.

@@ -4,6 +4,8 @@ Messages have the form "<thing> must be <rule>, not <value>". The command line c
 the sentence and exits with `exit_code`; anything else that escapes is a bug and keeps its traceback.
 """
 
+from collections.abc import Sequence
+
 
 class SpikesimError(Exception):
     """Raised only through its subclasses; the base of every error a user can cause and put right."""
@@ -22,6 +24,17 @@ class ConfigError(SpikesimError):
 
 class HardwareError(SpikesimError):
     """Raised when a hardware description is missing, malformed, or describes a core that cannot be built."""
+
+
+class ProgramError(SpikesimError):
+    """Raised when a program, or what it is given to run on, breaks a rule of the instruction set.
+
+    `findings`: every broken rule, each with its own sentence (`spikesim.verifier.Finding`); the message is the first.
+    """
+
+    def __init__(self, message: str, findings: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
 
 
 class TokenError(SpikesimError):

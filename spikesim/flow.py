@@ -7,19 +7,18 @@ be mapped.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from spikesim.errors import CapacityError, CheckpointError
+from spikesim.errors import CapacityError
 from spikesim.fidelity import Score, cosines
 from spikesim.files import write_json_atomic
 from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
+from spikesim.mapped import EMBEDDING_FILE, MAPPING_FILE, PROGRAM_FOLDER, mapped_program, read_mapping
 from spikesim.mapping.checkpoint import Checkpoint, open_checkpoint
 from spikesim.mapping.compile import (
     check_mappable,
@@ -33,9 +32,8 @@ from spikesim.mapping.model import DSSALayer
 from spikesim.mapping.norm import RMSNorm
 from spikesim.mapping.ranges import RangeRecorder
 from spikesim.program import ACTIVATION_LIMIT
-from spikesim.program_file import load_program
 from spikesim.progress import SILENT, Progress
-from spikesim.results import LayerCosine, ModelSummary, Report
+from spikesim.results import LayerCosine, Report
 from spikesim.runner import Runner, Stopwatch
 from spikesim.summary import summarise_model, summarise_run
 from spikesim.tokens import (
@@ -48,9 +46,7 @@ from spikesim.tokens import (
     targets,
 )
 
-PROGRAM_FOLDER = "programs"
-MAPPING_FILE = "mapping.json"
-EMBEDDING_FILE = "embedding.npy"
+__all__ = ["MAPPING_FILE", "PROGRAM_FOLDER", "map_model", "read_mapping", "simulate_mapping"]
 
 DEFAULT_REQUEST = InputRequest()
 """The model's own held-out text, or random tokens if it has none."""
@@ -128,22 +124,6 @@ def map_model(
     return summarise_run(summary, run, fidelity, runner, settings, command)
 
 
-def read_mapping(folder: Path) -> tuple[ModelSummary, HardwareConfig, NDArray[Any]]:
-    """The model, the hardware and the embedding, integer[vocab, hidden], of what `map_model` wrote.
-
-    Raises CheckpointError if it did not write it.
-    """
-    try:
-        mapping = json.loads((folder / MAPPING_FILE).read_text(encoding="utf-8"))
-        summary = ModelSummary.model_validate(mapping["model"])
-        mapped = HardwareConfig.model_validate(mapping["hardware"])
-        table = np.load(folder / PROGRAM_FOLDER / EMBEDDING_FILE, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise CheckpointError(f"{folder} must be a folder that spikesim map wrote: {reason}") from None
-    return summary, mapped, table
-
-
 def simulate_mapping(
     folder: Path,
     *,
@@ -170,20 +150,16 @@ def simulate_mapping(
     stopwatch = Stopwatch()
     runner = Runner(hardware, run.ids.size, stopwatch, None)
     words = table[run.ids.T].astype(np.int32)
-    programs, score, following = (
-        folder / PROGRAM_FOLDER,
-        Score(),
-        torch.from_numpy(targets(run.ids).T.reshape(-1)),
-    )
+    score, following = Score(), torch.from_numpy(targets(run.ids).T.reshape(-1))
     with progress.stage("layers", len(summary.layer_kinds) + 1) as advance:
-        angles = runner.position(load_program(programs, "position"), *run.ids.shape)
+        angles = runner.position(mapped_program(folder, "position", summary), *run.ids.shape)
         for index in range(len(summary.layer_kinds)):
             with stopwatch.stage("load"):
-                program = load_program(programs, f"layer_{index:02d}")
+                program = mapped_program(folder, f"layer_{index:02d}", summary)
             words = runner.layer(program, words, angles, index)
             advance()
         runner.head(
-            load_program(programs, "head"),
+            mapped_program(folder, "head", summary),
             words,
             lambda rows, logits: score.add(None, logits, following[rows]),
         )

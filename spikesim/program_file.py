@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from spikesim.errors import CheckpointError
 from spikesim.program import Program, ProgramText
+from spikesim.verifier import verify_program
 
 _CONSTANT, _MATRIX = "constant.", "matrix."
 
@@ -27,24 +28,38 @@ def save_program(program: Program, folder: Path) -> None:
 
 
 def load_program(folder: Path, name: str) -> Program:
-    """Reads a program back. Raises CheckpointError if a file is missing, damaged or does not fit its text."""
+    """Reads a program back and verifies it.
+
+    Raises CheckpointError if a file is missing or damaged, ProgramError if what they say is no sound program.
+    """
     try:
         text = ProgramText.model_validate_json((folder / f"{name}.json").read_text(encoding="utf-8"))
         arrays = load_file(folder / f"{name}.safetensors")
     except (OSError, UnicodeDecodeError, ValidationError, SafetensorError) as error:
-        first = str(error).splitlines()[0]
         raise CheckpointError(
-            f"program {name} in {folder} must be as spikesim map wrote it: {first}"
+            f"program {name} in {folder} must be as spikesim map wrote it: {_reason(error)}"
         ) from None
-    constants = {
-        key.removeprefix(_CONSTANT): np.array(value)
-        for key, value in arrays.items()
-        if key.startswith(_CONSTANT)
-    }
-    matrices = {key.removeprefix(_MATRIX): value for key, value in arrays.items() if key.startswith(_MATRIX)}
-    for key, words in constants.items():
-        if words.dtype != np.int32 or text.vectors.get(key) != words.size:
+    if text.name != name:
+        raise CheckpointError(f"program {name} in {folder} must be named {name}, not {text.name}")
+    constants, matrices = {}, {}
+    for key, array in arrays.items():
+        if key.startswith(_CONSTANT):
+            constants[key.removeprefix(_CONSTANT)] = np.array(array)
+        elif key.startswith(_MATRIX):
+            matrices[key.removeprefix(_MATRIX)] = array
+        else:
             raise CheckpointError(
-                f"program {name} in {folder}: constant {key} must be as its text says; map the model again"
+                f"numbers of program {name} in {folder} must be constants or matrices, not {key}"
             )
-    return Program(text=text, constants=constants, matrices=matrices)
+    program = Program(text=text, constants=constants, matrices=matrices)
+    verify_program(program)
+    return program
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, in one line; of a text, the first field that is."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return str(error).splitlines()[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from spikesim.access import is_matrix
 from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.compile import LOGIT_FRACTION
@@ -113,8 +114,11 @@ class Runner:
                 save_program(program, self.folder)
 
 
-def _raster(vectors: dict[str, Words], program: Program, index: int) -> Raster:
-    """The first tokens' counts at the input of a layer's first projection."""
-    counts = vectors["attn_norm.counts"][:RASTER_TOKENS, 0, :RASTER_CHANNELS]
+def _raster(vectors: dict[str, Words], program: Program, index: int) -> Raster | None:
+    """The first tokens' counts at the input of a layer's first projection; None if it has none."""
+    first = next(filter(is_matrix, program.instructions()), None)
+    if first is None:
+        return None
+    counts = vectors[first.counts.name][:RASTER_TOKENS, 0, first.counts.offset :][:, :RASTER_CHANNELS]
     rows = tuple(tuple(int(count) for count in row) for row in counts)
     return Raster(layer=index, kind=program.text.kind, name="attention input", counts=rows)

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.access import is_matrix, writes
+from spikesim.access import STREAM, is_matrix
 from spikesim.cycle.cost import Counters
 from spikesim.cycle.model import CycleModel
 from spikesim.golden.frame import Frame, Words
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.link import STREAM
 from spikesim.program import Gather, Program, Section, View
 from spikesim.statistics import SpikeStatistics
+from spikesim.verifier import verify_chain, verify_stream
 
 
 @dataclass(kw_only=True)
@@ -63,8 +63,9 @@ class Simulator:
 
     def run(self, inputs: dict[str, Words]) -> dict[str, Words]:
         """inputs: int32[tokens, sequences, words] by name -> all vectors; continues where the last call stopped."""
+        vectors = self.machine.run(inputs, self._observe)
         self.tokens += next(iter(inputs.values())).shape[0] * self.machine.sequences
-        return self.machine.run(inputs, self._observe)
+        return vectors
 
     def _observe(self, section: Section, frame: Frame) -> None:
         first = self._first[id(section)]
@@ -109,25 +110,22 @@ class Simulator:
 
 
 def encoders(program: Program) -> frozenset[int]:
-    """The matrix gathers, by number, that are the first to read their counts: an input that several share counts once.
-
-    Counts that were written anew are another input, even under the same name.
-    """
-    found, fresh = set(), set[View]()
+    """The matrix gathers, by number, that read their counts first: an input that several share counts once."""
+    first: dict[View, int] = {}
     for number, instruction in enumerate(program.instructions()):
-        if is_matrix(instruction) and instruction.counts not in fresh:
-            found.add(number)
-            fresh.add(instruction.counts)
-        written = {view.name for view in writes(instruction)}
-        fresh = {view for view in fresh if view.name not in written}
-    return frozenset(found)
+        if is_matrix(instruction):
+            first.setdefault(instruction.counts, number)
+    return frozenset(first.values())
 
 
 def run_chain(simulators: Sequence[Simulator], words: NDArray[np.int32]) -> NDArray[np.int32]:
     """Runs words: int32[tokens, sequences, words] through all programs, as `spikesim.mapping.link` joins them.
 
-    Returns the last program's output, int32[tokens, sequences, words].
+    Returns the last program's output, int32[tokens, sequences, words]. Raises ProgramError if programs or words do not
+    fit.
     """
+    verify_stream(words)
+    verify_chain([simulator.program for simulator in simulators])
     vectors: dict[str, Words] = {}
     stream = words
     for simulator in simulators:

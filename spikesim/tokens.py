@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spikesim.errors import TokenError
 from spikesim.files import write_json_atomic
@@ -63,6 +64,18 @@ class Tokens:
     def is_bytes(self) -> bool:
         """Whether a token is a byte of text, so that cross entropy is bits per byte."""
         return self.n_bytes == self.ids.size
+
+
+class _Origin(BaseModel):
+    """What `save_tokens` keeps of tokens beside the ids."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: InputKind
+    name: str
+    n_bytes: int | None
+    note: str
+    seed: int | None
 
 
 def model_folder(model: Path) -> Path:
@@ -212,12 +225,21 @@ def load_tokens(folder: Path, request: InputRequest, vocabulary: int) -> Tokens:
     try:
         ids = np.load(folder / TOKENS_FILE, allow_pickle=False)
         origin = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
-        tokens = Tokens(ids=ids, **origin)
-    except (OSError, ValueError, TypeError, EOFError) as error:
+        tokens = Tokens(ids=ids, **dict(_Origin.model_validate(origin)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise TokenError(
+            f"{ORIGIN_FILE} in {folder} must say where its tokens come from: "
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from None
+    except (OSError, ValueError, EOFError) as error:
         reason = str(error).splitlines()[0]
         raise TokenError(
             f"the tokens in {folder} cannot be read ({reason}); name others with --tokens"
         ) from None
+    if not isinstance(ids, np.ndarray) or ids.dtype != np.int64 or ids.ndim != 2 or ids.size == 0:
+        kind = f"{ids.dtype}{list(ids.shape)}" if isinstance(ids, np.ndarray) else "an archive"
+        raise TokenError(f"{TOKENS_FILE} in {folder} must be int64[sequences, tokens], not {kind}")
     check_vocabulary(ids, vocabulary, str(folder))
     if request.sequence_length is None and request.max_tokens is None:
         return tokens

@@ -18,9 +18,9 @@ from spikesim.flow import PROGRAM_FOLDER, read_mapping
 from spikesim.golden.frame import Frame
 from spikesim.hardware import HardwareConfig
 from spikesim.layout import CoreLayout
+from spikesim.mapped import mapped_program
 from spikesim.mapping.link import link
 from spikesim.program import Gather, Program
-from spikesim.program_file import load_program
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.simulator import InstructionCycles, Simulator, run_chain
 from spikesim.timing import ISSUE_CYCLES, ceil_div
@@ -96,7 +96,7 @@ def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:
     """The work of a model that `map_model` wrote into `folder`, on one core that holds all of it."""
     summary, mapped, table = read_mapping(folder)
     programs = [
-        load_program(folder / PROGRAM_FOLDER, name)
+        mapped_program(folder, name, summary)
         for name in ("position", *(f"layer_{n:02d}" for n in range(len(summary.layer_kinds))), "head")
     ]
     single = one_core(hardware.model_copy(update={"numerics": mapped.numerics}))

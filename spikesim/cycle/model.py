@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from spikesim import program as isa
 from spikesim import timing
+from spikesim.access import SHIFT_SUFFIX
 from spikesim.cycle.cost import Array, Cost, Counters
 from spikesim.digits import digits
 from spikesim.events import EventStatistics, event_statistics
 from spikesim.golden.frame import Frame, Words
-from spikesim.golden.machine import SHIFT_SUFFIX
 from spikesim.hardware import HardwareConfig
 from spikesim.layout import block_bits
 

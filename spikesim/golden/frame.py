@@ -51,7 +51,10 @@ class Frame:
         self._ranges: dict[CacheKeys, KeyRange] = {}
 
     def view(self, view: View) -> Words:
-        """int32[batch, groups, length]: the words themselves, so that writing through it writes the vector."""
+        """int32[batch, groups, length]: the words themselves, so that writing through it writes the vector.
+
+        Nothing is checked here: `Machine` takes verified programs and inputs only (`spikesim.verifier`).
+        """
         if view.name in self.scores:
             return self.scores[view.name]
         if view.name in self.constants:

@@ -14,12 +14,15 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from spikesim import program as isa
+from spikesim.access import SHIFT_SUFFIX
+from spikesim.errors import ProgramError
 from spikesim.golden import pointwise, scalars
 from spikesim.golden.cache import Cache
 from spikesim.golden.frame import Frame, Words
 from spikesim.golden.product import batched_product, product
 from spikesim.golden.select import select_top
 from spikesim.golden.state import State
+from spikesim.verifier import verify_inputs, verify_program
 
 Observer = Callable[[isa.Section, Frame], None]
 """Called when a section is done for a frame's tokens, while all its vectors are still there."""
@@ -27,17 +30,18 @@ Observer = Callable[[isa.Section, Frame], None]
 SCORE_WORDS = 2**22
 """Words of one vector indexed by key that may be alive at a time: bounds the memory of attention."""
 
-SHIFT_SUFFIX = ".shift"
-"""A decay leaves its row shifts in the vector `<dst><suffix>`, for the cycle model."""
-
 
 class Machine:
     """One program with its caches and states for `sequences` independent sequences.
 
+    The kernels check no bounds: a program or inputs that break a rule are refused with a ProgramError instead.
     `clipped` counts, by the name of the counts vector, the words that saturated in instructions marked `clip`.
     """
 
     def __init__(self, program: isa.Program, sequences: int = 1) -> None:
+        verify_program(program)
+        if sequences < 1:
+            raise ProgramError(f"sequences must be at least 1, not {sequences}")
         self.program = program
         self.sequences = sequences
         self.position = 0
@@ -50,7 +54,7 @@ class Machine:
 
         Tokens continue where the last call stopped.
         """
-        tokens = next(iter(inputs.values())).shape[0]
+        tokens = verify_inputs(self.program, inputs, self.sequences)
         # Frames flatten tokens and sequences into one axis, which needs them adjacent in memory.
         vectors = {name: np.ascontiguousarray(words) for name, words in inputs.items()}
         for name, words in self.program.text.vectors.items():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spikesim.errors import CapacityError
 from spikesim.flow import MAPPING_FILE, PROGRAM_FOLDER, map_model, read_mapping
 from spikesim.hardware import HardwareConfig
+from spikesim.mapped import mapped_program
 from spikesim.program import (
     ACTIVATION_LIMIT,
     Gather,
@@ -24,7 +25,6 @@ from spikesim.program import (
     Section,
     View,
 )
-from spikesim.program_file import load_program
 from spikesim.progress import SILENT, Progress
 from spikesim.tokens import InputRequest, evaluation_tokens, load_tokens
 
@@ -90,7 +90,7 @@ def mapped_chain(folder: Path, hardware: HardwareConfig, *, tokens: int, text: P
         run = evaluation_tokens(request, folder, summary.vocab_size, longest)
     names = ["position", *(f"layer_{n:02d}" for n in range(len(summary.layer_kinds))), "head"]
     return Chain(
-        programs=[load_program(programs, name) for name in names],
+        programs=[mapped_program(folder, name, summary) for name in names],
         words=table[run.ids.reshape(-1)[:tokens]].astype(np.int32),
         hardware=hardware.model_copy(update={"numerics": mapped.numerics}),
     )

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
+from spikesim.access import SHIFT_SUFFIX
 from spikesim.cycle.cost import Counters
 from spikesim.golden.frame import Frame
-from spikesim.golden.machine import SHIFT_SUFFIX, Machine
+from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.layout import CoreLayout, ProgramLayout
 from spikesim.program import Program, View

@@ -21,8 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spikesim.access import changes_store, reads, store_of, writes
-from spikesim.mapping.link import STREAM
+from spikesim.access import STREAM, changes_store, reads, store_of, writes
 from spikesim.program import Gather, Program, View
 
 

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
-from spikesim.access import is_keyed, writes
+from spikesim.access import STREAM, is_keyed, writes
 from spikesim.backends.lava.plan import Live
 from spikesim.golden.frame import Frame, Words
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.link import STREAM
 from spikesim.program import Gather, Program, Scatter
 from spikesim.simulator import Simulator
 

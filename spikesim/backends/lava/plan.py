@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
-from spikesim.access import is_keyed, is_matrix, reads, store_of, writes
+from spikesim.access import STREAM, is_keyed, is_matrix, reads, store_of, writes
 from spikesim.errors import CapacityError
-from spikesim.mapping.link import STREAM
 from spikesim.program import Gather, Program
 
 SUM_LIMIT = 2**31
