@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spikesim.accumulators import check_accumulators
 from spikesim.hardware import HardwareConfig
 from spikesim.layout import CacheLayout, CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
 from spikesim.mapping.allocate import allocate
@@ -41,7 +42,10 @@ def link(programs: Sequence[Program], hardware: HardwareConfig) -> CoreLayout:
 
     A program's input "h" is the output of the program before; all its other inputs are vectors of earlier programs
     of the same name.
+
+    Raises CapacityError for sums that may not fit the hardware's accumulators.
     """
+    check_accumulators(programs, hardware)
     linker = _Linker(hardware)
     return linker.link(programs)
 
