@@ -14,6 +14,7 @@ from amaranth.hdl import Shape, signed
 from amaranth.lib import data
 
 from spikesim.errors import CapacityError
+from spikesim.sizes import INSTRUCTION_WORDS
 
 if (
     TYPE_CHECKING
@@ -26,9 +27,6 @@ if (
         def __init_subclass__(cls, *, shape: int) -> None: ...
 else:
     from amaranth.lib.enum import Enum
-
-INSTRUCTION_WORDS = 16
-"""32-bit words of one hardware instruction."""
 
 ADDRESS = 24
 """Bits of a vector memory address: 2^24 words."""
@@ -201,6 +199,8 @@ INSTRUCTION = data.StructLayout(
         "unused": 42,
     }
 )
+if INSTRUCTION.size != 32 * INSTRUCTION_WORDS:
+    raise ValueError(f"an instruction must have {32 * INSTRUCTION_WORDS} bits, not {INSTRUCTION.size}")
 """512 bits: `INSTRUCTION_WORDS` words of 32 bits, the first in the lowest bits."""
 
 FIELDS = {name: field.shape for name, field in INSTRUCTION["fields"].shape}
