@@ -53,6 +53,7 @@ HARDWARE = HardwareConfig().replace(
         "memory.row_kib": 262144,
         "memory.state_kib": 8192,
         "limits.max_context": 256,
+        "array.accumulator_bits": 32,
     }
 )
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.errors import CapacityError
+from spikesim.accumulators import check_bits, row_bound
 from spikesim.mapping.quantize import mantissas
 from spikesim.program import (
     ACTIVATION_LIMIT,
@@ -70,6 +70,7 @@ class ProgramBuilder:
         self.vectors: dict[str, int] = {}
         self.constants: dict[str, NDArray[np.int32]] = {}
         self.matrices: dict[str, NDArray[np.int8]] = {}
+        self._rows: dict[str, int] = {}
         self.caches: dict[str, CacheSpec] = {}
         self.states: dict[str, StateSpec] = {}
         self._sections: list[tuple[Literal["parallel", "attention", "recurrent"], list[Any]]] = []
@@ -198,27 +199,16 @@ class ProgramBuilder:
         return dst
 
     def matrix(self, name: str, weights: NDArray[np.int8], count_limit: int) -> int:
-        """Adds a weight matrix; returns the proven bound of its accumulators for counts within ±count_limit.
-
-        Raises CapacityError as `check_sum` does.
-        """
-        bound = accumulator_bound(weights, count_limit)
-        self.check_sum(name, bound)
+        """Adds a weight matrix; returns the proven bound of its accumulators for counts within ±count_limit."""
+        self._rows[name] = row_bound(weights)
         self.matrices[name] = weights
-        return bound
-
-    def check_sum(self, name: str, bound: int) -> None:
-        """Raises CapacityError if sums up to ±bound do not fit an accumulator, or the 32-bit word it drains to."""
-        needed = bound.bit_length() + 1
-        if needed > min(self._accumulator_bits, _WORD_BITS + 1):
-            raise CapacityError(
-                f"array.accumulator_bits must be at least {needed} for {self.name}, {name}, "
-                f"not {self._accumulator_bits}"
-                + ("; words of 32 bits are the limit of this core" if needed > _WORD_BITS + 1 else "")
-            )
+        return self._rows[name] * count_limit
 
     def build(self, inputs: tuple[str, ...], output: str) -> Program:
-        """The finished program."""
+        """The finished program.
+
+        Raises CapacityError if a sum may not fit the accumulators, as `check_accumulators` does.
+        """
         text = ProgramText(
             name=self.name,
             kind=self.kind,
@@ -233,6 +223,7 @@ class ProgramBuilder:
         )
         program = Program(text=text, constants=self.constants, matrices=self.matrices)
         verify_program(program)
+        check_bits([program], self._accumulator_bits, rows=self._rows)
         return program
 
 
@@ -241,13 +232,3 @@ def known(statistic: View | None) -> View:
     if statistic is None:
         raise ValueError("the value must carry its statistic")
     return statistic
-
-
-def accumulator_bound(weights: NDArray[np.int8], count_limit: int) -> int:
-    """Largest magnitude an accumulator can reach: count_limit times the largest row sum of |weight|."""
-    largest = 0
-    block = max(1, 2**22 // max(1, weights.shape[1]))
-    for first in range(0, weights.shape[0], block):
-        rows = np.abs(weights[first : first + block].astype(np.int16)).sum(axis=1, dtype=np.int64)
-        largest = max(largest, int(rows.max(initial=0)))
-    return largest * count_limit

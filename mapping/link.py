@@ -7,14 +7,16 @@ program, which all programs share.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from spikesim.access import STREAM
-from spikesim.hardware import HardwareConfig
+from spikesim.accumulators import check_accumulators
+from spikesim.hardware import KIB, STATE_BYTES, HardwareConfig
 from spikesim.layout import CacheLayout, CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
-from spikesim.mapping.allocate import allocate
+from spikesim.mapping.allocate import Allocation, allocate
 from spikesim.program import CacheSpec, Decay, Gather, Pool, Program, Scatter, StateSpec
 from spikesim.scalar import FULL_FACTOR
+from spikesim.sizes import CacheShape, matrix_rows, state_rows
 from spikesim.timing import ceil_div
 from spikesim.verifier import verify_chain
 
@@ -35,19 +37,56 @@ class _Counter:
         return first
 
 
+Allocator = Callable[[int, Program, Collection[str]], Allocation]
+"""(number of the program, the program, vectors that have their place elsewhere) -> where its own vectors lie."""
+
+
+def _allocate(_number: int, program: Program, pinned: Collection[str]) -> Allocation:
+    return allocate(program, pinned)
+
+
 def link(programs: Sequence[Program], hardware: HardwareConfig) -> CoreLayout:
     """The layout of programs that run one after the other for every token.
 
     A program's input "h" is the output of the program before; all its other inputs are vectors of earlier programs
-    of the same name. Raises ProgramError for programs that are unsound or do not fit one behind the other.
+    of the same name. Constants and matrices lie in the order of their names, so that a program that was saved and
+    loaded has the same layout.
+
+    Raises ProgramError for programs that are unsound or do not fit one behind the other, and CapacityError for sums
+    that may not fit the hardware's accumulators.
     """
     verify_chain(programs)
-    linker = _Linker(hardware)
-    return linker.link(programs)
+    check_accumulators(programs, hardware)
+    return lay_out(programs, hardware)
+
+
+def lay_out(
+    programs: Sequence[Program], hardware: HardwareConfig, allocator: Allocator = _allocate
+) -> CoreLayout:
+    """`link` by sizes alone: of constants and matrices only shapes are read. `allocator`: `allocate`, or one that
+    remembers what it was asked before, by the number of the program.
+    """
+    return _Linker(hardware, allocator).link(programs)
+
+
+def needed_memory(layout: CoreLayout, hardware: HardwareConfig, program_words: int) -> dict[str, int]:
+    """Memory settings that one core needs to hold a whole layout and its program, and the hardware lacks, by name."""
+    ways, lanes, memory = hardware.array.ways, hardware.array.lanes, hardware.memory
+    wanted = {
+        "memory.row_kib": (memory.row_kib, ceil_div(layout.row_words * ways * lanes, KIB)),
+        "memory.state_kib": (
+            memory.state_kib,
+            ceil_div(layout.state_words * ways * lanes * STATE_BYTES, KIB),
+        ),
+        "memory.vector_words": (memory.vector_words, layout.vector_words),
+        "memory.program_words": (memory.program_words, program_words),
+    }
+    return {name: least for name, (have, least) in wanted.items() if least > have}
 
 
 class _Linker:
-    def __init__(self, hardware: HardwareConfig) -> None:
+    def __init__(self, hardware: HardwareConfig, allocator: Allocator) -> None:
+        self.allocator = allocator
         self.ways, self.lanes = hardware.array.ways, hardware.array.lanes
         self.vector, self.row, self.state = _Counter(), _Counter(), _Counter()
         self.encoder_rows = self.scatter_rows = 1
@@ -58,7 +97,7 @@ class _Linker:
         passed = self._passed(programs)
         full_factor, clear_shift = self._literal(FULL_FACTOR), self._literal(CLEAR_SHIFT)
         constants = [
-            {name: self.vector.take(words.size) for name, words in program.constants.items()}
+            {name: self.vector.take(words.size) for name, words in sorted(program.constants.items())}
             for program in programs
         ]
         caches = [
@@ -73,15 +112,16 @@ class _Linker:
         shared, words = self.vector.used, 0
         layouts = []
         for number, program in enumerate(programs):
-            allocation = allocate(program, passed[number])
+            allocation = self.allocator(number, program, passed[number])
             own = {name: shared + address for name, address in allocation.addresses.items()}
             words = max(words, allocation.words)
             layouts.append(
                 ProgramLayout(
                     vectors={**passed[number], **constants[number], **own},
-                    matrices={name: self._matrix(*m.shape) for name, m in program.matrices.items()},
+                    matrices={name: self._matrix(*m.shape) for name, m in sorted(program.matrices.items())},
                     caches=caches[number],
                     states=states[number],
+                    own_words=allocation.words,
                 )
             )
             for instruction in program.instructions():
@@ -134,20 +174,17 @@ class _Linker:
         return address
 
     def _matrix(self, outputs: int, channels: int) -> OperandLayout:
-        rows = ceil_div(channels, self.ways)
-        return OperandLayout(base=self.row.take(rows * ceil_div(outputs, self.lanes)), chunk_stride=rows)
+        used = matrix_rows(outputs, channels, ways=self.ways, lanes=self.lanes)
+        return OperandLayout(base=self.row.take(used), chunk_stride=ceil_div(channels, self.ways))
 
     def _cache(self, spec: CacheSpec, scale: int) -> CacheLayout:
-        feature_rows, feature_chunks = ceil_div(spec.size, self.ways), ceil_div(spec.size, self.lanes)
-        # Every block begins in bank 0 and in lane 0.
-        span = spec.block or spec.tokens
-        blocks = ceil_div(spec.tokens, span)
-        token_rows, token_chunks = ceil_div(span, self.ways), ceil_div(span, self.lanes)
-        keys = self._heads(spec.heads, feature_rows, blocks * token_chunks, token_chunks * feature_rows)
-        values = self._heads(spec.heads, blocks * token_rows, feature_chunks, token_rows)
+        shape = CacheShape.of(spec, ways=self.ways, lanes=self.lanes)
+        rows, tokens = shape.feature_rows, shape.token_rows
+        keys = self._heads(spec.heads, rows, shape.blocks * shape.token_chunks, shape.token_chunks * rows)
+        values = self._heads(spec.heads, shape.blocks * tokens, shape.feature_chunks, tokens)
         if not spec.block:
             return CacheLayout(keys=keys, values=values)
-        means = self._heads(spec.heads, feature_rows, ceil_div(blocks, self.lanes), 0)
+        means = self._heads(spec.heads, rows, shape.mean_chunks, 0)
         sums = self.vector.take(spec.heads * spec.size)
         return CacheLayout(keys=keys, values=values, means=means, sums=sums, scale=self._literal(scale))
 
@@ -164,7 +201,7 @@ class _Linker:
         per_head = rows * ceil_div(spec.size, self.lanes)
         return StateLayout(
             operand=OperandLayout(
-                base=self.state.take(spec.copies * spec.heads * per_head),
+                base=self.state.take(state_rows(spec, ways=self.ways, lanes=self.lanes)),
                 head_stride=per_head,
                 chunk_stride=rows,
             ),

@@ -144,9 +144,6 @@ def attend(
             span = _keys(low, prefix, kind, cache, part, counts.view)
             name = f"{prefix}.{first}" if per_pass < heads else prefix
             run = _longest_run(low, kind, max_context)
-            builder.check_sum(
-                name, max(size * counts.limit, run * (2**low.numerics.softmax_bits - 1)) * COUNT_LIMIT
-            )
             sums = builder.vector(f"{name}.score_sums", per_pass * run, per_pass)
             builder.emit(
                 Gather(

@@ -219,8 +219,6 @@ class _Step:
         builder, shape = self.builder, (self.k.view.words, self.k.view.groups)
         scale = builder.scalars(f"{name}.scale", shape[1])
         builder.emit(Decay(dst=scale, factor=self.factor, state=state, partition=partition))
-        # Each pass sums one byte of the rows.
-        builder.check_sum(name, shape[0] // shape[1] * max(self.q.limit, self.k.limit) * 128)
         read = builder.vector(f"{name}.predicted_sums", *shape)
         builder.emit(Gather(dst=read, counts=self.k.view, operand="state", name=state, partition=partition))
         k_scale = builder.scalar_multiply(f"{name}.k_scale", self.k_scale, scale)

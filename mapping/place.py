@@ -7,16 +7,19 @@ not fit any more streams.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from spikesim.errors import CapacityError
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import STATE_BYTES, HardwareConfig
+from spikesim.layout import CoreLayout
 from spikesim.mapping.allocate import Allocation, allocate
+from spikesim.mapping.link import lay_out, needed_memory
 from spikesim.program import CacheSpec, Program, StateSpec
+from spikesim.sizes import cache_rows, chain_words, matrix_rows, program_words, state_rows
 from spikesim.timing import ceil_div
-
-INSTRUCTION_WORDS = 16
-"""Words of program memory per instruction."""
 
 CONSTANT_BYTES = 4
 
@@ -25,7 +28,9 @@ CONSTANT_BYTES = 4
 class ProgramPlacement:
     """One program's share of the fullest core, in bytes or words, and what of it streams from DRAM.
 
-    `matrices`: first row of each resident matrix in every bank, empty if the weights stream. `dram_bytes`:
+    `vector_words`: of its own vectors, which all programs' share. `addresses`: first words of all its vectors, as
+    `spikesim.mapping.link` lays them out; `matrices`: first row of each resident matrix in every bank, behind all
+    resident caches, empty if the weights stream: both known once all programs are placed. `dram_bytes`:
     moved per token for weights and constants; caches and states that stream are added by what a token touches
     (`cache_resident`,
     `state_resident`).
@@ -51,29 +56,41 @@ class ProgramPlacement:
 
 
 class Placer:
-    """Places the programs of a model one after the other; remembers how full the fullest core is."""
+    """Places the programs of a model one after the other; remembers how full the fullest core is.
+
+    `outlines`: the programs so far with numbers of no account in place of their weights; `layout`: of one core that
+    holds all of them but constants that stream.
+    """
 
     def __init__(self, hardware: HardwareConfig) -> None:
         self.hardware = hardware
         self.cores = hardware.system.cores
         self.row_used = 0
         self.state_used = 0
-        self.constant_words = 0
-        self.peak_words = 0
-        self.program_words = 0
         self.placements: list[ProgramPlacement] = []
+        self.outlines: list[Program] = []
+        self.layout: CoreLayout | None = None
+        self._allocations: dict[tuple[int, frozenset[str]], Allocation] = {}
+
+    @property
+    def vector_words(self) -> int:
+        """Words of vector memory in use."""
+        return 0 if self.layout is None else self.layout.vector_words
+
+    @property
+    def program_words(self) -> int:
+        """Words of program memory in use, those that clear and end included."""
+        return chain_words(outline.text for outline in self.outlines)
 
     def place(self, program: Program) -> ProgramPlacement:
         """Gives the program memory or marks it as streamed.
 
         Raises CapacityError if it cannot run at all: vectors, instructions, or a single column chunk do not fit.
         """
-        allocation = allocate(program)
         hardware = self.hardware
         text = program.text
-        program_words = INSTRUCTION_WORDS * sum(len(section.instructions) for section in text.sections)
         constant_words = sum(words.size for words in program.constants.values())
-        self._check_words(program, allocation, constant_words, program_words)
+        layout, constants_resident = self._take_words(program)
         cache = sum(self._cache_bytes(spec) for spec in text.caches.values())
         state = sum(self._state_bytes(spec) for spec in text.states.values())
         rows = {name: self._matrix_bytes(*matrix.shape) for name, matrix in program.matrices.items()}
@@ -88,17 +105,8 @@ class Placer:
         # The last layers may use the streaming buffer too, as long as nothing streams; keeping it free is
         # simpler and safe.
         resident = self.row_used + weights + spare <= hardware.row_memory_bytes
-        first: dict[str, int] = {}
         if resident:
-            for name, size in rows.items():
-                first[name] = self.row_used // (hardware.row_bytes * hardware.array.ways)
-                self.row_used += size
-        constants_resident = (
-            self.constant_words + constant_words + self.peak_words <= hardware.memory.vector_words
-        )
-        if constants_resident:
-            self.constant_words += constant_words
-        self.program_words += program_words
+            self.row_used += weights
         placement = ProgramPlacement(
             name=text.name,
             kind=text.kind,
@@ -111,35 +119,74 @@ class Placer:
             cache_bytes=cache,
             state_bytes=state,
             constant_words=constant_words,
-            vector_words=allocation.words,
-            program_words=program_words,
+            vector_words=layout.programs[-1].own_words,
+            program_words=program_words(text),
             resident=resident,
             cache_resident=cache_resident,
             state_resident=state_resident,
             constants_resident=constants_resident,
             dram_bytes=(0 if resident else program.weight_bytes)
             + (0 if constants_resident else constant_words * CONSTANT_BYTES),
-            matrices=first,
-            addresses=allocation.addresses,
         )
         self.placements.append(placement)
         return placement
 
-    def _check_words(
-        self, program: Program, allocation: Allocation, constants: int, program_words: int
-    ) -> None:
+    def finished(self) -> list[ProgramPlacement]:
+        """All placements, with the places of vectors and matrices, which depend on all programs."""
+        if self.layout is None:
+            return []
+        bank = self.hardware.row_bytes * self.hardware.array.ways
+        next_row = sum(p.cache_bytes for p in self.placements if p.cache_resident) // bank
+        placements = []
+        for placement, outline, own in zip(self.placements, self.outlines, self.layout.programs, strict=True):
+            first: dict[str, int] = {}
+            for name, matrix in sorted(outline.matrices.items()) if placement.resident else ():
+                first[name] = next_row
+                next_row += self._matrix_bytes(*matrix.shape) // bank
+            placements.append(
+                replace(placement, vector_words=own.own_words, addresses=own.vectors, matrices=first)
+            )
+        return placements
+
+    def beyond_rtl(self) -> dict[str, int]:
+        """Memory settings that one core needs to hold everything, as the RTL does, and the hardware lacks, by name."""
+        if self.layout is None:
+            return {}
+        return needed_memory(self.layout, self.hardware, self.program_words)
+
+    def _take_words(self, program: Program) -> tuple[CoreLayout, bool]:
+        """Lays out the vectors of one more program: the layout, and whether its constants stay.
+
+        Those that do not pass through the words that all programs share. Raises CapacityError if nothing helps.
+        """
         memory, name = self.hardware.memory, program.text.name
-        self.peak_words = max(self.peak_words, allocation.words + constants)
-        if self.peak_words > memory.vector_words:
+        outline, resident = _outline(program, constants=True), True
+        layout = lay_out([*self.outlines, outline], self.hardware, self._allocate)
+        if layout.vector_words > memory.vector_words:
+            outline, resident = _outline(program, constants=False), False
+            layout = lay_out([*self.outlines, outline], self.hardware, self._allocate)
+        if layout.vector_words > memory.vector_words:
             raise CapacityError(
-                f"memory.vector_words must be at least {self.peak_words} for {name}, not {memory.vector_words}; "
+                f"memory.vector_words must be at least {layout.vector_words} for {name}, not {memory.vector_words}; "
                 "raise it, or lower limits.max_context"
             )
-        if self.program_words + program_words > memory.program_words:
+        self.outlines.append(outline)
+        self.layout = layout
+        if self.program_words > memory.program_words:
             raise CapacityError(
-                f"memory.program_words must be at least {self.program_words + program_words} for the programs up to "
+                f"memory.program_words must be at least {self.program_words} for the programs up to "
                 f"{name}, not {memory.program_words}"
             )
+        return layout, resident
+
+    def _allocate(self, number: int, program: Program, pinned: Collection[str]) -> Allocation:
+        """`allocate`, once for every program and what is pinned of it."""
+        if number >= len(self.outlines):  # it may be tried twice
+            return allocate(program, pinned)
+        key = number, frozenset(pinned)
+        if key not in self._allocations:
+            self._allocations[key] = allocate(program, pinned)
+        return self._allocations[key]
 
     def _streaming_buffer(self, program: Program) -> int:
         """Bytes for two column chunks of the tallest matrix: one in use, one arriving."""
@@ -154,29 +201,34 @@ class Placer:
         return needed
 
     def _matrix_bytes(self, outputs: int, channels: int) -> int:
-        ways, lanes = self.hardware.array.ways, self.hardware.array.lanes
-        return ceil_div(ceil_div(outputs, lanes), self.cores) * ceil_div(channels, ways) * ways * lanes
+        return self._bytes(matrix_rows(outputs, channels, **self._array))
 
     def _cache_bytes(self, spec: CacheSpec) -> int:
-        ways, lanes = self.hardware.array.ways, self.hardware.array.lanes
-        tokens = _padded_tokens(spec, lanes)
-        keys = ceil_div(spec.size, ways) * ways * tokens
-        values = ceil_div(_padded_tokens(spec, ways), ways) * ways * ceil_div(spec.size, lanes) * lanes
-        means = 0
-        if spec.block:
-            means = (
-                ceil_div(spec.size, ways) * ways * ceil_div(ceil_div(spec.tokens, spec.block), lanes) * lanes
-            )
-        return ceil_div(spec.heads, self.cores) * (keys + values + means)
+        return self._bytes(cache_rows(spec, **self._array))
 
     def _state_bytes(self, spec: StateSpec) -> int:
-        ways, lanes = self.hardware.array.ways, self.hardware.array.lanes
-        chunks = ceil_div(spec.heads * ceil_div(spec.size, lanes), self.cores)
-        return spec.copies * chunks * ceil_div(spec.size, ways) * ways * lanes * 2
+        return self._bytes(state_rows(spec, **self._array)) * STATE_BYTES
+
+    @property
+    def _array(self) -> dict[str, int]:
+        array = self.hardware.array
+        return {"ways": array.ways, "lanes": array.lanes, "cores": self.cores}
+
+    def _bytes(self, rows: int) -> int:
+        """Of so many rows in every bank, a byte per lane."""
+        return rows * self.hardware.array.ways * self.hardware.array.lanes
 
 
-def _padded_tokens(spec: CacheSpec, unit: int) -> int:
-    """Tokens of a cache, every MoBA block rounded up so that it starts a new chunk."""
-    if not spec.block:
-        return ceil_div(spec.tokens, unit) * unit
-    return ceil_div(spec.tokens, spec.block) * ceil_div(spec.block, unit) * unit
+def _outline(program: Program, *, constants: bool) -> Program:
+    """The program with zeros that take no memory as its numbers; without `constants` these are vectors as others."""
+    return Program(
+        text=program.text,
+        constants={
+            name: np.broadcast_to(np.int32(0), words.shape)
+            for name, words in program.constants.items()
+            if constants
+        },
+        matrices={
+            name: np.broadcast_to(np.int8(0), matrix.shape) for name, matrix in program.matrices.items()
+        },
+    )

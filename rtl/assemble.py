@@ -14,8 +14,9 @@ from spikesim import program as isa
 from spikesim.errors import CapacityError
 from spikesim.layout import CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
 from spikesim.program import CacheKeys, Program, View
-from spikesim.rtl.isa import INSTRUCTION, Extent, Operation, Run, Statistic, Unit
+from spikesim.rtl.isa import INSTRUCTION, Extent, Operation, Run, Statistic, Unit, check_fields
 from spikesim.rtl.lookup_table import LOW_BITS
+from spikesim.rtl.pointwise_multiplier import B_BITS
 from spikesim.tables import EXP2_INDEX_BITS
 from spikesim.timing import pointwise_shape, step
 from spikesim.verifier import verify_chain
@@ -35,8 +36,13 @@ class HardwareInstruction:
     program: int = -1
     instruction: int = -1
 
+    def check(self, owner: str) -> None:
+        """Raises CapacityError, naming `owner`, if a number does not fit its field."""
+        check_fields(self.common, self.fields, owner)
+
     def word(self) -> int:
-        """The 512 bits."""
+        """The 512 bits. Raises CapacityError if a number does not fit its field."""
+        self.check(f"program {self.program}, instruction {self.instruction}")
         const: Any = INSTRUCTION.const({"common": self.common, "fields": self.fields})
         return int(const.as_value().value) & (1 << 512) - 1
 
@@ -61,20 +67,24 @@ class Executable:
 def assemble(programs: Sequence[Program], layout: CoreLayout, *, ways: int) -> Executable:
     """All programs in order, for one token, then END; behind that, clearing states, factors and block sums.
 
-    Raises ProgramError for programs that are unsound or do not fit one behind the other.
+    Raises ProgramError for programs that are unsound or do not fit one behind the other, and CapacityError for whatever
+    a field of an instruction word does not hold: program, instruction, field, value and limit are named.
     """
     verify_chain(programs)
     words: list[HardwareInstruction] = []
     for number, (program, own) in enumerate(zip(programs, layout.programs, strict=True)):
         assembler = _Assembler(program, own, layout, ways)
         for index, instruction in enumerate(program.instructions()):
-            words += (
-                replace(part, program=number, instruction=index) for part in assembler.assemble(instruction)
-            )
+            owner = f"{program.text.name}, instruction {index} ({instruction.op})"
+            for part in assembler.assemble(instruction):
+                part.check(owner)
+                words.append(replace(part, program=number, instruction=index))
     words.append(END)
     entry = len(words)
     for program, own in zip(programs, layout.programs, strict=True):
-        words += _clear(program, own, layout)
+        for part in _clear(program, own, layout):
+            part.check(f"{program.text.name}, clearing")
+            words.append(part)
     words.append(END)
     return Executable(instructions=tuple(words), token_entry=0, clear_entry=entry)
 
@@ -327,6 +337,11 @@ class _Assembler:
         if cache.means is None:
             raise ValueError(f"cache {i.cache} must have blocks to pool keys into means")
         words = spec.heads * spec.size
+        if not -(1 << B_BITS - 1) <= i.scale < 1 << B_BITS - 1:
+            raise CapacityError(
+                f"scale of {self.program.text.name}, pool of {i.cache}, must be in {-(1 << B_BITS - 1)} … "
+                f"{(1 << B_BITS - 1) - 1}, what the multiplier takes, not {i.scale}"
+            )
         span = {"span": i.block}
         groups, length = pointwise_shape(i)
         apart = length if groups > 1 else 0

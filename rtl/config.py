@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from spikesim.errors import HardwareError
 from spikesim.hardware import Coding, HardwareConfig, Order
-from spikesim.rtl.isa import INSTRUCTION_WORDS, POSITION_BITS
+from spikesim.rtl.isa import POSITION_BITS
+from spikesim.sizes import INSTRUCTION_WORDS
 from spikesim.timing import ceil_div
 
 

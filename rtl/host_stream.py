@@ -10,7 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import ProgramLoadSignature, ReadSignature, RowLoadSignature, WriteSignature
-from spikesim.rtl.isa import ADDRESS, INSTRUCTION_WORDS
+from spikesim.rtl.isa import ADDRESS
+from spikesim.sizes import INSTRUCTION_WORDS
 from spikesim.timing import ceil_div
 
 STREAM_IN = {

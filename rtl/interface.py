@@ -7,7 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.isa import ADDRESS, INSTRUCTION, INSTRUCTION_WORDS, RESOLVED, ROW
+from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, ROW
+from spikesim.sizes import INSTRUCTION_WORDS
 
 WORD = signed(32)
 """A word of vector memory."""

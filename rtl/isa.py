@@ -7,10 +7,14 @@ reads them, and units overlay each other's fields.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import signed
+from amaranth.hdl import Shape, signed
 from amaranth.lib import data
+
+from spikesim.errors import CapacityError
+from spikesim.sizes import INSTRUCTION_WORDS
 
 if (
     TYPE_CHECKING
@@ -23,9 +27,6 @@ if (
         def __init_subclass__(cls, *, shape: int) -> None: ...
 else:
     from amaranth.lib.enum import Enum
-
-INSTRUCTION_WORDS = 16
-"""32-bit words of one hardware instruction."""
 
 ADDRESS = 24
 """Bits of a vector memory address: 2^24 words."""
@@ -198,7 +199,50 @@ INSTRUCTION = data.StructLayout(
         "unused": 42,
     }
 )
+if INSTRUCTION.size != 32 * INSTRUCTION_WORDS:
+    raise ValueError(f"an instruction must have {32 * INSTRUCTION_WORDS} bits, not {INSTRUCTION.size}")
 """512 bits: `INSTRUCTION_WORDS` words of 32 bits, the first in the lowest bits."""
+
+FIELDS = {name: field.shape for name, field in INSTRUCTION["fields"].shape}
+"""What the units overlay: `POINTWISE`, `SELECT`, `ARRAY`, `SWEEP`, `STORE` by the name of their field."""
+
+
+def field_range(layout: data.StructLayout, name: str) -> tuple[int, int]:
+    """The least and the largest number that a field of a layout holds.
+
+    >>> field_range(COMMON, "groups"), field_range(POINTWISE, "shift")
+    ((0, 4095), (-2048, 2047))
+    """
+    shape = Shape.cast(layout[name].shape)
+    if shape.signed:
+        return -(1 << shape.width - 1), (1 << shape.width - 1) - 1
+    return 0, (1 << shape.width) - 1
+
+
+def check_fields(common: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]], owner: str) -> None:
+    """Raises CapacityError for a number that its field of the instruction word does not hold.
+
+    `common`, `fields`: as `INSTRUCTION` has them; `owner`: whose instruction it is, for the sentence.
+    """
+    for layout, prefix, values in _parts(common, fields):
+        for name, value in values.items():
+            low, high = field_range(layout, name)
+            number = int(getattr(value, "value", value))
+            if not low <= number <= high:
+                raise CapacityError(
+                    f"{prefix}.{name} of {owner} must be in {low} … {high}, what its field of the instruction word "
+                    f"holds, not {number}"
+                )
+
+
+def _parts(
+    common: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[data.StructLayout, str, Mapping[str, Any]]]:
+    """(layout, its name, values) of the parts of an instruction."""
+    yield COMMON, "common", common
+    for name, values in fields.items():
+        yield FIELDS[name], name, values
+
 
 POSITION_BITS = 17
 """Bits of a token's position: the multiplier's second operand has 18 bits, sign included."""

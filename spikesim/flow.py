@@ -115,7 +115,7 @@ def map_model(
             "model": summary.model_dump(mode="json"),
             "hardware": hardware.model_dump(mode="json"),
             "stream_fraction": stream,
-            "programs": [vars(placement) for placement in runner.placer.placements],
+            "programs": [vars(placement) for placement in runner.placer.finished()],
         },
     )
     fidelity = score.fidelity(is_bytes=run.is_bytes, has_float=True)

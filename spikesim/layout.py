@@ -50,12 +50,16 @@ class StateLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramLayout:
-    """Addresses of one program's vectors (first words), matrices, caches and states."""
+    """Addresses of one program's vectors (first words), matrices, caches and states.
+
+    `own_words`: of the words that all programs share, how many it uses.
+    """
 
     vectors: dict[str, int]
     matrices: dict[str, OperandLayout]
     caches: dict[str, CacheLayout]
     states: dict[str, StateLayout]
+    own_words: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from spikesim.mapping.place import Placer
 from spikesim.program import Program
 from spikesim.program_file import save_program
 from spikesim.results import Raster
+from spikesim.rtl.assemble import assemble
 from spikesim.simulator import Simulator
 from spikesim.tally import Tally
 
@@ -101,6 +102,7 @@ class Runner:
     ) -> None:
         """Places and simulates in blocks of tokens; `collect(first token, vectors)` sees every block."""
         placement = self.placer.place(program)
+        self._check_instructions()
         tokens, sequences = next(iter(inputs.values())).shape[:2]
         with self.stopwatch.stage("simulate"):
             simulator = Simulator(program, self.hardware, sequences)
@@ -109,9 +111,20 @@ class Runner:
                 part = {name: words[start : start + block] for name, words in inputs.items()}
                 collect(start, simulator.run(part))
         self.tally.add(program, simulator, placement, index)
+        self.tally.vector_words, self.tally.program_words = (
+            self.placer.vector_words,
+            self.placer.program_words,
+        )
         if self.folder is not None:
             with self.stopwatch.stage("write"):
                 save_program(program, self.folder)
+
+    def _check_instructions(self) -> None:
+        """Raises CapacityError if the program just placed does not fit the instruction words of a core."""
+        layout, last = self.placer.layout, self.placer.outlines[-1:]
+        if layout is not None:
+            alone = replace(layout, programs=layout.programs[-1:])
+            assemble(last, alone, ways=self.hardware.array.ways)
 
 
 def _raster(vectors: dict[str, Words], program: Program, index: int) -> Raster | None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.access import STREAM, is_matrix
+from spikesim.accumulators import check_accumulators
 from spikesim.cycle.cost import Counters
 from spikesim.cycle.model import CycleModel
 from spikesim.golden.frame import Frame, Words
@@ -40,11 +41,15 @@ class Simulator:
     vector that drives a weight matrix, by its name. `per_token`: with `detail`, per instruction the cycles of
     every token, {"spiking", "dense"} -> int64[tokens · sequences]. `encoders`: the gathers whose counts are in
     `spikes`.
+
+    Raises CapacityError for a program whose sums may not fit the hardware's accumulators: its values would not be the
+    hardware's.
     """
 
     def __init__(
         self, program: Program, hardware: HardwareConfig, sequences: int = 1, *, detail: bool = False
     ) -> None:
+        check_accumulators([program], hardware)
         self.program = program
         self.machine = Machine(program, sequences)
         self.model = CycleModel(program, hardware)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import spikesim
 from spikesim.mapping.checkpoint import Checkpoint
 from spikesim.results import Fidelity, InputSummary, ModelSummary, Report
+from spikesim.rtl.isa import POSITION_BITS
 from spikesim.runner import Runner
 from spikesim.tokens import Tokens
 
@@ -72,7 +73,7 @@ def summarise_run(
         raster=tally.raster,
         hardware=hardware.model_dump(mode="json"),
         quantisation={**hardware.numerics.model_dump(mode="json"), **settings},
-        warnings=tuple(_warnings(tokens, fidelity)),
+        warnings=(*_warnings(tokens, fidelity), *_beyond_rtl(runner)),
         limits=tally.limits(),
         versions={
             "spikesim": spikesim.__version__,
@@ -93,6 +94,21 @@ def _warnings(tokens: Tokens, fidelity: Fidelity) -> list[str]:
             f"{fidelity.state_overflows} words of SSE state wrapped: calibrate on longer or more varied text."
         )
     return warnings
+
+
+def _beyond_rtl(runner: Runner) -> Iterator[str]:
+    """What is simulated here and no core in RTL does."""
+    missing = runner.placer.beyond_rtl()
+    if missing:
+        settings = ", ".join(f"{name} {least}" for name, least in missing.items())
+        yield f"What does not fit streams from DRAM, in the cycle model only; a core in RTL needs {settings}."
+    if runner.hardware.system.cores > 1:
+        yield "Several cores are in the cycle model only; RTL is of one core."
+    longest = runner.hardware.limits.max_context
+    if longest > 2**POSITION_BITS:
+        yield (
+            f"Positions beyond {2**POSITION_BITS} are in the cycle model only; limits.max_context is {longest}."
+        )
 
 
 def _peak_memory_bytes() -> int:

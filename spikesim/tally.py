@@ -77,13 +77,18 @@ class ProgramTally:
 
 @dataclass(kw_only=True)
 class Tally:
-    """Collects programs as they are simulated; afterwards fills the report."""
+    """Collects programs as they are simulated; afterwards fills the report.
+
+    `vector_words`, `program_words`: what all programs together take of these memories.
+    """
 
     hardware: HardwareConfig
     tokens: int
     programs: list[ProgramTally] = field(default_factory=list)
     inputs: dict[str, tuple[SpikeStatistics, int]] = field(default_factory=dict)
     raster: Raster | None = None
+    vector_words: int = 0
+    program_words: int = 0
 
     def add(
         self, program: Program, simulator: Simulator, placement: ProgramPlacement, index: int | None
@@ -287,9 +292,6 @@ class Tally:
             p.row_bytes for p in placements if p.resident
         )
         states = sum(p.state_bytes for p in placements if p.state_resident)
-        words = max(p.vector_words for p in placements) + sum(
-            p.constant_words for p in placements if p.constants_resident
-        )
         return Cores(
             used=max(p.cores for p in placements),
             available=hardware.system.cores,
@@ -299,10 +301,15 @@ class Tally:
                 MemoryUse(
                     name="state memory", used=states, available=hardware.state_memory_bytes, unit="bytes"
                 ),
-                MemoryUse(name="vector memory", used=words, available=memory.vector_words, unit="words"),
+                MemoryUse(
+                    name="vector memory",
+                    used=self.vector_words,
+                    available=memory.vector_words,
+                    unit="words",
+                ),
                 MemoryUse(
                     name="program memory",
-                    used=sum(p.program_words for p in placements),
+                    used=self.program_words,
                     available=memory.program_words,
                     unit="words",
                 ),

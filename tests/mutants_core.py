@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _BENCH = "tests/test_lockstep.py -k random_programs[row]"
+_COUNTERS = "tests/test_rtl_core.py"
 
 MUTANTS = [
     {
@@ -74,5 +75,19 @@ MUTANTS = [
         "new": "words[write_address] <= write_data;",
         "why": "storing a key's feature overwrites its neighbours",
         "bench": _BENCH,
+    },
+    {
+        "file": "rtl/core.py",
+        "old": "high.eq(high + carry),",
+        "new": "high.eq(high + 0 * carry),",
+        "why": "the carry from the low to the high half of every counter is lost",
+        "bench": _COUNTERS,
+    },
+    {
+        "file": "rtl/core.py",
+        "old": "shown.eq(low),",
+        "new": "shown.eq(low + step),",
+        "why": "the low half is shown a cycle before the high one that belongs to it",
+        "bench": _COUNTERS,
     },
 ]

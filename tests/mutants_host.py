@@ -103,4 +103,18 @@ MUTANTS = [
         "why": "a transfer counts as finished while words still wait for the sink",
         "bench": _BENCH,
     },
+    {
+        "file": "rtl/host_stream.py",
+        "old": "self.vector_read.enable.eq(reading)",
+        "new": "self.vector_read.enable.eq(reading | ~active)",
+        "why": "vector memory is read whenever the host is idle",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/host.py",
+        "old": "done.eq(self.core_done)  # one that comes now is not lost",
+        "new": "done.eq(0)",
+        "why": "a token that ends in the cycle in which the one before is acknowledged is lost",
+        "bench": _BENCH,
+    },
 ]

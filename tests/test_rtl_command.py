@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from spikesim.cli.app import app
 from spikesim.errors import ToolError
 from spikesim.hardware import HardwareConfig
 from spikesim.rtl.verilog import WAIVERS
+from spikesim.verify.chain import model_chain
+from spikesim.verify.lockstep import enlarged
 
 ROOT = Path(__file__).parents[1]
 SMALL = ROOT / "examples" / "hardware" / "small.toml"
@@ -89,22 +92,40 @@ def test_an_earlier_result_stays(design: Path) -> None:
     assert "--force" in output
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"memory.row_kib": 4}, "memory.row_kib must be at least"),
-        ({"memory.vector_words": 4096, "limits.max_context": 64}, "memory.vector_words must be at least"),
-        ({"memory.program_words": 2048}, "memory.program_words must be at least"),
-    ],
-)
-def test_a_model_that_does_not_fit(settings: dict[str, int], words: str, tmp_path: Path) -> None:
-    """One sentence that names the setting; nothing is written."""
-    path = tmp_path / "hardware.toml"
-    path.write_text(HardwareConfig().replace(**settings).to_toml())
-    code, output = run("rtl", str(TINY), "--hardware", str(path), "-o", str(tmp_path / "out"))
-    assert code == 1, output
-    assert words in output
-    assert not (tmp_path / "out").exists()
+def test_memories_that_are_too_small_are_raised(tmp_path: Path) -> None:
+    """Every one, to what the model needs and no further; a sentence each says so."""
+    path, out = tmp_path / "hardware.toml", tmp_path / "out"
+    least = {"row_kib": 4, "state_kib": 1, "vector_words": 256, "program_words": 64}
+    settings = {f"memory.{name}": value for name, value in least.items()}
+    hardware = HardwareConfig().replace(**settings, **{"limits.max_context": 64})
+    path.write_text(hardware.to_toml())
+    code, output = run("rtl", str(TINY), "--hardware", str(path), "-o", str(out))
+    assert code == 0, output
+    found = re.findall(r"(memory\.\w+) raised to (\d+), so that everything is resident", output)
+    assert [name for name, _ in found] == list(settings)
+    raised = hardware.replace(**{name: int(value) for name, value in found})
+    manifest = json.loads((out / "manifest.json").read_text())
+    used, core = manifest["used"], manifest["configuration"]
+    assert used["instructions"] * 16 == raised.memory.program_words == core["program_depth"] * 16
+    assert used["vector_words"] == core["vector_depth"] == raised.memory.vector_words
+    kib = 1024 // (raised.array.ways * raised.array.lanes)
+    assert (
+        core["row_depth"] - max(kib, 2)
+        < used["row_words_per_bank"]
+        <= core["row_depth"]
+        == raised.rows_per_bank
+    )
+    assert used["state_words_per_bank"] <= core["state_depth"] == raised.state_rows_per_bank
+    chain = model_chain(TINY, raised, tokens=1)
+    assert enlarged(chain.programs, raised) == (raised, ())
+
+
+def test_the_first_command_of_the_readme(tmp_path: Path) -> None:
+    """`spikesim rtl` with the shipped model and no hardware file."""
+    code, output = run("rtl", str(ROOT / "examples" / "tiny_dssa"), "-o", str(tmp_path / "core"))
+    assert code == 0, output
+    assert "memory.row_kib raised to 2800, so that everything is resident" in output
+    assert (tmp_path / "core" / "spike_core.v").is_file()
 
 
 def test_a_configuration_that_cannot_be_built(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -65,12 +66,16 @@ def rtl(
     with atomic_directory(folder) as workspace, TerminalProgress() as progress:
         from spikesim.verify.bench import write_design
         from spikesim.verify.chain import model_chain, self_test_chain
-        from spikesim.verify.lockstep import one_core
+        from spikesim.verify.lockstep import enlarged, one_core
 
         if model is None:
             chain = self_test_chain(one_core(config), tokens)
         else:
             chain = model_chain(model, one_core(config), tokens=tokens, progress=progress)
+            sized, notes = enlarged(chain.programs, chain.hardware)
+            chain = replace(chain, hardware=sized)
+            for note in notes:
+                stdout().print(note, style="yellow", highlight=False)
         with progress.stage("emit"):
             files = write_design(workspace, chain, dense=dense, general=model is None)
     console = stdout()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError
 from spikesim.flow import MAPPING_FILE, PROGRAM_FOLDER, map_model, read_mapping
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import HardwareConfig, MemoryConfig, Within
 from spikesim.mapped import mapped_program
 from spikesim.program import (
     ACTIVATION_LIMIT,
@@ -40,6 +40,15 @@ class Chain:
     hardware: HardwareConfig
 
 
+def _roomy(hardware: HardwareConfig) -> HardwareConfig:
+    """The hardware with memories for any model: programs do not depend on them, and who takes them asks for room."""
+    ranges = {
+        name: next(rule.high for rule in field.metadata if isinstance(rule, Within))
+        for name, field in MemoryConfig.model_fields.items()
+    }
+    return hardware.replace(**{f"memory.{name}": high for name, high in ranges.items()})
+
+
 @contextmanager
 def _mapped(
     model: Path, hardware: HardwareConfig, request: InputRequest, progress: Progress
@@ -49,7 +58,7 @@ def _mapped(
         yield model
         return
     with tempfile.TemporaryDirectory(prefix="spikesim-") as folder:
-        map_model(model, output=Path(folder), hardware=hardware, request=request, progress=progress)
+        map_model(model, output=Path(folder), hardware=_roomy(hardware), request=request, progress=progress)
         yield Path(folder)
 
 

@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError, ToolError
-from spikesim.hardware import KIB, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.layout import CoreLayout
-from spikesim.mapping.link import link
+from spikesim.mapping.link import link, needed_memory
 from spikesim.program import Program
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP, emit_core, emit_program, input_words, output_words
-from spikesim.rtl.isa import INSTRUCTION_WORDS
+from spikesim.sizes import INSTRUCTION_WORDS
 from spikesim.sources import digest
-from spikesim.timing import ceil_div
 from spikesim.verify.compare import Comparison, compare
 from spikesim.verify.expected import Expected, expect
 from spikesim.verify.record import read_record
@@ -51,17 +50,7 @@ def one_core(hardware: HardwareConfig) -> HardwareConfig:
 
 def needed(hardware: HardwareConfig, layout: CoreLayout, executable: Executable) -> dict[str, int]:
     """Memory settings that a chain of programs needs and the hardware lacks, by name."""
-    ways, lanes = hardware.array.ways, hardware.array.lanes
-    wanted = {
-        "memory.row_kib": (hardware.memory.row_kib, ceil_div(layout.row_words * ways * lanes, KIB)),
-        "memory.state_kib": (hardware.memory.state_kib, ceil_div(layout.state_words * ways * lanes * 2, KIB)),
-        "memory.vector_words": (hardware.memory.vector_words, layout.vector_words),
-        "memory.program_words": (
-            hardware.memory.program_words,
-            len(executable.instructions) * INSTRUCTION_WORDS,
-        ),
-    }
-    return {name: least for name, (have, least) in wanted.items() if least > have}
+    return needed_memory(layout, hardware, len(executable.instructions) * INSTRUCTION_WORDS)
 
 
 def check_fits(hardware: HardwareConfig, layout: CoreLayout, executable: Executable) -> None:

@@ -40,6 +40,7 @@ class System:
 
     def __init__(self, dut, patience: float = 0.4) -> None:
         self.dut, self.patience = dut, patience
+        self.vector_reads: list[int] = []
         self.vector_writes: deque = deque()
         self.row_writes: deque = deque()
         self.program_writes: deque = deque()
@@ -97,6 +98,8 @@ class System:
                 waiting.pop(prefix, None)
                 if is_valid and getattr(dut, prefix[:7] + ready).value == 0:
                     waiting[prefix] = values
+            if dut.vector_read__enable.value == 1:
+                self.vector_reads.append(int(dut.vector_read__address.value))
             if dut.vector_write__enable.value == 1:
                 self.vector_writes.append(
                     (int(dut.vector_write__address.value), int(dut.vector_write__data.value.to_unsigned()))
@@ -188,8 +191,14 @@ class System:
         self.dut.core_done.value = 0
         self.dut.core_busy.value = 0
 
+    def take_reads(self) -> list[int]:
+        """The addresses read from vector memory since the last call."""
+        reads, self.vector_reads = self.vector_reads, []
+        return reads
+
     def check(self) -> None:
         assert not self.violations, self.violations[:5]
+        assert not self.take_reads(), "vector memory is read without a transfer"
 
 
 def expected_writes(target: int, address: int, words: list[int]) -> list[tuple[int, ...]]:
@@ -234,7 +243,8 @@ async def stream_in(system: System, target: int, address: int, length: int, last
 
 
 async def stream_out(system: System, address: int, length: int) -> None:
-    """One transfer out of vector memory."""
+    """One transfer out of vector memory, which is read for its words and for nothing else."""
+    assert not system.take_reads(), "vector memory is read without a transfer"
     await system.set(TARGET=VECTOR, ADDRESS=address, LENGTH=length, TRANSFER=2)
     for i in range(length):
         if i == length - 1:
@@ -246,6 +256,7 @@ async def stream_out(system: System, address: int, length: int) -> None:
     for _ in range(8):
         assert system.dut.m_axis_tvalid.value == 0
         await system.tick()
+    assert system.take_reads() == [(address + i) % 2**24 for i in range(length)]
 
 
 @cocotb.test(timeout_time=500, timeout_unit="us")
@@ -418,6 +429,48 @@ async def tokens(dut):
     system.check()
 
 
+async def cycles_until_written(system: System, word: int) -> int:
+    """Cycles from the start of a write on an idle bus to the one in which a register shows it."""
+    cycles, task = 0, cocotb.start_soon(system.write("ENTRY", word))
+    while int(system.dut.core_entry.value) != word:
+        await system.tick()
+        cycles += 1
+    assert await task == OKAY
+    return cycles
+
+
+BEFORE = 4
+"""Cycles before a write in which a token may end."""
+
+
+async def end(dut, cycles: int) -> None:
+    """The core is done, after so many cycles."""
+    for _ in range(cycles):
+        await FallingEdge(dut.clk)
+    dut.core_done.value = 1
+    await FallingEdge(dut.clk)
+    dut.core_done.value = 0
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def done_meets_its_clearing(dut):
+    """STATUS = 2 in every cycle around the end of a token: what ends in that very cycle or later stays visible."""
+    system = await System(dut, patience=0).begin()
+    latency = await cycles_until_written(system, 5)
+    assert await cycles_until_written(system, 6) == latency > 0
+    for late in (-2, -1, 0, 1, 2):
+        await system.set(STATUS=0b10, CONTROL=0b11)
+        assert await system.value("STATUS") & 0b11 == 0b01
+        ends = cocotb.start_soon(end(dut, BEFORE + latency - 1 + late))
+        for _ in range(BEFORE):
+            await system.tick()
+        assert await system.write("STATUS", 0b10) == OKAY
+        await ends
+        await system.tick()
+        assert await system.value("STATUS") & 0b11 == (0b10 if late >= 0 else 0), late
+    system.check()
+
+
 @cocotb.test(timeout_time=500, timeout_unit="us")
 async def transfers(dut):
     """Every memory, every length around its units, early and missing ends, both directions in turn."""
@@ -478,6 +531,7 @@ async def throughput(dut):
         assert int(dut.m_axis_tdata.value) == word_at(i)
         await system.tick()
     assert dut.m_axis_tvalid.value == 0
+    assert system.take_reads() == list(range(64))
     system.check()
 
 
@@ -505,6 +559,7 @@ async def reset_in_the_middle(dut):
         for _ in range(random.randrange(6)):
             await system.tick()
         await system.reset()
+        system.take_reads()  # those of the transfer that was dropped
         for name in ("bvalid", "rvalid"):
             assert getattr(dut, f"s_axil_{name}").value == 0
         assert dut.m_axis_tvalid.value == 0
