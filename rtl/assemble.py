@@ -73,20 +73,40 @@ def assemble(programs: Sequence[Program], layout: CoreLayout, *, ways: int) -> E
     verify_chain(programs)
     words: list[HardwareInstruction] = []
     for number, (program, own) in enumerate(zip(programs, layout.programs, strict=True)):
-        assembler = _Assembler(program, own, layout, ways)
-        for index, instruction in enumerate(program.instructions()):
-            owner = f"{program.text.name}, instruction {index} ({instruction.op})"
-            for part in assembler.assemble(instruction):
-                part.check(owner)
-                words.append(replace(part, program=number, instruction=index))
+        for index, part in _executed(program, own, layout, ways):
+            words.append(replace(part, program=number, instruction=index))
     words.append(END)
     entry = len(words)
     for program, own in zip(programs, layout.programs, strict=True):
-        for part in _clear(program, own, layout):
-            part.check(f"{program.text.name}, clearing")
-            words.append(part)
+        words += _cleared(program, own, layout)
     words.append(END)
     return Executable(instructions=tuple(words), token_entry=0, clear_entry=entry)
+
+
+def check_fits(program: Program, own: ProgramLayout, layout: CoreLayout, *, ways: int) -> None:
+    """Raises CapacityError, as `assemble` does, for a program of a chain; its numbers are not looked at."""
+    for _ in _executed(program, own, layout, ways):
+        pass
+    _cleared(program, own, layout)
+
+
+def _executed(
+    program: Program, own: ProgramLayout, layout: CoreLayout, ways: int
+) -> Iterator[tuple[int, HardwareInstruction]]:
+    """(number of the instruction, hardware instruction) for a token, every field checked."""
+    assembler = _Assembler(program, own, layout, ways)
+    for index, instruction in enumerate(program.instructions()):
+        for part in assembler.assemble(instruction):
+            part.check(f"{program.text.name}, instruction {index} ({instruction.op})")
+            yield index, part
+
+
+def _cleared(program: Program, own: ProgramLayout, layout: CoreLayout) -> list[HardwareInstruction]:
+    """Hardware instructions that clear what persists, every field checked."""
+    parts = list(_clear(program, own, layout))
+    for part in parts:
+        part.check(f"{program.text.name}, clearing")
+    return parts
 
 
 def _clear(program: Program, own: ProgramLayout, layout: CoreLayout) -> Iterator[HardwareInstruction]:

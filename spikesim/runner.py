@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from spikesim.mapping.place import Placer
 from spikesim.program import Program
 from spikesim.program_file import save_program
 from spikesim.results import Raster
-from spikesim.rtl.assemble import assemble
+from spikesim.rtl.assemble import check_fits
 from spikesim.simulator import Simulator
 from spikesim.tally import Tally
 
@@ -121,10 +121,9 @@ class Runner:
 
     def _check_instructions(self) -> None:
         """Raises CapacityError if the program just placed does not fit the instruction words of a core."""
-        layout, last = self.placer.layout, self.placer.outlines[-1:]
+        layout = self.placer.layout
         if layout is not None:
-            alone = replace(layout, programs=layout.programs[-1:])
-            assemble(last, alone, ways=self.hardware.array.ways)
+            check_fits(self.placer.outlines[-1], layout.programs[-1], layout, ways=self.hardware.array.ways)
 
 
 def _raster(vectors: dict[str, Words], program: Program, index: int) -> Raster | None:

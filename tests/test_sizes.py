@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from programs import TINY, compiled_layer, small_config
 from typer.testing import CliRunner
@@ -146,11 +147,20 @@ def test_map_refuses_what_the_instruction_word_does_not_hold() -> None:
     """The same sentence as of `rtl`, before a token is simulated."""
     (program,) = CHAINS["random 0"]
     first = program.text.sections[0]
-    wide = isa.Multiply(dst=isa.View(name="h", length=16), a=isa.View(name="h", length=16), shift=5000)
-    section = first.model_copy(update={"instructions": (wide, *first.instructions)})
-    text = program.text.model_copy(update={"sections": (section, *program.text.sections[1:])})
-    wrong = Program(text=text, constants=program.constants, matrices=program.matrices)
-    sentence = r"pointwise.shift of random_\d+, instruction 0 \(multiply\) must be in -2048 … 2047"
+    many = isa.View(name="many", groups=5000, length=1, stride=1)
+    peaks = isa.Reduction(kind="max_abs", dst=many.model_copy(update={"name": "peaks"}))
+    section = first.model_copy(
+        update={"instructions": (isa.Reduce(a=many, reduction=peaks), *first.instructions)}
+    )
+    text = program.text.model_copy(
+        update={
+            "sections": (section, *program.text.sections[1:]),
+            "vectors": {**program.text.vectors, "many": 5000, "peaks": 5000},
+        }
+    )
+    constants = {**program.constants, "many": np.zeros(5000, np.int32)}
+    wrong = Program(text=text, constants=constants, matrices=program.matrices)
+    sentence = r"common.groups of random_\d+, instruction 0 \(reduce\) must be in 0 … 4095"
     with pytest.raises(CapacityError, match=sentence):
         assemble([wrong], link([wrong], ROOMY), ways=8)
     runner = Runner(ROOMY, 1, Stopwatch(), None)
