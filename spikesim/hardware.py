@@ -14,7 +14,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -192,6 +192,24 @@ class NumericsConfig(_Section):
         return (1 << self.window) - 1
 
 
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_toml(kind: type[M], path: str | os.PathLike[str], what: str) -> M:
+    """Read a TOML file into a model that raises `HardwareError`. Every such error names the file, as a `what`."""
+    try:
+        return kind.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        reason = f"must be UTF-8 text, not hold byte {error.start} = 0x{error.object[error.start]:02x}"
+    except tomllib.TOMLDecodeError as error:
+        reason = f"must be TOML: {error}"
+    except HardwareError as error:
+        raise HardwareError(f"{what} {path}: {error}") from None
+    raise HardwareError(f"{what} {path} {reason}")
+
+
 class HardwareConfig(BaseModel):
     """A spike core and the system around it. Frozen and hashable; settings left out have their default.
 
@@ -211,17 +229,7 @@ class HardwareConfig(BaseModel):
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Self:
         """Read a hardware file. Every `HardwareError` names the file."""
-        try:
-            return cls.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except OSError as error:
-            reason = f"cannot be read: {error.strerror}"
-        except UnicodeDecodeError as error:
-            reason = f"must be UTF-8 text, not hold byte {error.start} = 0x{error.object[error.start]:02x}"
-        except tomllib.TOMLDecodeError as error:
-            reason = f"must be TOML: {error}"
-        except HardwareError as error:
-            raise HardwareError(f"hardware file {path}: {error}") from None
-        raise HardwareError(f"hardware file {path} {reason}")
+        return read_toml(cls, path, "hardware file")
 
     def to_toml(self) -> str:
         """Return all settings as text that `from_toml` reads back to an equal configuration."""

@@ -21,14 +21,7 @@ if TYPE_CHECKING:
 
 def compare(
     context: typer.Context,
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A .pt checkpoint, a model directory, or what `spikesim map` wrote.",
-            show_default=False,
-        ),
-    ],
+    model: options.Model,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -36,14 +36,7 @@ class Tool(StrEnum):
 
 
 def export(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A .pt checkpoint, a model directory, or what `spikesim map` wrote.",
-            show_default=False,
-        ),
-    ],
+    model: options.Model,
     target: Annotated[
         Tool,
         typer.Option(

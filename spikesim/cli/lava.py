@@ -39,24 +39,8 @@ class Travel(StrEnum):
 
 def lava(
     context: typer.Context,
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A .pt checkpoint, a model directory, or what `spikesim map` wrote.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="DIR",
-            help="Folder for a report. Without it the summary is printed only.",
-            rich_help_panel=options.OUTPUT,
-        ),
-    ] = None,
+    model: options.Model,
+    output: options.SummaryOnly = None,
     force: options.Force = False,
     tokens: Annotated[
         int,

@@ -19,6 +19,28 @@ INPUT, HARDWARE, POWER, OUTPUT = "Input", "Hardware and numbers", "Area and powe
 LEAST_MHZ, MOST_MHZ = 0.001, 10_000
 """What a hardware file allows as well."""
 
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="A .pt checkpoint, a model directory, or what `spikesim map` wrote.",
+        show_default=False,
+    ),
+]
+"""A checkpoint or a mapped folder, for commands that take either."""
+
+SummaryOnly = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="Folder for a report. Without it the summary is printed only.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+"""Where a report goes, for commands that need not write one."""
+
 Tokens = Annotated[
     Path | None, typer.Option("--tokens", metavar="FILE", help="Run these token ids.", rich_help_panel=INPUT)
 ]

@@ -19,16 +19,7 @@ def simulate(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="What `spikesim map` wrote.", show_default=False)
     ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="DIR",
-            help="Folder for a report. Without it the summary is printed only.",
-            rich_help_panel=options.OUTPUT,
-        ),
-    ] = None,
+    output: options.SummaryOnly = None,
     force: options.Force = False,
     tokens: options.Tokens = None,
     text: options.Text = None,

@@ -28,14 +28,7 @@ class Which(StrEnum):
 
 
 def verify(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A .pt checkpoint, a model directory, or what `spikesim map` wrote.",
-            show_default=False,
-        ),
-    ],
+    model: options.Model,
     tokens: Annotated[
         int,
         typer.Option("--tokens", metavar="N", min=1, help="Tokens to run.", rich_help_panel=options.INPUT),

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 
 from spikesim.comparison import Constant
 from spikesim.errors import HardwareError
-from spikesim.hardware import KIB, Within
+from spikesim.hardware import KIB, Within, read_toml
 
 DEFAULT = "loihi2"
 """The target of a command that names none."""
@@ -146,17 +146,7 @@ class Target(BaseModel):
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Self:
         """Read a target file. Every `HardwareError` names the file."""
-        try:
-            return cls.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except OSError as error:
-            reason = f"cannot be read: {error.strerror}"
-        except UnicodeDecodeError as error:
-            reason = f"must be UTF-8 text, not hold byte {error.start} = 0x{error.object[error.start]:02x}"
-        except tomllib.TOMLDecodeError as error:
-            reason = f"must be TOML: {error}"
-        except HardwareError as error:
-            raise HardwareError(f"target file {path}: {error}") from None
-        raise HardwareError(f"target file {path} {reason}")
+        return read_toml(cls, path, "target file")
 
     @property
     def chips(self) -> int:
