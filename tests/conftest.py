@@ -18,23 +18,28 @@ SLOW = {
     "test_fp8_sum",
     "test_gate_simulator",
     "test_gate_waveforms",
+    "test_kernel_cache",
     "test_lava_run",
     "test_lockstep",
     "test_memories",
+    "test_mutations",
     "test_nir",
     "test_packaging",
     "test_power",
     "test_rtl_array",
     "test_rtl_command",
+    "test_rtl_core",
     "test_rtl_host",
     "test_rtl_pointwise",
     "test_rtl_select",
+    "test_shipped_model",
+    "test_sizes",
     "test_static_timing",
     "test_synthesis",
     "test_verilator",
     "test_verilog",
 }
-"""Files that compile with Verilator, synthesise, or run other tools: minutes, where the rest takes seconds."""
+"""Files that compile with Verilator, synthesise, run other tools or take long: minutes, not seconds as the rest."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
