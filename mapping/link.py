@@ -217,7 +217,7 @@ class _Linker:
         if not isinstance(instruction, Gather):
             return
         keys = instruction.keys
-        if instruction.operand == "matrix" or instruction.operand != "values" or keys is None:
+        if instruction.operand != "values" or keys is None:
             rows = ceil_div(instruction.counts.length, self.ways)
         elif keys.selected is not None:
             rows = (keys.selected.length + 1) << block_bits(keys.span, self.ways)

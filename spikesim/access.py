@@ -5,7 +5,7 @@ Vectors are told apart from *stores*: the caches and states that outlive a token
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from spikesim import program as isa
 from spikesim.program import View
@@ -113,6 +113,6 @@ def is_keyed(instruction: Any) -> bool:
     return False
 
 
-def is_matrix(instruction: Any) -> bool:
+def is_matrix(instruction: Any) -> TypeGuard[isa.Gather]:
     """Whether it is a gather of a weight matrix."""
     return isinstance(instruction, isa.Gather) and instruction.operand == "matrix"

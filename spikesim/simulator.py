@@ -83,7 +83,7 @@ class Simulator:
             if self.per_token is not None:
                 self.per_token[number]["spiking"].append(cost.spiking)
                 self.per_token[number]["dense"].append(cost.dense)
-            if isinstance(instruction, Gather) and instruction.operand == "matrix":
+            if is_matrix(instruction):
                 self.gathered(number, instruction, frame)
                 if number in self.encoders:
                     self._count(instruction, frame)

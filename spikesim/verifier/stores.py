@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spikesim import program as isa
-from spikesim.access import is_keyed, store_of
+from spikesim.access import is_keyed, is_matrix, store_of
 from spikesim.program import Program
 from spikesim.verifier.findings import Findings
 from spikesim.verifier.words import Writer, instructions_of
@@ -18,8 +18,7 @@ def section_of(i: Any) -> str | None:
     if isinstance(i, isa.Scatter | isa.Decay) or (isinstance(i, isa.Gather) and i.operand == "state"):
         return "recurrent"
     if is_keyed(i) or getattr(i, "keys", None) is not None or isinstance(i, isa.Gather):
-        is_matrix = isinstance(i, isa.Gather) and i.operand == "matrix"
-        return None if is_matrix else "attention"
+        return None if is_matrix(i) else "attention"
     return None
 
 

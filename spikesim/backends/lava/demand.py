@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.access import is_matrix, writes
+from spikesim.backends.lava.spikes import GRADED
 from spikesim.backends.lava.target import Target
 from spikesim.lava_run import Share
 from spikesim.program import (
@@ -51,9 +52,6 @@ from spikesim.program import (
 )
 
 Kind = Literal["matrix", "pointwise", "cache", "state", "processor"]
-
-GRADED = "graded"
-"""Counts travel as one spike each, which carries the count."""
 
 GRADED_BITS = 8
 """Bits of a count, −127 … 127."""

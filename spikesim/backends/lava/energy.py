@@ -6,7 +6,8 @@ between tiles, leakage, the rest of the chip) is left out here too, so these are
 
 from __future__ import annotations
 
-from spikesim.backends.lava.demand import GRADED, GRADED_BITS
+from spikesim.backends.lava.demand import GRADED_BITS
+from spikesim.backends.lava.spikes import GRADED
 from spikesim.backends.lava.target import Target
 from spikesim.lava_run import Energy, Traffic
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from spikesim.backends.lava.demand import GRADED, GRADED_BITS, Asked, Part, asked
+from spikesim.backends.lava.demand import GRADED_BITS, Asked, Part, asked
 from spikesim.backends.lava.energy import estimate, shortest_step
 from spikesim.backends.lava.pack import MANY, Fill, NoRoomError, Room, pack, pieces
+from spikesim.backends.lava.spikes import GRADED
 from spikesim.backends.lava.target import Target
 from spikesim.errors import HardwareError
 from spikesim.lava_run import CoreUse, Demand, LavaCoding, LayerUse, Placement, Traffic
