@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
-from spikesim.coding import encode
-from spikesim.events import event_statistics
+from spikesim.spikes.encode import encode
+from spikesim.spikes.events import event_statistics
 
 BAR = 0.20
 COPY_BYTES = 1 << 28  # far beyond any cache

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # where Verilator 
 
 from gate_verilog import GateModel, gates
 
-from spikesim.power_models.gate_simulator import GateSimulator
-from spikesim.power_models.gate_waveforms import Delays, GateTimer
-from spikesim.rtl.array_sum import ArraySum
+from spikesim.power_models.gates.simulator import GateSimulator
+from spikesim.power_models.gates.waveforms import Delays, GateTimer
+from spikesim.rtl.array.sum import ArraySum
 from spikesim.rtl.config import CoreConfig
 
 REPEATS = 5

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.compile import compile_layer
-from spikesim.mapping.model import DSSALayer
-from spikesim.mapping.model_config import DSSAConfig
+from spikesim.mapping.dssa.compile import compile_layer
+from spikesim.mapping.dssa.config import DSSAConfig
+from spikesim.mapping.dssa.model import DSSALayer
 from spikesim.mapping.ranges import RangeRecorder
-from spikesim.program_file import load_program, save_program
-from spikesim.simulator import Simulator
+from spikesim.program.file import load_program, save_program
+from spikesim.run.simulator import Simulator
 
 TOKENS = 16
 STREAM = 11

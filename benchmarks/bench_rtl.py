@@ -23,12 +23,12 @@ from programs import compiled_layer, small_config
 from rtl_cores import BUILDS
 
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.compile import compile_position
+from spikesim.mapping.dssa.compile import compile_position
 from spikesim.mapping.link import link
 from spikesim.program import Program
 from spikesim.rtl.config import core_config
 from spikesim.rtl.emit import resident_config
-from spikesim.simulator import Simulator
+from spikesim.run.simulator import Simulator
 from spikesim.verify.chain import model_chain
 from spikesim.verify.expected import run_chain
 from spikesim.verify.lockstep import BuiltCore, Lockstep, enlarged

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from spikesim.hardware import HardwareConfig
-from spikesim.power_models.liberty import read_liberty
-from spikesim.power_models.synthesis import default_liberty, synthesise
-from spikesim.rtl.array_dense import DenseBank, DenseRows
-from spikesim.rtl.array_list import ListBank
-from spikesim.rtl.array_planes import PlaneBank
-from spikesim.rtl.array_skip import SkipBank
-from spikesim.rtl.array_sum import ArrayOffset, ArraySum
+from spikesim.power_models.liberty.read import read_liberty
+from spikesim.power_models.synthesis.synthesis import default_liberty, synthesise
+from spikesim.rtl.array.list import ListBank
+from spikesim.rtl.array.planes import PlaneBank
+from spikesim.rtl.array.sum import ArrayOffset, ArraySum
+from spikesim.rtl.baseline.dense import DenseBank, DenseRows
+from spikesim.rtl.baseline.skip import SkipBank
 from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.rtl.memory import MODULE, black_boxed
 from spikesim.rtl.verilog import verilog
-from spikesim.simulator import Simulator
+from spikesim.run.simulator import Simulator
 from spikesim.verify.chain import model_chain
 from spikesim.verify.expected import run_chain
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from spikesim.mapping.model_config import DSSAConfig
-from spikesim.mapping.parameters import model_shapes
+from spikesim.mapping.dssa.config import DSSAConfig
+from spikesim.mapping.dssa.parameters import model_shapes
 
 CONFIG = {
     "model_type": "sse_swa_moba",

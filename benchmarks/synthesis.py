@@ -17,11 +17,11 @@ import numpy as np
 from spikesim.compare.designs import TOP, Built, Source, build
 from spikesim.compare.technology import Technology
 from spikesim.hardware import HardwareConfig
-from spikesim.rtl.array_unit import ArrayUnit
+from spikesim.rtl.array.unit import ArrayUnit
 from spikesim.rtl.config import core_config
 from spikesim.rtl.core import SpikeCore
-from spikesim.rtl.host import Host
-from spikesim.rtl.pointwise import PointwiseUnit
+from spikesim.rtl.host.unit import Host
+from spikesim.rtl.pointwise.unit import PointwiseUnit
 from spikesim.rtl.select import SelectUnit
 from spikesim.rtl.sequencer import Sequencer
 from spikesim.rtl.verilog import verilog

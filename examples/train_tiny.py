@@ -31,10 +31,10 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikesim.mapping.model import DSSAModel, load_model
-from spikesim.mapping.model_config import DSSAConfig
-from spikesim.mapping.sse_mixer import SSEMixer
-from spikesim.mapping.tap import Tap, identity
+from spikesim.mapping.dssa.config import DSSAConfig
+from spikesim.mapping.dssa.model import DSSAModel, load_model
+from spikesim.mapping.dssa.sse_mixer import SSEMixer
+from spikesim.mapping.dssa.tap import Tap, identity
 
 HELD_OUT = ("colorsys.py", "queue.py", "sched.py", "textwrap.py", "zipapp.py")
 """Files relative to the standard library, kept for measuring."""

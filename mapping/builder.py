@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.accumulators import check_bits, row_bound
 from spikesim.mapping.quantize import mantissas
 from spikesim.program import (
     ACTIVATION_LIMIT,
@@ -30,8 +29,9 @@ from spikesim.program import (
     StateSpec,
     View,
 )
-from spikesim.scalar import constant
-from spikesim.verifier import verify_program
+from spikesim.program.accumulators import check_bits, row_bound
+from spikesim.program.scalar import constant
+from spikesim.program.verifier import verify_program
 
 Statistic = Literal["sum", "sum_abs", "sum_squares", "max_abs", "max"]
 

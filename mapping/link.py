@@ -9,16 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from spikesim.access import STREAM
-from spikesim.accumulators import check_accumulators
 from spikesim.hardware import KIB, STATE_BYTES, HardwareConfig
-from spikesim.layout import CacheLayout, CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
 from spikesim.mapping.allocate import Allocation, allocate
 from spikesim.program import CacheSpec, Decay, Gather, Pool, Program, Scatter, StateSpec
-from spikesim.scalar import FULL_FACTOR
-from spikesim.sizes import CacheShape, matrix_rows, state_rows
-from spikesim.timing import ceil_div
-from spikesim.verifier import verify_chain
+from spikesim.program.access import STREAM
+from spikesim.program.accumulators import check_accumulators
+from spikesim.program.layout import (
+    CacheLayout,
+    CoreLayout,
+    OperandLayout,
+    ProgramLayout,
+    StateLayout,
+    block_bits,
+)
+from spikesim.program.scalar import FULL_FACTOR
+from spikesim.program.sizes import CacheShape, matrix_rows, state_rows
+from spikesim.program.verifier import verify_chain
+from spikesim.support.arithmetic import ceil_div
 
 CLEAR_SHIFT = 31
 """A right shift that leaves nothing of a state's 16-bit words."""

@@ -14,12 +14,12 @@ import numpy as np
 
 from spikesim.errors import CapacityError
 from spikesim.hardware import STATE_BYTES, HardwareConfig
-from spikesim.layout import CoreLayout
 from spikesim.mapping.allocate import Allocation, allocate
 from spikesim.mapping.link import lay_out, needed_memory
 from spikesim.program import CacheSpec, Program, StateSpec
-from spikesim.sizes import cache_rows, chain_words, matrix_rows, program_words, state_rows
-from spikesim.timing import ceil_div
+from spikesim.program.layout import CoreLayout
+from spikesim.program.sizes import cache_rows, chain_words, matrix_rows, program_words, state_rows
+from spikesim.support.arithmetic import ceil_div
 
 CONSTANT_BYTES = 4
 

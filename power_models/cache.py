@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spikesim.cache_folder import VARIABLE
 from spikesim.errors import OutputError
-from spikesim.files import write_bytes_atomic, write_text_atomic
+from spikesim.support.cache_folder import VARIABLE
+from spikesim.support.files import write_bytes_atomic, write_text_atomic
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Results kept by spikesim; they may be deleted at any time.\n"
 """Content of CACHEDIR.TAG, by which programs that make backups know a cache (bford.info/cachedir)."""

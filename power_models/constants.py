@@ -5,7 +5,7 @@ A figure without a source is `assumed` and says why it has its value. Reports sh
 
 from __future__ import annotations
 
-from spikesim.comparison import Constant
+from spikesim.results.comparison import Constant
 
 _HOROWITZ = "M. Horowitz, Computing's energy problem, ISSCC 2014, pp. 10-14"
 _HOROWITZ_TABLE = f"{_HOROWITZ}; table as used in the energy section of SpikingBrain 1.0 (arXiv 2509.05276)"

@@ -12,14 +12,14 @@ from typing import Any
 
 from spikesim import program as isa
 from spikesim.errors import CapacityError
-from spikesim.layout import CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
 from spikesim.program import CacheKeys, Program, View
+from spikesim.program.layout import CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
+from spikesim.program.tables import EXP2_INDEX_BITS
+from spikesim.program.verifier import verify_chain
 from spikesim.rtl.isa import INSTRUCTION, Extent, Operation, Run, Statistic, Unit, check_fields
-from spikesim.rtl.lookup_table import LOW_BITS
-from spikesim.rtl.pointwise_multiplier import B_BITS
-from spikesim.tables import EXP2_INDEX_BITS
+from spikesim.rtl.pointwise.lookup_table import LOW_BITS
+from spikesim.rtl.pointwise.multiplier import B_BITS
 from spikesim.timing import pointwise_shape, step
-from spikesim.verifier import verify_chain
 
 WORD = 2**31 - 1
 

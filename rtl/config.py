@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from spikesim.errors import HardwareError
 from spikesim.hardware import Coding, HardwareConfig, Order
+from spikesim.program.sizes import INSTRUCTION_WORDS
 from spikesim.rtl.isa import POSITION_BITS
-from spikesim.sizes import INSTRUCTION_WORDS
-from spikesim.timing import ceil_div
+from spikesim.support.arithmetic import ceil_div
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,14 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from spikesim.rtl.array_unit import ArrayUnit
+from spikesim.rtl.array.unit import ArrayUnit
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.host import Host
-from spikesim.rtl.host_bus import AXI_LITE
-from spikesim.rtl.host_stream import STREAM_IN, STREAM_OUT
+from spikesim.rtl.host.bus import AXI_LITE
+from spikesim.rtl.host.stream import STREAM_IN, STREAM_OUT
+from spikesim.rtl.host.unit import Host
 from spikesim.rtl.isa import ADDRESS, Extent, Run, Unit
 from spikesim.rtl.memory import Ram
-from spikesim.rtl.pointwise import PointwiseUnit
+from spikesim.rtl.pointwise.unit import PointwiseUnit
 from spikesim.rtl.select import SelectUnit
 from spikesim.rtl.sequencer import Sequencer
 

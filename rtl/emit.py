@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from spikesim.files import write_json_atomic
 from spikesim.hardware import HardwareConfig
-from spikesim.layout import CoreLayout
 from spikesim.program import Program
+from spikesim.program.layout import CoreLayout
 from spikesim.rtl.assemble import Executable
 from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.rtl.core import SpikeCore
-from spikesim.rtl.host_registers import OFFSETS
+from spikesim.rtl.host.registers import OFFSETS
 from spikesim.rtl.images import write_images
 from spikesim.rtl.verilog import WAIVERS, verilog
+from spikesim.support.files import write_json_atomic
 
 TOP = "spike_core"
 VERILOG_FILE = f"{TOP}.v"

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError
-from spikesim.layout import CoreLayout, OperandLayout
 from spikesim.program import Program
+from spikesim.program.layout import CoreLayout, OperandLayout
 from spikesim.rtl.assemble import Executable
-from spikesim.timing import ceil_div
+from spikesim.support.arithmetic import ceil_div
 
 
 def program_image(executable: Executable) -> Iterator[str]:

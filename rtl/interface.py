@@ -6,9 +6,9 @@ from amaranth.hdl import signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from spikesim.program.sizes import INSTRUCTION_WORDS
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, ROW
-from spikesim.sizes import INSTRUCTION_WORDS
 
 WORD = signed(32)
 """A word of vector memory."""

@@ -14,7 +14,7 @@ from amaranth.hdl import Shape, signed
 from amaranth.lib import data
 
 from spikesim.errors import CapacityError
-from spikesim.sizes import INSTRUCTION_WORDS
+from spikesim.program.sizes import INSTRUCTION_WORDS
 
 if (
     TYPE_CHECKING

@@ -18,12 +18,12 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
 from spikesim.rtl import isa
-from spikesim.rtl.array_unit import ArrayUnit
+from spikesim.rtl.array.unit import ArrayUnit
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.core import SpikeCore
-from spikesim.rtl.host import Host
-from spikesim.rtl.host_registers import register_table
-from spikesim.rtl.pointwise import PointwiseUnit
+from spikesim.rtl.host.registers import register_table
+from spikesim.rtl.host.unit import Host
+from spikesim.rtl.pointwise.unit import PointwiseUnit
 from spikesim.rtl.select import SelectUnit
 from spikesim.rtl.sequencer import Sequencer
 

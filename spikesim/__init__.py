@@ -13,27 +13,27 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from spikesim.version import __version__
+
 if TYPE_CHECKING:
-    from spikesim.coding import encode
     from spikesim.flow import map_model, simulate_mapping
     from spikesim.hardware import HardwareConfig
-    from spikesim.integers import adaptive_threshold, int8_absmax
-    from spikesim.mapping.model import load_model
-    from spikesim.simulator import Simulator
-    from spikesim.spike_train import SpikeTrain
-    from spikesim.statistics import SpikeStatistics
-
-__version__ = "0.1.0"
+    from spikesim.mapping.dssa.model import load_model
+    from spikesim.run.simulator import Simulator
+    from spikesim.spikes.encode import encode
+    from spikesim.spikes.quantise import adaptive_threshold, int8_absmax
+    from spikesim.spikes.statistics import SpikeStatistics
+    from spikesim.spikes.train import SpikeTrain
 
 _HOMES = {
     "HardwareConfig": "spikesim.hardware",
-    "Simulator": "spikesim.simulator",
-    "SpikeStatistics": "spikesim.statistics",
-    "SpikeTrain": "spikesim.spike_train",
-    "adaptive_threshold": "spikesim.integers",
-    "encode": "spikesim.coding",
-    "int8_absmax": "spikesim.integers",
-    "load_model": "spikesim.mapping.model",
+    "Simulator": "spikesim.run.simulator",
+    "SpikeStatistics": "spikesim.spikes.statistics",
+    "SpikeTrain": "spikesim.spikes.train",
+    "adaptive_threshold": "spikesim.spikes.quantise",
+    "encode": "spikesim.spikes.encode",
+    "int8_absmax": "spikesim.spikes.quantise",
+    "load_model": "spikesim.mapping.dssa.model",
     "map_model": "spikesim.flow",
     "simulate_mapping": "spikesim.flow",
 }

@@ -27,9 +27,9 @@ class HardwareError(SpikesimError):
 
 
 class ProgramError(SpikesimError):
-    """Raised when a program, or what it is given to run on, breaks a rule of the instruction set.
+    """Raised when a program, or what it is given, breaks a rule of the instruction set.
 
-    `findings`: every broken rule, each with its own sentence (`spikesim.verifier.Finding`); the message is the first.
+    `findings`: every broken rule, each with its own sentence; the message is the first.
     """
 
     def __init__(self, message: str, findings: Sequence[object] = ()) -> None:

@@ -14,13 +14,10 @@ import numpy as np
 import torch
 
 from spikesim.errors import CapacityError
-from spikesim.fidelity import Score, cosines
-from spikesim.files import write_json_atomic
 from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
-from spikesim.mapped import EMBEDDING_FILE, MAPPING_FILE, PROGRAM_FOLDER, mapped_program, read_mapping
-from spikesim.mapping.checkpoint import Checkpoint, open_checkpoint
-from spikesim.mapping.compile import (
+from spikesim.mapping.dssa.checkpoint import Checkpoint, open_checkpoint
+from spikesim.mapping.dssa.compile import (
     check_mappable,
     compile_head,
     compile_layer,
@@ -28,15 +25,16 @@ from spikesim.mapping.compile import (
     embed,
     stream_fraction,
 )
-from spikesim.mapping.model import DSSALayer
-from spikesim.mapping.norm import RMSNorm
+from spikesim.mapping.dssa.model import DSSALayer
+from spikesim.mapping.dssa.norm import RMSNorm
 from spikesim.mapping.ranges import RangeRecorder
 from spikesim.program import ACTIVATION_LIMIT
-from spikesim.progress import SILENT, Progress
-from spikesim.results import LayerCosine, Report
-from spikesim.runner import Runner, Stopwatch
-from spikesim.summary import summarise_model, summarise_run
-from spikesim.tokens import (
+from spikesim.results.report import LayerCosine, Report
+from spikesim.run.fidelity import Score, cosines
+from spikesim.run.mapped import EMBEDDING_FILE, MAPPING_FILE, PROGRAM_FOLDER, mapped_program, read_mapping
+from spikesim.run.runner import Runner, Stopwatch
+from spikesim.run.summary import summarise_model, summarise_run
+from spikesim.run.tokens import (
     InputRequest,
     Tokens,
     calibration_tokens,
@@ -45,6 +43,8 @@ from spikesim.tokens import (
     save_tokens,
     targets,
 )
+from spikesim.support.files import write_json_atomic
+from spikesim.support.progress import SILENT, Progress
 
 __all__ = ["MAPPING_FILE", "PROGRAM_FOLDER", "map_model", "read_mapping", "simulate_mapping"]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.program import Decay, Phase, Pool, Reduce, Rotate, View
+from spikesim.support.arithmetic import ceil_div
 
 ISSUE_CYCLES = 3
 """Fetch, decode and dispatch of every hardware instruction; instructions do not overlap."""
@@ -47,11 +48,6 @@ STORE_LATENCY = 7
 """Start of a store, and its last count read to its last count written."""
 
 Cycles = TypeVar("Cycles", int, NDArray[np.int64])
-
-
-def ceil_div(a: Cycles, b: int) -> Cycles:
-    """a / b rounded up, for a ≥ 0."""
-    return -(-a // b)
 
 
 def pointwise(groups: int, slots: Cycles) -> Cycles:

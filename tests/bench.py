@@ -23,9 +23,9 @@ from unittest import mock
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
-from spikesim import verilator
 from spikesim.rtl.verilog import verilog
-from spikesim.sources import digest
+from spikesim.support.sources import digest
+from spikesim.tools import verilator
 
 BUILDS = Path(__file__).parents[1] / "build" / "benches"
 _ARGUMENTS = ["-O3", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint"]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from spikesim.power_models.liberty import read_liberty
-from spikesim.power_models.library import Library
-from spikesim.power_models.netlist import Netlist, read_netlist
-from spikesim.power_models.synthesis import default_liberty
+from spikesim.power_models.liberty.library import Library
+from spikesim.power_models.liberty.read import read_liberty
+from spikesim.power_models.netlist.netlist import Netlist, read_netlist
+from spikesim.power_models.synthesis.synthesis import default_liberty
 
 
 @cache

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from amaranth.lib import wiring
 
-from spikesim import verilator
-from spikesim.power_models.liberty import read_liberty
-from spikesim.power_models.netlist import Netlist, read_netlist
-from spikesim.power_models.synthesis import default_liberty, synthesise
-from spikesim.power_models.yosys import run_yosys
+from spikesim.power_models.liberty.read import read_liberty
+from spikesim.power_models.netlist.netlist import Netlist, read_netlist
+from spikesim.power_models.synthesis.synthesis import default_liberty, synthesise
 from spikesim.rtl.memory import MODULE, black_boxed, memory_verilog
 from spikesim.rtl.verilog import verilog
+from spikesim.tools import verilator
+from spikesim.tools.yosys import run_yosys
 
 PROBE, STIMULUS = "probe", "stimulus"
 # The one cell that Yosys does not model: the latch of a gated clock.

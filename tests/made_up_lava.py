@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from spikesim.comparison import Constant
-from spikesim.lava_run import (
+from spikesim.results.comparison import Constant
+from spikesim.results.lava import (
     Compared,
     CoreUse,
     Demand,

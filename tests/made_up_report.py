@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from spikesim.comparison import (
+from spikesim.hardware import HardwareConfig
+from spikesim.results.comparison import (
     Baseline,
     Basis,
     BreakEvenPoint,
@@ -23,9 +24,7 @@ from spikesim.comparison import (
     Timing,
     UnitFigures,
 )
-from spikesim.digits import digits
-from spikesim.hardware import HardwareConfig
-from spikesim.results import (
+from spikesim.results.report import (
     Cores,
     Counter,
     Cycles,
@@ -48,6 +47,7 @@ from spikesim.results import (
     Spikes,
     coarse_histogram,
 )
+from spikesim.spikes.digits import digits
 
 TINY = ("moba", "sse", "sse", "moba", "sse", "full")
 DEFINITIONS = {

@@ -29,8 +29,8 @@ from spikesim.backends.lava.spikes import CODINGS, SERIAL
 from spikesim.errors import ProgramError, SpikesimError
 from spikesim.hardware import HardwareConfig
 from spikesim.program import Program, ProgramText
-from spikesim.simulator import Simulator
-from spikesim.verifier import verify_chain
+from spikesim.program.verifier import verify_chain
+from spikesim.run.simulator import Simulator
 from spikesim.verify.random_programs import RandomProgram
 
 BATCH = 50

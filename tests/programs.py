@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.compile import compile_layer, compile_position
-from spikesim.mapping.model import DSSALayer
-from spikesim.mapping.model_config import DSSAConfig
+from spikesim.mapping.dssa.compile import compile_layer, compile_position
+from spikesim.mapping.dssa.config import DSSAConfig
+from spikesim.mapping.dssa.model import DSSALayer
 from spikesim.mapping.ranges import RangeRecorder
 from spikesim.program import Program
 

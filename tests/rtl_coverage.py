@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from rtl_cores import CORES
 
-from spikesim.digits import digits
 from spikesim.rtl.isa import Extent, Operation, Statistic, Unit
+from spikesim.spikes.digits import digits
 from spikesim.verify.lockstep import BuiltCore, Lockstep
 from spikesim.verify.random_programs import RandomProgram
 

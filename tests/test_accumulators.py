@@ -11,7 +11,6 @@ from programs import TINY, compiled_layer, small_config
 from typer.testing import CliRunner
 
 from spikesim import program as isa
-from spikesim.accumulators import check_accumulators, needed_bits, sums
 from spikesim.cli.app import app
 from spikesim.errors import CapacityError
 from spikesim.flow import map_model, simulate_mapping
@@ -20,8 +19,9 @@ from spikesim.hardware import HardwareConfig
 from spikesim.mapping import link as link_module
 from spikesim.mapping.link import link
 from spikesim.program import CacheKeys, CacheSpec, Program, ProgramText, Section, StateSpec, View
-from spikesim.simulator import Simulator
-from spikesim.tokens import InputRequest
+from spikesim.program.accumulators import check_accumulators, needed_bits, sums
+from spikesim.run.simulator import Simulator
+from spikesim.run.tokens import InputRequest
 from spikesim.verify.bench import write_design
 from spikesim.verify.chain import mapped_chain
 

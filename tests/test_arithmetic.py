@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikesim import tables
 from spikesim.errors import NumericError
 from spikesim.golden.arithmetic import (
     exponent_of,
@@ -22,7 +21,8 @@ from spikesim.golden.arithmetic import (
 )
 from spikesim.golden.pointwise import power_of_two
 from spikesim.golden.scalars import exponential, invert, scalar_multiply
-from spikesim.scalar import constant, pack, unpack
+from spikesim.program import tables
+from spikesim.program.scalar import constant, pack, unpack
 
 values = st.integers(-(2**61), 2**61)
 

@@ -12,10 +12,10 @@ import pytest
 from spikesim import program as isa
 from spikesim.errors import CapacityError
 from spikesim.hardware import HardwareConfig
-from spikesim.layout import CoreLayout, OperandLayout
 from spikesim.mapping import link as link_module
 from spikesim.mapping.link import link
 from spikesim.program import CacheKeys, CacheSpec, Program, ProgramText, Section, StateSpec, View
+from spikesim.program.layout import CoreLayout, OperandLayout
 from spikesim.rtl import assemble as assemble_module
 from spikesim.rtl.assemble import HardwareInstruction, assemble
 from spikesim.rtl.images import place_matrix, row_images, vector_image

@@ -16,17 +16,18 @@ import numpy as np
 import pytest
 
 import spikesim
-from spikesim import cache_folder, sources, verilator
-from spikesim.cache_folder import user_folder
 from spikesim.compare import baselines, measure
 from spikesim.compare.keys import data_digest
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work
 from spikesim.errors import OutputError
 from spikesim.power_models.cache import Cache
-from spikesim.power_models.synthesis import default_liberty
+from spikesim.power_models.synthesis.synthesis import default_liberty
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP
+from spikesim.support import cache_folder, sources
+from spikesim.support.cache_folder import user_folder
+from spikesim.tools import verilator
 from spikesim.verify import lockstep
 from spikesim.verify.lockstep import BuiltCore
 
@@ -129,18 +130,18 @@ def different(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tables.py", CORE | MEASURED),
         ("timing.py", VERILOG | MEASURED),
         ("program.py", VERILOG | MEASURED),
-        ("rtl/pointwise_add.py", CORE | MEASURED),
-        ("rtl/array_queue.py", VERILOG | MEASURED),
+        ("rtl/pointwise/add.py", CORE | MEASURED),
+        ("rtl/array/queue.py", VERILOG | MEASURED),
         ("rtl/memory.v", VERILOG | MEASURED),
         ("layout.py", MEASURED),
         ("compare/designs.py", MEASURED),
         ("golden/arithmetic.py", MEASURED),
         ("comparison.py", MEASURED),
-        ("power_models/gate_kernels.py", MEASURED),
-        ("power_models/synthesis.py", SYNTHESIS | MEASURED),
-        ("power_models/static_timing.py", SYNTHESIS | MEASURED),
-        ("power_models/timing_graph.py", SYNTHESIS | MEASURED),
-        ("power_models/cells.v", SYNTHESIS | MEASURED),
+        ("power_models/gates/kernels.py", MEASURED),
+        ("power_models/synthesis/synthesis.py", SYNTHESIS | MEASURED),
+        ("power_models/timing/analysis.py", SYNTHESIS | MEASURED),
+        ("power_models/timing/graph.py", SYNTHESIS | MEASURED),
+        ("power_models/synthesis/cells.v", SYNTHESIS | MEASURED),
         ("jit.py", SYNTHESIS | MEASURED),
         ("report/html.py", set()),
         ("cli/compare.py", set()),

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import save_file
 
 from spikesim.errors import CheckpointError, ConfigError, OutputError, SpikesimError
-from spikesim.mapping.checkpoint import open_checkpoint
-from spikesim.mapping.checkpoint_write import save_checkpoint
-from spikesim.mapping.model import load_model
-from spikesim.mapping.model_config import DSSAConfig
-from spikesim.mapping.parameters import EMBEDDING, HEAD, model_shapes
+from spikesim.mapping.dssa.checkpoint import open_checkpoint
+from spikesim.mapping.dssa.checkpoint_write import save_checkpoint
+from spikesim.mapping.dssa.config import DSSAConfig
+from spikesim.mapping.dssa.model import load_model
+from spikesim.mapping.dssa.parameters import EMBEDDING, HEAD, model_shapes
 
 CONFIG = DSSAConfig(
     hidden_size=8,

@@ -23,13 +23,13 @@ from typer.testing import CliRunner, Result
 from spikesim import __version__, errors
 from spikesim.cli.app import app
 from spikesim.cli.progress import TerminalProgress
-from spikesim.coding import encode
-from spikesim.digits import CODINGS
-from spikesim.files import MARKER, atomic_directory
 from spikesim.hardware import Coding, HardwareConfig
 from spikesim.report import write_report
-from spikesim.results import Report
-from spikesim.tokens import InputRequest
+from spikesim.results.report import Report
+from spikesim.run.tokens import InputRequest
+from spikesim.spikes.digits import CODINGS
+from spikesim.spikes.encode import encode
+from spikesim.support.files import MARKER, atomic_directory
 
 
 def _load(name: str) -> ModuleType:
@@ -498,8 +498,8 @@ def test_info_of_a_damaged_report(mapped: Path) -> None:
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Iterator[Path]:
     torch = pytest.importorskip("torch")
-    from spikesim.mapping.model_config import DSSAConfig
-    from spikesim.mapping.parameters import model_shapes
+    from spikesim.mapping.dssa.config import DSSAConfig
+    from spikesim.mapping.dssa.parameters import model_shapes
 
     config = {
         "model_type": "sse_swa_moba",

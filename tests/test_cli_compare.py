@@ -17,10 +17,10 @@ from typer.testing import CliRunner, Result
 
 from spikesim.cli.app import app
 from spikesim.errors import CheckpointError, LibertyError, ToolError
-from spikesim.files import MARKER
 from spikesim.hardware import HardwareConfig
-from spikesim.results import Report
-from spikesim.tokens import InputRequest
+from spikesim.results.report import Report
+from spikesim.run.tokens import InputRequest
+from spikesim.support.files import MARKER
 
 
 def _load(name: str) -> ModuleType:

@@ -12,10 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spikesim.coding import CODINGS, INT8_PLANES, UNSIGNED_CODINGS, digits, encode, plane_weights, steps_for
-from spikesim.digits import COUNT_CODINGS
 from spikesim.errors import CodingError
-from spikesim.spike_matmul import spike_matmul
+from spikesim.spikes.digits import COUNT_CODINGS
+from spikesim.spikes.encode import (
+    CODINGS,
+    INT8_PLANES,
+    UNSIGNED_CODINGS,
+    digits,
+    encode,
+    plane_weights,
+    steps_for,
+)
+from spikesim.spikes.matmul import spike_matmul
 
 VECTORS = Path(__file__).parent / "vectors"
 CODING = np.load(VECTORS / "spike_coding.npz")

@@ -45,24 +45,24 @@ from spikesim.compare.parts import (
 from spikesim.compare.settings import STREAMS
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work, prepare
-from spikesim.comparison import Comparison, Design, Glitches, Lockstep, Power, Timing, UnitFigures
 from spikesim.cycle.cost import Counters
 from spikesim.errors import NumericError
 from spikesim.flow import PROGRAM_FOLDER, map_model
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.model import DSSAModel
-from spikesim.power_models import synthesis
-from spikesim.power_models.gate_simulator import GateSimulator
-from spikesim.power_models.netlist import CellGroup, Netlist
-from spikesim.power_models.static_timing import analyse
+from spikesim.mapping.dssa.model import DSSAModel
+from spikesim.power_models.gates.simulator import GateSimulator
+from spikesim.power_models.netlist.netlist import CellGroup, Netlist
+from spikesim.power_models.synthesis import synthesis
+from spikesim.power_models.timing.analysis import analyse
 from spikesim.report import write_report
-from spikesim.results import Report
-from spikesim.rtl.array_core import ArrayCore
+from spikesim.results.comparison import Comparison, Design, Glitches, Lockstep, Power, Timing, UnitFigures
+from spikesim.results.report import Report
+from spikesim.rtl.array.core import ArrayCore
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.core import SpikeCore
 from spikesim.rtl.emit import resident_config
-from spikesim.simulator import InstructionCycles
-from spikesim.tokens import TOKENS_FILE, InputRequest
+from spikesim.run.simulator import InstructionCycles
+from spikesim.run.tokens import TOKENS_FILE, InputRequest
 
 CLOCK = 200e6
 HARDWARE = HardwareConfig().replace(

@@ -13,7 +13,16 @@ import pytest
 from rich.console import Console
 
 from spikesim.cli.outcome import bases_table
-from spikesim.comparison import (
+from spikesim.report import figures, numbers
+from spikesim.report.break_even import break_even, crossings
+from spikesim.report.comparison import basis_rows, cards, pair, power_kinds, stages, units
+from spikesim.report.document import to_json
+from spikesim.report.html import draw, render
+from spikesim.report.numbers import AREA, ENERGY, POWER, change, quantities
+from spikesim.report.slack import slack_line, slack_warning, timing_rows, worst_slack
+from spikesim.report.summary import verdict
+from spikesim.results.base import Rates
+from spikesim.results.comparison import (
     Baseline,
     BreakEvenPoint,
     Comparison,
@@ -24,16 +33,7 @@ from spikesim.comparison import (
     Reduction,
     UnitFigures,
 )
-from spikesim.report import figures, numbers
-from spikesim.report.break_even import break_even, crossings
-from spikesim.report.comparison import basis_rows, cards, pair, power_kinds, stages, units
-from spikesim.report.document import to_json
-from spikesim.report.html import draw, render
-from spikesim.report.numbers import AREA, ENERGY, POWER, change, quantities
-from spikesim.report.slack import slack_line, slack_warning, timing_rows, worst_slack
-from spikesim.report.summary import verdict
-from spikesim.result import Rates
-from spikesim.results import Report
+from spikesim.results.report import Report
 
 FIGURES = {"bases", "area", "power", "operations", "breakeven", "settings"}
 VOID = {"meta", "br"}

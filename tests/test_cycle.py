@@ -11,9 +11,9 @@ from programs import angles, compiled_layer, small_config
 
 from spikesim import timing
 from spikesim.cycle.model import skip_cycles
-from spikesim.digits import digits
 from spikesim.hardware import HardwareConfig
-from spikesim.simulator import Simulator
+from spikesim.run.simulator import Simulator
+from spikesim.spikes.digits import digits
 
 
 def _event_cycles(counts: np.ndarray, coding: str, hardware: HardwareConfig) -> int:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from played import plane_order_cycles
 
-from spikesim.coding import CODINGS, INT8_PLANES, UNSIGNED_CODINGS, digits, encode
-from spikesim.digits import COUNT_CODINGS
 from spikesim.errors import CodingError
-from spikesim.events import EventStatistics, event_statistics
+from spikesim.spikes.digits import COUNT_CODINGS
+from spikesim.spikes.encode import CODINGS, INT8_PLANES, UNSIGNED_CODINGS, digits, encode
+from spikesim.spikes.events import EventStatistics, event_statistics
 
 
 def reference(counts: Any, ways: int, coding: str, skew: int = 0, scan: int | None = None) -> dict[str, Any]:

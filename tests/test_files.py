@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spikesim.errors import NumericError, OutputError
-from spikesim.files import MARKER, atomic_directory, write_json_atomic, write_text_atomic
+from spikesim.support.files import MARKER, atomic_directory, write_json_atomic, write_text_atomic
 
 
 def write_result(target: Path, text: str = "result") -> None:

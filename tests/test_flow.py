@@ -12,9 +12,9 @@ from programs import TINY, small_config
 from spikesim.errors import CapacityError, CheckpointError, ConfigError, TokenError
 from spikesim.flow import map_model, simulate_mapping
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.compile import check_mappable
-from spikesim.results import Report
-from spikesim.tokens import InputRequest, random_tokens, sequences, token_file
+from spikesim.mapping.dssa.compile import check_mappable
+from spikesim.results.report import Report
+from spikesim.run.tokens import InputRequest, random_tokens, sequences, token_file
 
 HARDWARE = HardwareConfig()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spikesim.golden import fp8
-from spikesim.rtl.fp8_sum import PRODUCT_SCALE_BITS, Fp8Sum, fp8_latency
+from spikesim.rtl.baseline.fp8_sum import PRODUCT_SCALE_BITS, Fp8Sum, fp8_latency
 
 ALL_CODES = np.arange(256, dtype=np.uint8)
 ZERO, SMALLEST, LARGEST_SUBNORMAL, SMALLEST_NORMAL, LARGEST, NAN = 0x00, 0x01, 0x07, 0x08, 0x7E, 0x7F

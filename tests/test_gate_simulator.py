@@ -11,13 +11,13 @@ from gate_netlists import Wires, bus, nangate, random_netlist, random_words
 from gate_verilog import GateModel, gates
 
 from spikesim.errors import CapacityError, ToolError
-from spikesim.jit import jit
-from spikesim.power_models.boolean import names_in, truth_table
-from spikesim.power_models.gate_functions import FUNCTIONS, TABLE, evaluate_word, match
-from spikesim.power_models.gate_simulator import GateSimulator
-from spikesim.power_models.gate_words import STREAMS, pack, unpack
-from spikesim.power_models.netlist import Netlist, read_netlist
+from spikesim.power_models.gates.functions import FUNCTIONS, TABLE, evaluate_word, match
+from spikesim.power_models.gates.simulator import GateSimulator
+from spikesim.power_models.gates.words import STREAMS, pack, unpack
+from spikesim.power_models.liberty.boolean import names_in, truth_table
+from spikesim.power_models.netlist.netlist import Netlist, read_netlist
 from spikesim.rtl.memory import Ram
+from spikesim.support.jit import jit
 
 COUNTING = pack(np.arange(STREAMS), 6)
 """Six words that spell all combinations of six bits, one per stream."""

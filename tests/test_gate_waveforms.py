@@ -7,10 +7,10 @@ import pytest
 from gate_netlists import Wires, bus, random_netlist, random_words
 
 from spikesim.errors import ToolError
-from spikesim.power_models.boolean import truth_table
-from spikesim.power_models.gate_simulator import GateSimulator
-from spikesim.power_models.gate_waveforms import Delays, GateTimer
-from spikesim.power_models.gate_words import pack
+from spikesim.power_models.gates.simulator import GateSimulator
+from spikesim.power_models.gates.waveforms import Delays, GateTimer
+from spikesim.power_models.gates.words import pack
+from spikesim.power_models.liberty.boolean import truth_table
 
 PS = 1e-12
 

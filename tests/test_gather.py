@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spikesim.digits import digits
 from spikesim.golden.product import batched_product, product
+from spikesim.spikes.digits import digits
 
 CODINGS = ("ternary", "bitwise", "twos_complement", "signed_digit")
 

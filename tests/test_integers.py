@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spikesim.errors import CodingError, NumericError
-from spikesim.integers import adaptive_threshold, int8_absmax, quantize_weight
+from spikesim.spikes.quantise import adaptive_threshold, int8_absmax, quantize_weight
 
 V = np.load(Path(__file__).parent / "vectors" / "spike_threshold.npz")
 KS = sorted(

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import spikesim
-from spikesim import kernel_cache
-from spikesim.kernel_cache import KEPT, KernelCache
+from spikesim.support import kernel_cache
+from spikesim.support.kernel_cache import KEPT, KernelCache
 
 PACKAGE = Path(spikesim.__file__).parent
 TOOLS = ("__init__", "cache_folder", "errors", "jit", "kernel_cache", "sources")
@@ -24,9 +24,9 @@ TOOLS = ("__init__", "cache_folder", "errors", "jit", "kernel_cache", "sources")
 
 SMALL = {
     "constants.py": "UNIT = 1\n",
-    "inner.py": "from spikesim.constants import UNIT\nfrom spikesim.jit import jit\n\n\n"
+    "inner.py": "from spikesim.constants import UNIT\nfrom spikesim.support.jit import jit\n\n\n"
     "@jit()\ndef inner(x):\n    return x + UNIT\n",
-    "outer.py": "import numpy as np\nfrom spikesim.inner import inner\nfrom spikesim.jit import jit\n\n\n"
+    "outer.py": "import numpy as np\nfrom spikesim.inner import inner\nfrom spikesim.support.jit import jit\n\n\n"
     "@jit()\ndef outer(x):\n    return inner(x) * 10\n\n\n"
     "@jit()\ndef third(words, at):\n    return words[at]\n",
     "report.py": "TITLE = 'a'\n",
@@ -247,10 +247,10 @@ def test_old_folders_are_removed_and_those_in_use_kept(tmp_path: Path) -> None:
 def test_folder_in_use_is_not_the_oldest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_cache, "_root", lambda: tmp_path)
     look = kernel_cache._folder.__wrapped__
-    folder = look("spikesim.jit")
+    folder = look("spikesim.support.jit")
     folder.mkdir(parents=True)
     os.utime(folder, ns=(0, 0))
-    assert look("spikesim.jit") == folder
+    assert look("spikesim.support.jit") == folder
     assert folder.stat().st_mtime > 0
 
 

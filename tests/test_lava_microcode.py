@@ -13,18 +13,18 @@ from lava_loopback import run
 from programs import TINY, compiled_layer, small_config
 
 from spikesim import program as isa
-from spikesim.access import is_keyed, is_matrix, reads, store_of, writes
 from spikesim.backends.lava.integers import bit_length, pack, round_shift
 from spikesim.backends.lava.plan import Live, levels, plan
 from spikesim.backends.lava.spikes import CODINGS, GRADED, SERIAL, decode, spikes, steps_needed
 from spikesim.backends.lava.timetable import Timetable
-from spikesim.coding import encode
-from spikesim.digits import INT8_PLANES
 from spikesim.errors import CapacityError
 from spikesim.golden import arithmetic
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.compile import compile_position
+from spikesim.mapping.dssa.compile import compile_position
 from spikesim.program import Program, ProgramText, Section, View
+from spikesim.program.access import is_keyed, is_matrix, reads, store_of, writes
+from spikesim.spikes.digits import INT8_PLANES
+from spikesim.spikes.encode import encode
 from spikesim.verify.chain import model_chain
 from spikesim.verify.random_programs import RandomProgram
 

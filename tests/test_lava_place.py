@@ -19,7 +19,6 @@ from spikesim.backends.lava.energy import estimate, shortest_step
 from spikesim.backends.lava.pack import Room, pack
 from spikesim.backends.lava.place import CHIPS_LISTED, place
 from spikesim.backends.lava.target import Target, shipped
-from spikesim.lava_run import Placement, Traffic
 from spikesim.program import (
     Add,
     CacheKeys,
@@ -44,6 +43,7 @@ from spikesim.program import (
     Store,
     View,
 )
+from spikesim.results.lava import Placement, Traffic
 
 
 def row(name: str, words: int = 1) -> View:
@@ -422,8 +422,8 @@ def test_what_is_computed_before_the_state_does_not_lengthen_the_interval() -> N
 def test_shipped_model_has_the_known_depth_and_cores(tmp_path: Path) -> None:
     from spikesim.flow import map_model
     from spikesim.hardware import HardwareConfig
-    from spikesim.program_file import load_program
-    from spikesim.tokens import InputRequest
+    from spikesim.program.file import load_program
+    from spikesim.run.tokens import InputRequest
 
     model = Path(__file__).parents[1] / "examples" / "tiny_dssa"
     map_model(model, output=tmp_path, hardware=HardwareConfig(), request=InputRequest(max_tokens=48))

@@ -10,7 +10,6 @@ import pytest
 from made_up_lava import OPERATIONS, WHY, failed, made_up_lava, made_up_traffic, with_energy
 from made_up_report import made_up_report
 
-from spikesim.lava_run import FAILED_STATEMENT, STATEMENT, CoreUse, LavaRun
 from spikesim.report import figures, lava_figures
 from spikesim.report.document import to_json
 from spikesim.report.html import draw, render
@@ -22,7 +21,8 @@ from spikesim.report.lava import (
     traffic_sentence,
     widths_sentence,
 )
-from spikesim.results import Report
+from spikesim.results.lava import FAILED_STATEMENT, STATEMENT, CoreUse, LavaRun
+from spikesim.results.report import Report
 
 VOID = {"meta", "br"}
 

@@ -30,7 +30,7 @@ from spikesim.backends.lava.spikes import SERIAL
 from spikesim.cli.app import app
 from spikesim.errors import CapacityError, CodingError, ConfigError, ToolError
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.compile import compile_position
+from spikesim.mapping.dssa.compile import compile_position
 from spikesim.program import Program
 from spikesim.verify.chain import Chain, model_chain, self_test_chain
 from spikesim.verify.random_programs import RandomProgram

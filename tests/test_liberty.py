@@ -22,10 +22,10 @@ from tiny_library import (
 )
 
 from spikesim.errors import LibertyError
-from spikesim.power_models.boolean import names_in, probability, truth_table
-from spikesim.power_models.liberty import read_liberty
-from spikesim.power_models.liberty_check import check_library
-from spikesim.power_models.synthesis import default_liberty
+from spikesim.power_models.liberty.boolean import names_in, probability, truth_table
+from spikesim.power_models.liberty.check import check_library
+from spikesim.power_models.liberty.read import read_liberty
+from spikesim.power_models.synthesis.synthesis import default_liberty
 
 
 def table_of(folder, tables, templates=TEMPLATES):

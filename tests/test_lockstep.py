@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from spikesim.cli.app import app
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.compile import compile_position
+from spikesim.mapping.dssa.compile import compile_position
 from spikesim.mapping.link import link
 from spikesim.verify.chain import model_chain
 from spikesim.verify.lockstep import Lockstep, LockstepResult

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from programs import STREAM, CompiledLayer, angles, compiled_layer, small_config
 
-from spikesim.digits import digits, plane_weights
 from spikesim.golden import machine as machine_module
 from spikesim.golden import state as state_module
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
-from spikesim.program_file import load_program, save_program
-from spikesim.simulator import Simulator
+from spikesim.program.file import load_program, save_program
+from spikesim.run.simulator import Simulator
+from spikesim.spikes.digits import digits, plane_weights
 
 HARDWARE = HardwareConfig().replace(**{"limits.max_context": 64})
 KINDS = {"moba": 0, "sse": 1, "full": 2}

@@ -9,17 +9,18 @@ import pytest
 from rtl_cores import CORES
 
 from spikesim import timing
-from spikesim.access import is_matrix
 from spikesim.compare import work as compare_work
-from spikesim.digits import encoder_planes
 from spikesim.flow import map_model
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import Add, Gather, Instruction, Multiply, Program, ProgramText, Section, View
+from spikesim.program.access import is_matrix
 from spikesim.rtl.assemble import assemble
-from spikesim.simulator import Simulator, encoders
-from spikesim.tokens import InputRequest
+from spikesim.run.simulator import Simulator, encoders
+from spikesim.run.tokens import InputRequest
+from spikesim.spikes.digits import encoder_planes
+from spikesim.support.arithmetic import ceil_div
 from spikesim.verify.random_programs import RandomProgram
 
 TINY = Path(__file__).parent / "vectors" / "tiny_dssa"
@@ -115,7 +116,7 @@ def test_groups_cost_what_they_cost_one_by_one(order: str, cores: int) -> None:
     if cores > 1:
         words = hardware.system.broadcast_words_per_cycle
         once += (GROUPS - 1) * hardware.system.broadcast_latency_cycles
-        once += GROUPS * timing.ceil_div(CHANNELS, words) - timing.ceil_div(size, words)
+        once += GROUPS * ceil_div(CHANNELS, words) - ceil_div(size, words)
     for core in ("spiking", "dense"):
         assert (costs[1][core] - costs[0][core] == once).all()
 

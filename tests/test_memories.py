@@ -23,10 +23,10 @@ from spikesim.compare.parts import (
     memory_of,
     part_of,
 )
-from spikesim.power_models.gate_simulator import MemoryCounts
-from spikesim.power_models.memory_model import MOST_MACROS, Sram, sram, sram_within
-from spikesim.power_models.netlist import Netlist
-from spikesim.power_models.power import PowerResult
+from spikesim.power_models.gates.simulator import MemoryCounts
+from spikesim.power_models.memories.model import MOST_MACROS, Sram, sram, sram_within
+from spikesim.power_models.netlist.netlist import Netlist
+from spikesim.power_models.power.power import PowerResult
 
 DEPTH, WIDTH = 4096, 64
 NEVER = 1e-15

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spikesim.errors import HardwareError
 from spikesim.power_models.constants import MEMORY, PUBLISHED
-from spikesim.power_models.memory_model import dram_energy_j, sram
+from spikesim.power_models.memories.model import dram_energy_j, sram
 
 FAKERAM = (
     # words, bits, area µm², access ns, leakage µW, clock energy of a cycle pJ (rise + fall)

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from spikesim.errors import CheckpointError, ConfigError, TokenError
-from spikesim.mapping.checkpoint import open_checkpoint
-from spikesim.mapping.checkpoint_write import save_checkpoint
-from spikesim.mapping.model import DSSALayer, DSSAModel, load_model
-from spikesim.mapping.model_config import DSSAConfig
-from spikesim.mapping.parameters import model_shapes
-from spikesim.mapping.sse_mixer import SSEMixer
-from spikesim.mapping.tap import identity
+from spikesim.mapping.dssa.checkpoint import open_checkpoint
+from spikesim.mapping.dssa.checkpoint_write import save_checkpoint
+from spikesim.mapping.dssa.config import DSSAConfig
+from spikesim.mapping.dssa.model import DSSALayer, DSSAModel, load_model
+from spikesim.mapping.dssa.parameters import model_shapes
+from spikesim.mapping.dssa.sse_mixer import SSEMixer
+from spikesim.mapping.dssa.tap import identity
 
 BASE = {
     "hidden_size": 24,

@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikesim.mapping import attention, delta_rule
-from spikesim.mapping.attention import full_attention, moba_attention, select_blocks, window_attention
-from spikesim.mapping.cache import SSECache
-from spikesim.mapping.delta_rule import chunked_delta_rule, recurrent_delta_rule
-from spikesim.mapping.model import DSSAModel, load_model
-from spikesim.mapping.model_config import DSSAConfig
-from spikesim.mapping.norm import GatedMLP, RMSNorm
-from spikesim.mapping.rope import apply_rope, inverse_frequencies, rope_tables
-from spikesim.mapping.softmax_mixer import SoftmaxMixer
-from spikesim.mapping.sse_mixer import SSEMixer
-from spikesim.mapping.tap import identity
+from spikesim.mapping.dssa import attention, delta_rule
+from spikesim.mapping.dssa.attention import full_attention, moba_attention, select_blocks, window_attention
+from spikesim.mapping.dssa.cache import SSECache
+from spikesim.mapping.dssa.config import DSSAConfig
+from spikesim.mapping.dssa.delta_rule import chunked_delta_rule, recurrent_delta_rule
+from spikesim.mapping.dssa.model import DSSAModel, load_model
+from spikesim.mapping.dssa.norm import GatedMLP, RMSNorm
+from spikesim.mapping.dssa.rope import apply_rope, inverse_frequencies, rope_tables
+from spikesim.mapping.dssa.softmax_mixer import SoftmaxMixer
+from spikesim.mapping.dssa.sse_mixer import SSEMixer
+from spikesim.mapping.dssa.tap import identity
 
 VECTORS = Path(__file__).parent / "vectors"
 

@@ -5,7 +5,7 @@ import pytest
 from tiny_library import library_text, module, near, net, netlist, read_text
 
 from spikesim.errors import ToolError
-from spikesim.power_models.netlist import OPEN, read_netlist, unit_of
+from spikesim.power_models.netlist.netlist import OPEN, read_netlist, unit_of
 
 
 @pytest.fixture

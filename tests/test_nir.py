@@ -18,7 +18,6 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from spikesim.access import is_matrix
 from spikesim.backends.nir.exactness import PLANE_CODINGS, exactness, growth
 from spikesim.backends.nir.export import export_programs
 from spikesim.backends.nir.left_out import REASONS, left_out
@@ -26,16 +25,17 @@ from spikesim.backends.nir.manifest import Manifest
 from spikesim.backends.nir.targets import TARGETS, Target, checked_target
 from spikesim.cli.app import app
 from spikesim.cli.export import Tool
-from spikesim.digits import INT8_PLANES, digits
 from spikesim.errors import CapacityError, CheckpointError, CodingError, ToolError
-from spikesim.files import atomic_directory
 from spikesim.flow import map_model
 from spikesim.golden.frame import Frame
 from spikesim.golden.machine import Machine
 from spikesim.golden.product import product
 from spikesim.hardware import Coding, HardwareConfig
 from spikesim.program import Gather, Instruction, Program, ProgramText, Section, View
-from spikesim.tokens import InputRequest
+from spikesim.program.access import is_matrix
+from spikesim.run.tokens import InputRequest
+from spikesim.spikes.digits import INT8_PLANES, digits
+from spikesim.support.files import atomic_directory
 from spikesim.verify.chain import Chain, model_chain
 
 TINY = Path(__file__).parent / "vectors" / "tiny_dssa"

@@ -7,16 +7,16 @@ import pytest
 from opensta import needs_sta, numbers_after, run_sta
 from tiny_library import library_text, near, net, netlist, read_text
 
-import spikesim.power_models.power as power_module
+import spikesim.power_models.power.power as power_module
 from spikesim.errors import LibertyError, ToolError
-from spikesim.power_models.activity import Activity
-from spikesim.power_models.liberty import read_liberty
-from spikesim.power_models.netlist import read_netlist
-from spikesim.power_models.power import power
-from spikesim.power_models.static_timing import analyse
-from spikesim.power_models.synthesis import default_liberty, synthesise
-from spikesim.power_models.timing_graph import clock_nets
-from spikesim.rtl.array_sum import ArraySum
+from spikesim.power_models.gates.activity import Activity
+from spikesim.power_models.liberty.read import read_liberty
+from spikesim.power_models.netlist.netlist import read_netlist
+from spikesim.power_models.power.power import power
+from spikesim.power_models.synthesis.synthesis import default_liberty, synthesise
+from spikesim.power_models.timing.analysis import analyse
+from spikesim.power_models.timing.graph import clock_nets
+from spikesim.rtl.array.sum import ArraySum
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.verilog import verilog
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from spikesim import results
 from spikesim.errors import OutputError
 from spikesim.report import numbers, write_report
 from spikesim.report.document import to_json
@@ -21,7 +20,15 @@ from spikesim.report.html import grouped, render, setting
 from spikesim.report.palette import DARK, LIGHT
 from spikesim.report.raster import MOST_CHANNELS, MOST_STEPS, spike_sample
 from spikesim.report.summary import facts, verdict
-from spikesim.results import COARSE_EDGES, COARSE_LABELS, PUBLISHED_SPARSITY, Raster, Report, coarse_histogram
+from spikesim.results import report as results
+from spikesim.results.report import (
+    COARSE_EDGES,
+    COARSE_LABELS,
+    PUBLISHED_SPARSITY,
+    Raster,
+    Report,
+    coarse_histogram,
+)
 
 FIGURES = {"cosine", "raster", "rate", "counts", "cycles", "instructions", "occupancy"}
 MANY_LAYERS = ("moba",) * 4 + ("sse", "sse", "moba") * 10 + ("sse", "full")

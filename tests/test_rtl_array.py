@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from bench import run_bench
 
-from spikesim import verilator
 from spikesim.errors import HardwareError
 from spikesim.hardware import HardwareConfig
-from spikesim.rtl.array_unit import ArrayUnit
+from spikesim.rtl.array.unit import ArrayUnit
 from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.rtl.verilog import WAIVERS, verilog
+from spikesim.tools import verilator
 
 SMALL: dict[str, Any] = {
     "row_depth": 128,

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from spikesim import verilator
 from spikesim.cli.app import app
 from spikesim.errors import ToolError
 from spikesim.hardware import HardwareConfig
 from spikesim.rtl.verilog import WAIVERS
+from spikesim.tools import verilator
 from spikesim.verify.chain import model_chain
 from spikesim.verify.lockstep import enlarged
 

@@ -8,11 +8,11 @@ import json
 import pytest
 from bench import run_bench
 
-from spikesim import verilator
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.host import Host
-from spikesim.rtl.host_registers import REGISTERS, register_table
+from spikesim.rtl.host.registers import REGISTERS, register_table
+from spikesim.rtl.host.unit import Host
 from spikesim.rtl.verilog import WAIVERS, verilog
+from spikesim.tools import verilator
 
 CORES = {
     "host": CoreConfig(),

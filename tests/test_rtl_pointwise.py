@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bench import run_bench
 
-from spikesim import verilator
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.isa import Operation
-from spikesim.rtl.normalise import Normaliser
-from spikesim.rtl.pointwise import PointwiseUnit
-from spikesim.rtl.rounding import RoundingShifter
+from spikesim.rtl.pointwise.normalise import Normaliser
+from spikesim.rtl.pointwise.rounding import RoundingShifter
+from spikesim.rtl.pointwise.unit import PointwiseUnit
 from spikesim.rtl.verilog import WAIVERS, verilog
+from spikesim.tools import verilator
 
 OPERATIONS = [f"operation/name={number}" for number, _ in enumerate(Operation)]
 UNIT_TESTS = [*OPERATIONS, "long_runs", "mixed", "all_silent", "reset_in_the_middle"]

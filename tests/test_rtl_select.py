@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bench import run_bench
 
-from spikesim import verilator
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.select import SelectUnit
 from spikesim.rtl.verilog import WAIVERS, verilog
+from spikesim.tools import verilator
 
 
 def test_bench():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikesim.errors import HardwareError
-from spikesim.power_models.scaling import library_node, node_nm, nominal_voltage, scaled
+from spikesim.power_models.memories.scaling import library_node, node_nm, nominal_voltage, scaled
 
 SOURCE_NODES = (180, 130, 90, 65, 45, 32, 20, 16, 14, 10, 7)
 

@@ -9,7 +9,7 @@ import pytest
 
 from spikesim.flow import map_model
 from spikesim.hardware import HardwareConfig
-from spikesim.tokens import InputRequest
+from spikesim.run.tokens import InputRequest
 
 MODEL = Path(__file__).parents[1] / "examples" / "tiny_dssa"
 

@@ -16,16 +16,16 @@ from spikesim.cli.app import app
 from spikesim.errors import CapacityError
 from spikesim.flow import map_model
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.compile import compile_position
+from spikesim.mapping.dssa.compile import compile_position
 from spikesim.mapping.link import link
 from spikesim.mapping.place import Placer
 from spikesim.program import Program
-from spikesim.program_file import load_program
+from spikesim.program.file import load_program
+from spikesim.program.sizes import ENDS, INSTRUCTION_WORDS, chain_words, clearing_parts, parts
 from spikesim.rtl.assemble import assemble
 from spikesim.rtl.isa import INSTRUCTION
-from spikesim.runner import Runner, Stopwatch
-from spikesim.sizes import ENDS, INSTRUCTION_WORDS, chain_words, clearing_parts, parts
-from spikesim.tokens import InputRequest
+from spikesim.run.runner import Runner, Stopwatch
+from spikesim.run.tokens import InputRequest
 from spikesim.verify.random_programs import RandomProgram
 
 SHIPPED = Path(__file__).parents[1] / "examples" / "tiny_dssa"

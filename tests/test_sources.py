@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import spikesim
-from spikesim import sources
-from spikesim.sources import digest, sources_of
+from spikesim.support import sources
+from spikesim.support.sources import digest, sources_of
 
 PACKAGE = Path(spikesim.__file__).parent
 
@@ -123,7 +123,7 @@ def test_what_has_no_source_is_refused(tree: Path, name: str) -> None:
     "module",
     [
         "spikesim.rtl.core",
-        "spikesim.power_models.synthesis",
+        "spikesim.power_models.synthesis.synthesis",
         "spikesim.golden.machine",
         "spikesim.compare.baselines",
     ],
@@ -139,11 +139,13 @@ def test_digest_covers_what_was_forgotten_once() -> None:
     generator = sources_of("spikesim.rtl.core", "spikesim.rtl.verilog")
     assert {"tables.py", "timing.py", "program.py", "rtl/memory.v"} <= set(generator.files)
     assert {"amaranth", "pyosys"} <= generator.packages
-    synthesis = sources_of("spikesim.power_models.synthesis")
-    assert {"power_models/cells.v", "power_models/static_timing.py", "jit.py"} <= set(synthesis.files)
+    synthesis = sources_of("spikesim.power_models.synthesis.synthesis")
+    assert {"power_models/synthesis/cells.v", "power_models/timing/analysis.py", "jit.py"} <= set(
+        synthesis.files
+    )
     assert {"numba", "numpy"} <= synthesis.packages
     measurement = sources_of("spikesim.compare.measure")
-    assert {"rtl/images.py", "layout.py", "power_models/gate_kernels.py"} <= set(measurement.files)
+    assert {"rtl/images.py", "layout.py", "power_models/gates/kernels.py"} <= set(measurement.files)
     for one in (generator, synthesis, measurement):
         assert not any(name.startswith(("report/", "cli/")) for name in one.files)
 

@@ -7,7 +7,7 @@ import pytest
 
 from spikesim.golden.state import State
 from spikesim.program import StateSpec
-from spikesim.scalar import constant, pack, unpack
+from spikesim.program.scalar import constant, pack, unpack
 
 
 def _state(size: int = 8, copies: int = 3, sequences: int = 2, heads: int = 2) -> State:

@@ -8,11 +8,11 @@ from opensta import needs_sta, run_sta
 from tiny_library import library_text, near, net, netlist, read_text
 
 from spikesim.errors import ToolError
-from spikesim.power_models.liberty import read_liberty
-from spikesim.power_models.netlist import read_netlist
-from spikesim.power_models.static_timing import analyse
-from spikesim.power_models.synthesis import default_liberty, synthesise
-from spikesim.rtl.array_sum import ArraySum
+from spikesim.power_models.liberty.read import read_liberty
+from spikesim.power_models.netlist.netlist import read_netlist
+from spikesim.power_models.synthesis.synthesis import default_liberty, synthesise
+from spikesim.power_models.timing.analysis import analyse
+from spikesim.rtl.array.sum import ArraySum
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.verilog import verilog
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spikesim.coding import encode
 from spikesim.errors import CodingError
-from spikesim.integers import adaptive_threshold
-from spikesim.statistics import DEFINITIONS, SpikeStatistics
+from spikesim.spikes.encode import encode
+from spikesim.spikes.quantise import adaptive_threshold
+from spikesim.spikes.statistics import DEFINITIONS, SpikeStatistics
 
 V = np.load(Path(__file__).parent / "vectors" / "spike_threshold.npz")
 GOLDEN = {

@@ -14,16 +14,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from gate_netlists import nangate
 
-from spikesim.cache_folder import user_folder
 from spikesim.errors import ToolError
-from spikesim.power_models import synthesis
 from spikesim.power_models.cache import Cache
-from spikesim.power_models.gate_simulator import GateSimulator
-from spikesim.power_models.gate_words import STREAMS, pack, unpack
-from spikesim.power_models.netlist import Netlist, read_netlist
-from spikesim.power_models.parts import split
-from spikesim.power_models.static_timing import analyse
-from spikesim.power_models.synthesis import (
+from spikesim.power_models.gates.simulator import GateSimulator
+from spikesim.power_models.gates.words import STREAMS, pack, unpack
+from spikesim.power_models.netlist.netlist import Netlist, read_netlist
+from spikesim.power_models.synthesis import synthesis
+from spikesim.power_models.synthesis.parts import split
+from spikesim.power_models.synthesis.synthesis import (
     EFFORTS,
     Synthesis,
     Synthesiser,
@@ -31,11 +29,13 @@ from spikesim.power_models.synthesis import (
     default_liberty,
     synthesise,
 )
-from spikesim.power_models.yosys import run_yosys
+from spikesim.power_models.timing.analysis import analyse
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.host import Host
+from spikesim.rtl.host.unit import Host
 from spikesim.rtl.memory import MODULE, Ram
 from spikesim.rtl.verilog import verilog
+from spikesim.support.cache_folder import user_folder
+from spikesim.tools.yosys import run_yosys
 
 CYCLES = 24
 

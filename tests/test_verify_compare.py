@@ -7,7 +7,7 @@ import numpy as np
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.rtl.assemble import assemble
-from spikesim.rtl.host_registers import COUNTER_NAMES
+from spikesim.rtl.host.registers import COUNTER_NAMES
 from spikesim.verify.chain import self_test_chain
 from spikesim.verify.compare import Comparison, compare
 from spikesim.verify.expected import expect

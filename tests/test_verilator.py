@@ -10,10 +10,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from bench import BUILDS
 
-from spikesim import verilator
 from spikesim.errors import ToolError
 from spikesim.rtl.memory import Ram
 from spikesim.rtl.verilog import verilog
+from spikesim.tools import verilator
 
 HARNESS = """
 #include "Vlookup.h"

@@ -9,11 +9,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from bench import run_bench
 
-from spikesim import verilator
-from spikesim.rtl.host_bus import RegisterBus
+from spikesim.rtl.host.bus import RegisterBus
 from spikesim.rtl.interface import WORD, ControlSignature
 from spikesim.rtl.memory import Ram, memory_verilog
 from spikesim.rtl.verilog import WAIVERS, verilog
+from spikesim.tools import verilator
 
 SHAPES = {
     "ram": {"width": 32, "depth": 100, "reads": 2, "granule": 8},

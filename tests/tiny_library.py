@@ -6,8 +6,8 @@ extrapolation must hit exactly.
 
 import pytest
 
-from spikesim.power_models.liberty import read_liberty
-from spikesim.power_models.netlist import read_netlist
+from spikesim.power_models.liberty.read import read_liberty
+from spikesim.power_models.netlist.netlist import read_netlist
 
 SLEWS = (0.01, 0.11)
 LOADS = (1, 11)

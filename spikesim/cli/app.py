@@ -7,7 +7,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from spikesim import __version__
 from spikesim.cli.compare import compare
 from spikesim.cli.encode import encode
 from spikesim.cli.export import export
@@ -18,6 +17,7 @@ from spikesim.cli.map_model import map_command
 from spikesim.cli.rtl import rtl
 from spikesim.cli.simulate import simulate
 from spikesim.cli.verify import verify
+from spikesim.version import __version__
 
 app = typer.Typer(
     name="spikesim",

@@ -15,8 +15,8 @@ from spikesim.errors import OutputError, ToolError
 
 if TYPE_CHECKING:
     from spikesim.hardware import HardwareConfig
-    from spikesim.progress import Progress
-    from spikesim.results import Report
+    from spikesim.results.report import Report
+    from spikesim.support.progress import Progress
 
 
 def compare(
@@ -78,7 +78,7 @@ def compare(
     options.check_output(folder, force)
     check_tools(liberty, use_cache=not no_cache)
 
-    from spikesim.files import atomic_directory
+    from spikesim.support.files import atomic_directory
 
     with atomic_directory(folder) as workspace:
         from spikesim.flow import MAPPING_FILE, map_model, read_mapping, simulate_mapping
@@ -127,11 +127,11 @@ def check_tools(liberty: Path | None, *, use_cache: bool = True) -> None:
     if importlib.util.find_spec("pyosys") is None:
         raise ToolError("Yosys must be installed to synthesise: pip install 'pyosys>=0.70'")
 
-    from spikesim.cache_folder import user_folder
     from spikesim.power_models.cache import Cache
-    from spikesim.power_models.liberty import read_liberty
-    from spikesim.power_models.liberty_check import check_library
-    from spikesim.power_models.synthesis import default_liberty
+    from spikesim.power_models.liberty.check import check_library
+    from spikesim.power_models.liberty.read import read_liberty
+    from spikesim.power_models.synthesis.synthesis import default_liberty
+    from spikesim.support.cache_folder import user_folder
 
     check_library(read_liberty(default_liberty() if liberty is None else liberty))
     Cache(user_folder() if use_cache else None).check()

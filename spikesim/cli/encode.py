@@ -14,8 +14,8 @@ from spikesim.cli.numbers_file import read_numbers, save_arrays
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from spikesim.integers import Quantized
-    from spikesim.spike_train import SpikeTrain
+    from spikesim.spikes.quantise import Quantized
+    from spikesim.spikes.train import SpikeTrain
 
 SHOWN_NUMBERS, SHOWN_STEPS = 16, 48
 """Up to so many numbers and steps the train itself is printed."""
@@ -88,7 +88,7 @@ def encode(
     quantised = _quantised(values, threshold_k, window, int8)
     counts = values if quantised is None else quantised.counts
 
-    from spikesim.coding import encode as to_spikes
+    from spikesim.spikes.encode import encode as to_spikes
 
     train = to_spikes(counts, coding, steps)
     if output is not None:
@@ -112,7 +112,7 @@ def encode(
 def _quantised(values: Any, threshold_k: float | None, window: int | None, int8: bool) -> Quantized | None:
     """Make integers of the values if asked to; None if they are integers already."""
     from spikesim.errors import CodingError
-    from spikesim.integers import adaptive_threshold, int8_absmax
+    from spikesim.spikes.quantise import adaptive_threshold, int8_absmax
 
     if threshold_k is not None:
         return adaptive_threshold(values, threshold_k, window)
@@ -145,7 +145,7 @@ def _statistics(counts: Any, train: SpikeTrain, quantised: Quantized | None) -> 
     from rich.text import Text
 
     from spikesim.report.numbers import fixed, percent, size, whole
-    from spikesim.statistics import DEFINITIONS, SpikeStatistics
+    from spikesim.spikes.statistics import DEFINITIONS, SpikeStatistics
 
     table = Table(box=box.SIMPLE_HEAD, show_header=False)
     table.add_column("name")

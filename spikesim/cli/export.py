@@ -86,8 +86,8 @@ def export(
     from spikesim.backends.nir.exactness import checked_plane_coding
     from spikesim.backends.nir.package import nir_package
     from spikesim.backends.nir.targets import checked_target
-    from spikesim.files import atomic_directory
     from spikesim.flow import MAPPING_FILE
+    from spikesim.support.files import atomic_directory
 
     # What is missing or cannot be is said before the model is mapped.
     nir_package()

@@ -14,7 +14,7 @@ from spikesim.errors import CheckpointError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from spikesim.results import Report
+    from spikesim.results.report import Report
 
 
 def info(
@@ -57,7 +57,7 @@ def _show_report(path: Path, as_json: bool) -> None:
 def _read_report(path: Path) -> tuple[str, Report]:
     from pydantic import ValidationError
 
-    from spikesim.results import Report
+    from spikesim.results.report import Report
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def _read_report(path: Path) -> tuple[str, Report]:
 
 def _show_model(path: Path, as_json: bool) -> None:
     from spikesim.cli.model_facts import model_facts
-    from spikesim.mapping.checkpoint import open_checkpoint
+    from spikesim.mapping.dssa.checkpoint import open_checkpoint
 
     checkpoint = open_checkpoint(path)
     shapes = {name: checkpoint.shape(name) for name in checkpoint.names()}

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from spikesim.backends.lava.target import Target
     from spikesim.hardware import HardwareConfig
-    from spikesim.lava_run import LavaRun
-    from spikesim.progress import Progress
-    from spikesim.results import Report
-    from spikesim.tokens import InputRequest
+    from spikesim.results.lava import LavaRun
+    from spikesim.results.report import Report
+    from spikesim.run.tokens import InputRequest
+    from spikesim.support.progress import Progress
     from spikesim.verify.chain import Chain
 
 
@@ -96,9 +96,9 @@ def lava(
         options.check_output(output, force)
     chip = check_before(target, coding)
 
-    from spikesim.files import atomic_directory
     from spikesim.flow import MAPPING_FILE
-    from spikesim.tokens import InputRequest
+    from spikesim.run.tokens import InputRequest
+    from spikesim.support.files import atomic_directory
 
     mapped = (model / MAPPING_FILE).is_file()
     if mapped:

@@ -72,7 +72,7 @@ def map_command(
     elif liberty is not None:
         raise typer.BadParameter("--liberty goes with --power")
 
-    from spikesim.files import atomic_directory
+    from spikesim.support.files import atomic_directory
 
     with atomic_directory(folder) as workspace:
         from spikesim.flow import map_model

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spikesim.hardware import STATE_BYTES
 
 if TYPE_CHECKING:
-    from spikesim.mapping.model_config import DSSAConfig
+    from spikesim.mapping.dssa.config import DSSAConfig
 
 MATRIX = 2
 """Number of dimensions of what becomes INT8 rows; vectors (norms, decay) and convolutions stay wider."""
@@ -23,7 +23,7 @@ def model_facts(config: DSSAConfig, shapes: Mapping[str, tuple[int, ...]]) -> di
       cache_bytes (a full window of the SWA branch), cache_bytes_per_token (keys and values of softmax layers).
     * `sizes`: sums over the model; weights include the head, tied or not, and leave out scales.
     """
-    from spikesim.mapping.parameters import layer_shapes
+    from spikesim.mapping.dssa.parameters import layer_shapes
 
     kinds = config.layer_kinds
     layers = {

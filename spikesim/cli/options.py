@@ -12,7 +12,7 @@ from spikesim.errors import OutputError
 
 if TYPE_CHECKING:
     from spikesim.hardware import HardwareConfig
-    from spikesim.tokens import InputRequest
+    from spikesim.run.tokens import InputRequest
 
 INPUT, HARDWARE, POWER, OUTPUT = "Input", "Hardware and numbers", "Area and power", "Output"
 
@@ -172,7 +172,7 @@ def input_request(
     seed: int,
 ) -> InputRequest:
     """Put the input options together; a usage error if more than one kind of input is named."""
-    from spikesim.tokens import InputRequest
+    from spikesim.run.tokens import InputRequest
 
     given = {"--tokens": tokens, "--text": text, "--random-tokens": random_tokens}
     names = [name for name, value in given.items() if value is not None]
@@ -232,7 +232,7 @@ def check_output(output: Path, force: bool) -> None:
 
     Everything else about the folder is checked by `atomic_directory`, before the work begins.
     """
-    from spikesim.files import MARKER
+    from spikesim.support.files import MARKER
 
     if not force and (output / MARKER).is_file():
         raise OutputError(

@@ -15,8 +15,8 @@ from spikesim.report.summary import cycles_verdict, facts, is_random, verdict
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from spikesim.comparison import Comparison
-    from spikesim.results import Report
+    from spikesim.results.comparison import Comparison
+    from spikesim.results.report import Report
 
 
 def announce(report: Report, folder: Path | None) -> None:

@@ -12,11 +12,11 @@ from spikesim.cli.console import stderr
 from spikesim.report.numbers import duration
 
 if TYPE_CHECKING:
-    from spikesim.progress import Advance
+    from spikesim.support.progress import Advance
 
 
 class TerminalProgress:
-    """A `spikesim.progress.Progress` to be used in a `with` block, which gives the terminal back at its end."""
+    """A `spikesim.support.progress.Progress` to be used in a `with` block, which gives the terminal back at its end."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

@@ -61,7 +61,7 @@ def rtl(
     folder = output if output is not None else Path(f"{named}-rtl")
     options.check_output(folder, force)
 
-    from spikesim.files import atomic_directory
+    from spikesim.support.files import atomic_directory
 
     with atomic_directory(folder) as workspace, TerminalProgress() as progress:
         from spikesim.verify.bench import write_design

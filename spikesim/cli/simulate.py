@@ -40,7 +40,7 @@ def simulate(
             raise OutputError(f"the output must be another folder than {folder}, whose programs it needs")
         options.check_output(output, force)
 
-    from spikesim.files import atomic_directory
+    from spikesim.support.files import atomic_directory
 
     with ExitStack() as stack:
         workspace = None if output is None else stack.enter_context(atomic_directory(output))

@@ -64,7 +64,7 @@ def verify(
         threshold_k=threshold_k,
         window=window,
     )
-    from spikesim.verilator import check_compiler, verilator_root
+    from spikesim.tools.verilator import check_compiler, verilator_root
 
     # What is missing is said before the model is mapped.
     verilator_root()

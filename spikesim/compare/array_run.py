@@ -13,18 +13,18 @@ from spikesim.compare.measured import GateRun, delays, scaled, summed
 from spikesim.compare.settings import STREAMS
 from spikesim.compare.work import GatherWork
 from spikesim.errors import NumericError
-from spikesim.layout import OperandLayout
-from spikesim.power_models.activity import Activity
-from spikesim.power_models.gate_simulator import GateSimulator, MemoryCounts
-from spikesim.power_models.gate_waveforms import GateTimer
-from spikesim.power_models.netlist import Netlist
-from spikesim.power_models.static_timing import StaticTiming
-from spikesim.progress import SILENT, Progress
+from spikesim.power_models.gates.activity import Activity
+from spikesim.power_models.gates.simulator import GateSimulator, MemoryCounts
+from spikesim.power_models.gates.waveforms import GateTimer
+from spikesim.power_models.netlist.netlist import Netlist
+from spikesim.power_models.timing.analysis import StaticTiming
+from spikesim.program.layout import OperandLayout
 from spikesim.rtl.assemble import HardwareInstruction
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.images import place_matrix
 from spikesim.rtl.isa import Unit
-from spikesim.timing import ceil_div
+from spikesim.support.arithmetic import ceil_div
+from spikesim.support.progress import SILENT, Progress
 
 _BLOCK = 16
 """Cycles between looks whether a stream is done: activity is counted while all of them are busy."""

@@ -16,17 +16,17 @@ from spikesim.compare.parts import ARRAY, OFFSET
 from spikesim.compare.settings import STREAMS
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork
-from spikesim.comparison import Baseline, Design, Lockstep
 from spikesim.errors import NumericError
 from spikesim.golden import fp8
 from spikesim.power_models.constants import FP16_ADDITION, FP16_ENERGY, FP16_MULTIPLICATION
-from spikesim.power_models.gate_simulator import GateSimulator
-from spikesim.power_models.gate_waveforms import GateTimer
-from spikesim.power_models.gate_words import pack, unpack
-from spikesim.progress import SILENT, Progress
-from spikesim.rtl.fp8_sum import Fp8Sum, fp8_latency
+from spikesim.power_models.gates.simulator import GateSimulator
+from spikesim.power_models.gates.waveforms import GateTimer
+from spikesim.power_models.gates.words import pack, unpack
+from spikesim.results.comparison import Baseline, Design, Lockstep
+from spikesim.rtl.baseline.fp8_sum import Fp8Sum, fp8_latency
 from spikesim.rtl.verilog import verilog
-from spikesim.timing import ceil_div
+from spikesim.support.arithmetic import ceil_div
+from spikesim.support.progress import SILENT, Progress
 
 FP8_LANES = 2
 """Lanes of the FP8 netlist; its figures are given per way and lane."""

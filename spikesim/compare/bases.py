@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spikesim.compare.parts import ARRAY, ENCODER, ENCODER_MEMORY, OFFSET, ROW_MEMORY
-from spikesim.comparison import Basis, Design, Reduction
 from spikesim.power_models.constants import PUBLISHED_REDUCTIONS
-from spikesim.result import Rates
+from spikesim.results.base import Rates
+from spikesim.results.comparison import Basis, Design, Reduction
 
 
 @dataclass(frozen=True, kw_only=True)

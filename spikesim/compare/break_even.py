@@ -15,15 +15,15 @@ from spikesim.compare.measure import measure_array
 from spikesim.compare.parts import ARRAY, ENCODER, OFFSET
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work, array_cycles, prepare
-from spikesim.comparison import BreakEvenPoint, Design
 from spikesim.cycle.model import gather_cycles
-from spikesim.digits import digits
 from spikesim.flow import map_model
 from spikesim.hardware import Coding, HardwareConfig
-from spikesim.progress import SILENT, Progress
+from spikesim.results.comparison import BreakEvenPoint, Design
 from spikesim.rtl.config import CoreConfig, core_config
-from spikesim.timing import ceil_div
-from spikesim.tokens import InputRequest
+from spikesim.run.tokens import InputRequest
+from spikesim.spikes.digits import digits
+from spikesim.support.arithmetic import ceil_div
+from spikesim.support.progress import SILENT, Progress
 
 LANES = 4
 """Lanes of the netlists here; the array's area and power per lane hold for any number of them."""

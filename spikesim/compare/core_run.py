@@ -12,13 +12,13 @@ from spikesim.compare.measured import GateRun, delays, summed
 from spikesim.compare.settings import STREAMS
 from spikesim.compare.work import Work
 from spikesim.errors import NumericError
-from spikesim.power_models.gate_simulator import GateSimulator
-from spikesim.power_models.gate_waveforms import GateTimer
-from spikesim.power_models.netlist import Netlist
-from spikesim.power_models.static_timing import StaticTiming
-from spikesim.progress import SILENT, Progress
+from spikesim.power_models.gates.simulator import GateSimulator
+from spikesim.power_models.gates.waveforms import GateTimer
+from spikesim.power_models.netlist.netlist import Netlist
+from spikesim.power_models.timing.analysis import StaticTiming
 from spikesim.rtl.images import row_images, vector_image
-from spikesim.timing import ceil_div
+from spikesim.support.arithmetic import ceil_div
+from spikesim.support.progress import SILENT, Progress
 
 _CLEARING = 1 << 20
 """Cycles within which the core must have cleared its states."""

@@ -10,13 +10,13 @@ from typing import Any
 from spikesim.compare.memories import MemoryMacro, macro
 from spikesim.compare.parts import memory_of, part_of
 from spikesim.compare.technology import Technology
-from spikesim.comparison import Timing
 from spikesim.errors import ToolError
-from spikesim.power_models.buffering import buffered, overloaded
-from spikesim.power_models.netlist import Netlist, read_netlist
-from spikesim.power_models.parts import children
-from spikesim.power_models.static_timing import StaticTiming, analyse
-from spikesim.power_models.synthesis import EFFORTS, Synthesis, just_misses
+from spikesim.power_models.netlist.buffering import buffered, overloaded
+from spikesim.power_models.netlist.netlist import Netlist, read_netlist
+from spikesim.power_models.synthesis.parts import children
+from spikesim.power_models.synthesis.synthesis import EFFORTS, Synthesis, just_misses
+from spikesim.power_models.timing.analysis import StaticTiming, analyse
+from spikesim.results.comparison import Timing
 from spikesim.rtl.memory import MODULE
 
 TOP = "top"

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import NumericError
-from spikesim.power_models.gate_simulator import GateSimulator
-from spikesim.power_models.gate_words import ALL_STREAMS, unpack
-from spikesim.rtl.host_registers import OFFSETS
+from spikesim.power_models.gates.simulator import GateSimulator
+from spikesim.power_models.gates.words import ALL_STREAMS, unpack
+from spikesim.rtl.host.registers import OFFSETS
 
 _PATIENCE = 1000
 _ANSWERS = ("s_axil_awready", "s_axil_wready", "s_axil_bvalid", "s_axil_bresp")

@@ -16,14 +16,14 @@ from spikesim.compare.keys import data_digest
 from spikesim.compare.measured import GateRun, unit_figures
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work
-from spikesim.comparison import Design, Lockstep
-from spikesim.progress import SILENT, Progress
-from spikesim.rtl.array_core import ArrayCore
-from spikesim.rtl.array_events import lists_events
+from spikesim.results.comparison import Design, Lockstep
+from spikesim.rtl.array.core import ArrayCore
+from spikesim.rtl.array.events import lists_events
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.core import SpikeCore
 from spikesim.rtl.verilog import verilog
-from spikesim.sources import digest
+from spikesim.support.progress import SILENT, Progress
+from spikesim.support.sources import digest
 
 _CORE_SAMPLES = 256
 _ARRAY_SAMPLES = 512

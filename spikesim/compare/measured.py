@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.compare.memories import MemoryMacro, memory_power
-from spikesim.comparison import Glitches, Power, UnitFigures
-from spikesim.power_models.activity import Activity
-from spikesim.power_models.gate_simulator import MemoryCounts
-from spikesim.power_models.gate_waveforms import Delays
-from spikesim.power_models.gate_waveforms import Glitches as GlitchCounts
-from spikesim.power_models.netlist import Netlist
-from spikesim.power_models.power import PowerResult, power
-from spikesim.power_models.static_timing import StaticTiming
+from spikesim.power_models.gates.activity import Activity
+from spikesim.power_models.gates.simulator import MemoryCounts
+from spikesim.power_models.gates.waveforms import Delays
+from spikesim.power_models.gates.waveforms import Glitches as GlitchCounts
+from spikesim.power_models.netlist.netlist import Netlist
+from spikesim.power_models.power.power import PowerResult, power
+from spikesim.power_models.timing.analysis import StaticTiming
+from spikesim.results.comparison import Glitches, Power, UnitFigures
 
 Floats = NDArray[np.float64]
 

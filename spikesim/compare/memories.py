@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikesim.compare.parts import STATE_MEMORY, VECTOR_MEMORY
-from spikesim.comparison import Power, UnitFigures
-from spikesim.power_models.gate_memory import shape_of
-from spikesim.power_models.gate_simulator import MemoryCounts
-from spikesim.power_models.memory_model import Sram, sram_within
-from spikesim.power_models.netlist import Netlist
-from spikesim.power_models.power import PowerResult
+from spikesim.power_models.gates.memory import shape_of
+from spikesim.power_models.gates.simulator import MemoryCounts
+from spikesim.power_models.memories.model import Sram, sram_within
+from spikesim.power_models.netlist.netlist import Netlist
+from spikesim.power_models.power.power import PowerResult
+from spikesim.results.comparison import Power, UnitFigures
 
 
 @dataclass(frozen=True, kw_only=True)

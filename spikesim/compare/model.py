@@ -19,17 +19,17 @@ from spikesim.compare.operations import RULE, amount_of, event_energies, operati
 from spikesim.compare.settings import STREAMS, CompareSettings
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import Work, array_cycles, prepare
-from spikesim.comparison import Basis, BreakEvenPoint, Comparison, Constant, Design
 from spikesim.cycle.model import gather_cycles, skip_cycles
 from spikesim.flow import PROGRAM_FOLDER
 from spikesim.hardware import HardwareConfig
 from spikesim.power_models.constants import MEMORY, PUBLISHED
-from spikesim.progress import SILENT, Progress
-from spikesim.results import Report
+from spikesim.results.comparison import Basis, BreakEvenPoint, Comparison, Constant, Design
+from spikesim.results.report import Report
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import resident_config
-from spikesim.runner import Stopwatch
-from spikesim.tokens import TOKENS_FILE
+from spikesim.run.runner import Stopwatch
+from spikesim.run.tokens import TOKENS_FILE
+from spikesim.support.progress import SILENT, Progress
 
 _LIMITS = (
     "Netlists are mapped, sized and buffered but neither placed nor routed: wires have the library's default wire "

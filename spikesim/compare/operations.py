@@ -19,9 +19,9 @@ from spikesim.compare.parts import (
     UPDATE_MEMORY,
 )
 from spikesim.compare.work import GatherWork, Work
-from spikesim.comparison import Design, EventEnergy, OperationEnergy
-from spikesim.digits import digits
-from spikesim.simulator import InstructionCycles
+from spikesim.results.comparison import Design, EventEnergy, OperationEnergy
+from spikesim.run.simulator import InstructionCycles
+from spikesim.spikes.digits import digits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from spikesim.cache_folder import user_folder
-from spikesim.comparison import Constant, LibraryFacts
 from spikesim.power_models.cache import Cache
-from spikesim.power_models.liberty import read_liberty
-from spikesim.power_models.library import Library
-from spikesim.power_models.scaling import LibraryNode, library_node, node_nm
-from spikesim.power_models.synthesis import Synthesiser, SynthesisSettings, default_liberty
-from spikesim.sources import digest
+from spikesim.power_models.liberty.library import Library
+from spikesim.power_models.liberty.read import read_liberty
+from spikesim.power_models.memories.scaling import LibraryNode, library_node, node_nm
+from spikesim.power_models.synthesis.synthesis import Synthesiser, SynthesisSettings, default_liberty
+from spikesim.results.comparison import Constant, LibraryFacts
+from spikesim.support.cache_folder import user_folder
+from spikesim.support.sources import digest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,14 +17,15 @@ from spikesim.compare.settings import STREAMS
 from spikesim.flow import PROGRAM_FOLDER, read_mapping
 from spikesim.golden.frame import Frame
 from spikesim.hardware import HardwareConfig
-from spikesim.layout import CoreLayout
-from spikesim.mapped import mapped_program
 from spikesim.mapping.link import link
 from spikesim.program import Gather, Program
+from spikesim.program.layout import CoreLayout
 from spikesim.rtl.assemble import Executable, assemble
-from spikesim.simulator import InstructionCycles, Simulator, run_chain
-from spikesim.timing import ISSUE_CYCLES, ceil_div
-from spikesim.tokens import InputRequest, load_tokens
+from spikesim.run.mapped import mapped_program
+from spikesim.run.simulator import InstructionCycles, Simulator, run_chain
+from spikesim.run.tokens import InputRequest, load_tokens
+from spikesim.support.arithmetic import ceil_div
+from spikesim.timing import ISSUE_CYCLES
 from spikesim.verify.lockstep import enlarged, one_core
 
 

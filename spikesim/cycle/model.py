@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from spikesim import program as isa
 from spikesim import timing
-from spikesim.access import SHIFT_SUFFIX
 from spikesim.cycle.cost import Array, Cost, Counters
-from spikesim.digits import digits
-from spikesim.events import EventStatistics, event_statistics
 from spikesim.golden.frame import Frame, Words
 from spikesim.hardware import HardwareConfig
-from spikesim.layout import block_bits
+from spikesim.program.access import SHIFT_SUFFIX
+from spikesim.program.layout import block_bits
+from spikesim.spikes.digits import digits
+from spikesim.spikes.events import EventStatistics, event_statistics
+from spikesim.support.arithmetic import ceil_div
 
 
 class CycleModel:
@@ -60,7 +61,7 @@ class CycleModel:
         return self._both(np.full(frame.batch, cycles))
 
     def _select_top(self, i: isa.SelectTop, frame: Frame) -> Cost:
-        groups = timing.ceil_div(i.dst.groups, self.cores)
+        groups = ceil_div(i.dst.groups, self.cores)
         if i.keys is None:
             candidates: Array = np.full(frame.batch, i.a.length, np.int64)
             issue = timing.ISSUE_CYCLES
@@ -71,12 +72,12 @@ class CycleModel:
 
     def _store(self, i: isa.Store, frame: Frame) -> Cost:
         spec = self.program.text.caches[i.cache]
-        counts = timing.ceil_div(spec.heads, self.cores) * spec.size
+        counts = ceil_div(spec.heads, self.cores) * spec.size
         issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
         return self._both(np.full(frame.batch, issue + timing.store(counts)))
 
     def _pool(self, i: isa.Pool, frame: Frame) -> Cost:
-        heads, words = timing.ceil_div(i.src.groups, self.cores), i.src.length
+        heads, words = ceil_div(i.src.groups, self.cores), i.src.length
         ends = (frame.positions() + 1) % i.block == 0
         mean = timing.pointwise(1, heads * words) + timing.store(heads * words)
         issue = 3 * (timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES)
@@ -84,7 +85,7 @@ class CycleModel:
         return self._both(issue + total)
 
     def _decay(self, i: isa.Decay, frame: Frame) -> Cost:
-        size, heads = self.program.text.states[i.state].size, timing.ceil_div(i.dst.groups, self.cores)
+        size, heads = self.program.text.states[i.state].size, ceil_div(i.dst.groups, self.cores)
         shifts = frame.vectors[i.dst.name + SHIFT_SUFFIX][frame.start : frame.stop]
         sweep = timing.sweep(1, size, ways=self.ways, lanes=self.lanes)
         swept = self._slowest((shifts.reshape(frame.batch, -1) > 0) * sweep)
@@ -104,7 +105,7 @@ class CycleModel:
         size, groups = i.counts.length, i.counts.groups
         statistics = self._statistics(counts.reshape(-1, size))
         spiking = self._event_cycles(statistics).reshape(frame.batch, groups)
-        dense = np.full_like(spiking, timing.ceil_div(size, self.ways))
+        dense = np.full_like(spiking, ceil_div(size, self.ways))
         channels = np.full((frame.batch, groups), size)
         if i.operand == "state":
             outputs = np.full((frame.batch, groups), size)
@@ -124,12 +125,12 @@ class CycleModel:
         groups, channels, outputs = i.counts.groups, i.counts.length, i.dst.length
         statistics = self._statistics(frame.view(i.counts).reshape(-1, channels))
         spiking = self._event_cycles(statistics)
-        dense = np.full_like(spiking, timing.ceil_div(channels, self.ways))
+        dense = np.full_like(spiking, ceil_div(channels, self.ways))
         # Every core has all groups and its share of the column chunks.
-        mine = min(outputs, timing.ceil_div(timing.ceil_div(outputs, self.lanes), self.cores) * self.lanes)
+        mine = min(outputs, ceil_div(ceil_div(outputs, self.lanes), self.cores) * self.lanes)
         fixed = timing.ISSUE_CYCLES
         if self.cores > 1:
-            fixed += self.broadcast_latency + timing.ceil_div(i.counts.words, self.broadcast_words)
+            fixed += self.broadcast_latency + ceil_div(i.counts.words, self.broadcast_words)
         load, one = timing.load_counts(channels, self.ways), np.ones(spiking.size, np.int64)
 
         def cycles(events: Array) -> Array:
@@ -212,7 +213,7 @@ class CycleModel:
         statistics = self._statistics(counts)
         spiking = self._row_serial_cycles(counts)
         # The dense twin multiplies bytes: a 16-bit update takes it two passes.
-        dense = np.full_like(spiking, 2 * timing.ceil_div(size, self.ways))
+        dense = np.full_like(spiking, 2 * ceil_div(size, self.ways))
         issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
 
         def cycles(events: Array) -> Array:
@@ -234,9 +235,7 @@ class CycleModel:
     def _row_serial_cycles(self, counts: Words) -> Array:
         """int64[rows]: cycles of the bank that needs most to step through the planes of its rows one by one."""
         planes = self._planes[counts + isa.COUNT_LIMIT]
-        padded = np.zeros(
-            (counts.shape[0], timing.ceil_div(counts.shape[1], self.ways) * self.ways), np.int64
-        )
+        padded = np.zeros((counts.shape[0], ceil_div(counts.shape[1], self.ways) * self.ways), np.int64)
         padded[:, : counts.shape[1]] = planes
         busiest: Array = padded.reshape(counts.shape[0], -1, self.ways).sum(axis=1).max(axis=1)
         return busiest
@@ -254,7 +253,7 @@ class CycleModel:
         per_row: bool = False,
     ) -> Counters:
         """One entry of every array per group; groups without outputs do nothing."""
-        chunks = passes * timing.ceil_div(padded, self.lanes)
+        chunks = passes * ceil_div(padded, self.lanes)
         lanes = passes * outputs
         some = outputs > 0
         events = statistics.events.astype(np.int64)
@@ -280,8 +279,8 @@ class CycleModel:
         groups, words = timing.pointwise_shape(instruction)
         slots = timing.slots_per_word(instruction)
         if groups == 1:
-            return 1, timing.ceil_div(words, self.cores) * slots
-        return timing.ceil_div(groups, self.cores), words * slots
+            return 1, ceil_div(words, self.cores) * slots
+        return ceil_div(groups, self.cores), words * slots
 
     def _slowest(self, per_head: NDArray[Any]) -> Array:
         """[batch, heads] -> int64[batch]: heads are dealt to cores in turn; the sum of the slowest core."""
@@ -289,7 +288,7 @@ class CycleModel:
         if self.cores == 1:
             total: Array = per_head.sum(axis=1, dtype=np.int64)
             return total
-        rounds = timing.ceil_div(heads, self.cores)
+        rounds = ceil_div(heads, self.cores)
         padded = np.zeros((batch, rounds * self.cores), np.int64)
         padded[:, :heads] = per_head
         slowest: Array = padded.reshape(batch, rounds, self.cores).sum(axis=1).max(axis=1)
@@ -320,9 +319,9 @@ class CycleModel:
             own = known
         else:
             blocks, own = self._blocks(keys, frame, groups)
-            past = blocks * (timing.ceil_div(keys.span, unit) * unit)
+            past = blocks * (ceil_div(keys.span, unit) * unit)
         if whole:
-            own = timing.ceil_div(own, unit) * unit
+            own = ceil_div(own, unit) * unit
         return own + past
 
     def _banked(self, keys: isa.CacheKeys, frame: Frame, weights: Words) -> tuple[Words, Array]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.jit import Int, jit
-from spikesim.scalar import LOWEST_EXPONENT
+from spikesim.program.scalar import LOWEST_EXPONENT
+from spikesim.support.jit import Int, jit
 
 
 @jit()

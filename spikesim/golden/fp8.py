@@ -1,4 +1,4 @@
-"""E4M3 numbers and their dot products in integers: what `rtl/fp8_sum.py` is compared with.
+"""E4M3 numbers and their dot products in integers: what `rtl/baseline/fp8_sum.py` is compared with.
 
 E4M3 is the OCP 8-bit format ("FN"): sign, 4 exponent bits of bias 7, 3 mantissa bits, subnormals, no infinities,
 NaN = S.1111.111, largest magnitude 448. Every number is a whole multiple of 2^-9.

@@ -53,7 +53,7 @@ class Frame:
     def view(self, view: View) -> Words:
         """int32[batch, groups, length]: the words themselves, so that writing through it writes the vector.
 
-        Nothing is checked here: `Machine` takes verified programs and inputs only (`spikesim.verifier`).
+        Nothing is checked here: `Machine` takes verified programs and inputs only (`spikesim.program.verifier`).
         """
         if view.name in self.scores:
             return self.scores[view.name]

@@ -14,7 +14,6 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from spikesim import program as isa
-from spikesim.access import SHIFT_SUFFIX
 from spikesim.errors import ProgramError
 from spikesim.golden import pointwise, scalars
 from spikesim.golden.cache import Cache
@@ -22,7 +21,8 @@ from spikesim.golden.frame import Frame, Words
 from spikesim.golden.product import batched_product, product
 from spikesim.golden.select import select_top
 from spikesim.golden.state import State
-from spikesim.verifier import verify_inputs, verify_program
+from spikesim.program.access import SHIFT_SUFFIX
+from spikesim.program.verifier import verify_inputs, verify_program
 
 Observer = Callable[[isa.Section, Frame], None]
 """Called when a section is done for a frame's tokens, while all its vectors are still there."""

@@ -18,8 +18,7 @@ from spikesim.golden.arithmetic import (
     round_shift,
     saturate,
 )
-from spikesim.jit import Int, jit
-from spikesim.tables import (
+from spikesim.program.tables import (
     ANGLE_INDEX_BITS,
     ANGLE_LOW_BITS,
     EXP2,
@@ -33,6 +32,7 @@ from spikesim.tables import (
     SOFTPLUS,
     SOFTPLUS_FRACTION,
 )
+from spikesim.support.jit import Int, jit
 
 REDUCTIONS = {None: 0, "sum": 1, "sum_abs": 2, "sum_squares": 3, "max_abs": 4, "max": 5}
 """Codes of the reductions inside compiled loops."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from spikesim.golden.arithmetic import exponent_of, interpolate, mantissa_of, pack_scalar, round_shift
 from spikesim.golden.pointwise import power_of_two
-from spikesim.jit import Int, jit
-from spikesim.tables import INVERSE_ROOT, RECIPROCAL, RECIPROCAL_LOW_BITS, ROOT_LOW_BITS
+from spikesim.program.tables import INVERSE_ROOT, RECIPROCAL, RECIPROCAL_LOW_BITS, ROOT_LOW_BITS
+from spikesim.support.jit import Int, jit
 
 _ONE = 2**15
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spikesim.jit import jit
+from spikesim.support.jit import jit
 
 
 @jit("void(int32[:,:,:], int32[:,:,:], int64[:])")

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.golden.arithmetic import exponent_of, mantissa_of, pack_scalar, round_shift
-from spikesim.jit import Int, jit
 from spikesim.program import StateSpec
-from spikesim.scalar import FULL_FACTOR
+from spikesim.program.scalar import FULL_FACTOR
+from spikesim.support.jit import Int, jit
 
 _LARGEST_SHIFT = 16
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spikesim.results import Report
+    from spikesim.results.report import Report
 
 JSON_NAME = "report.json"
 HTML_NAME = "report.html"
@@ -26,9 +26,9 @@ def write_report(report: Report, folder: Path) -> Path:
 
     Raises `OutputError` if the folder cannot be written.
     """
-    from spikesim.files import write_text_atomic
     from spikesim.report.document import to_json
     from spikesim.report.html import render
+    from spikesim.support.files import write_text_atomic
 
     page = folder / HTML_NAME
     write_text_atomic(folder / JSON_NAME, to_json(report))

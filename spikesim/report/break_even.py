@@ -11,7 +11,7 @@ from spikesim.report.comparison import plain
 from spikesim.report.numbers import percent
 
 if TYPE_CHECKING:
-    from spikesim.comparison import BreakEvenPoint, Comparison
+    from spikesim.results.comparison import BreakEvenPoint, Comparison
 
 _PARAMETERS = {
     "threshold_k": "threshold k",

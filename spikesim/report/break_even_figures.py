@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from spikesim.comparison import BreakEvenPoint
 from spikesim.report.break_even import BreakEven, crossings, value_label
 from spikesim.report.comparison import plain
 from spikesim.report.drawing import INK, new_figure, style, to_svg
 from spikesim.report.numbers import change, percent
 from spikesim.report.palette import LIGHT
+from spikesim.results.comparison import BreakEvenPoint
 
 _COLOURS = ("orange", "blue", "green", "purple", "amber")
 _MARKERS = ("o", "s", "^", "D", "v")

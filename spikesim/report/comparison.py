@@ -22,7 +22,8 @@ from spikesim.report.numbers import (
 )
 
 if TYPE_CHECKING:
-    from spikesim.comparison import (
+    from spikesim.results.base import Rates
+    from spikesim.results.comparison import (
         Basis,
         Comparison,
         Design,
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
         Reduction,
         UnitFigures,
     )
-    from spikesim.result import Rates
-    from spikesim.results import Report
+    from spikesim.results.report import Report
 
 PJ = 1e-6
 """µJ in a pJ."""

@@ -10,7 +10,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from spikesim.comparison import Comparison, OperationEnergy, UnitFigures
 from spikesim.report.comparison import UnitRow, pair, plain, sentence, units
 from spikesim.report.drawing import INK, MUTED, horizontal_grid, new_figure, style, to_svg
 from spikesim.report.numbers import (
@@ -25,6 +24,7 @@ from spikesim.report.numbers import (
     unit_for,
 )
 from spikesim.report.palette import DENSE, LIGHT, SPIKING
+from spikesim.results.comparison import Comparison, OperationEnergy, UnitFigures
 
 MOST_RATIO = 4.0
 """Bars of spiking ÷ dense end here; longer ones say so and keep their number."""

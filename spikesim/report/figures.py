@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, Percent
 from spikesim.report.drawing import INK, LINE, MUTED, horizontal_grid, new_figure, style, to_svg
 from spikesim.report.numbers import percent, tick
 from spikesim.report.palette import DENSE, LIGHT, SPIKING, kind_colour, kind_name, layer_label
-from spikesim.results import Cores, Cycles, Fidelity, Spikes
+from spikesim.results.report import Cores, Cycles, Fidelity, Spikes
 
 NEGLIGIBLE = 0.002
 """Share of all cycles below which a program has no bar of its own; tables list every program."""

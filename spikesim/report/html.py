@@ -9,8 +9,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from spikesim.comparison import Comparison
-from spikesim.lava_run import LavaRun
 from spikesim.report import break_even_figures, comparison_figures, figures, lava, lava_figures, numbers
 from spikesim.report.break_even import break_even
 from spikesim.report.comparison import context, pair
@@ -18,7 +16,9 @@ from spikesim.report.palette import DARK, LIGHT, is_layer, kind_colour, kind_nam
 from spikesim.report.raster import spike_raster
 from spikesim.report.slack import slack_warning, timing_rows
 from spikesim.report.summary import facts, is_random, verdict
-from spikesim.results import COARSE_LABELS, Report
+from spikesim.results.comparison import Comparison
+from spikesim.results.lava import LavaRun
+from spikesim.results.report import COARSE_LABELS, Report
 
 FEW_LAYERS = 12
 """Up to so many layers, tables with a row per layer are unfolded from the start."""

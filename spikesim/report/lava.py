@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spikesim.lava_run import FAILED_STATEMENT
 from spikesim.report.comparison import sentence
 from spikesim.report.numbers import (
     ENERGY,
@@ -23,9 +22,10 @@ from spikesim.report.numbers import (
     size,
     whole,
 )
+from spikesim.results.lava import FAILED_STATEMENT
 
 if TYPE_CHECKING:
-    from spikesim.lava_run import Demand, LavaRun, LayerUse, Placement, ProgramRun, Traffic, Width
+    from spikesim.results.lava import Demand, LavaRun, LayerUse, Placement, ProgramRun, Traffic, Width
 
 CODING_NAMES = {
     "graded": "graded spikes",

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from spikesim.lava_run import CoreUse, LavaRun, Placement
 from spikesim.report.drawing import INK, LINE, MUTED, horizontal_grid, new_figure, style, to_svg
 from spikesim.report.lava import coding_name, ordered
 from spikesim.report.numbers import change, plural, significant, tick, whole
 from spikesim.report.palette import DENSE, LIGHT, SPIKING
+from spikesim.results.lava import CoreUse, LavaRun, Placement
 
 COLUMNS = 32
 """Neurocores in a row of the picture."""

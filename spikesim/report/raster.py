@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from spikesim.digits import COUNT_CODINGS, INT8_PLANES, checked_coding, digits
 from spikesim.report.drawing import LINE, MUTED, horizontal_grid, new_figure, style, to_svg
 from spikesim.report.palette import LIGHT, NEGATIVE, POSITIVE
-from spikesim.results import Raster, Spikes
+from spikesim.results.report import Raster, Spikes
+from spikesim.spikes.digits import COUNT_CODINGS, INT8_PLANES, checked_coding, digits
 
 MOST_CHANNELS = 64
 MOST_STEPS = 240

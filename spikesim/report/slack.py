@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spikesim.report.numbers import megahertz, nanoseconds, plural
 
 if TYPE_CHECKING:
-    from spikesim.comparison import Comparison, Design, Timing
+    from spikesim.results.comparison import Comparison, Design, Timing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from spikesim.report.comparison import verdict_of
 from spikesim.report.numbers import MISSING, fixed, percent, plural, quality, ratio, si, whole
 
 if TYPE_CHECKING:
-    from spikesim.results import Report
+    from spikesim.results.report import Report
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikesim.verilator import build
+from spikesim.tools.verilator import build
 
 here = Path(__file__).resolve().parent
 binary = build([here / "spike_core.v"], "spike_core", here / "build", harness=here / "bench.cpp")

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from spikesim.errors import CapacityError
 from spikesim.flow import MAPPING_FILE, PROGRAM_FOLDER, map_model, read_mapping
 from spikesim.hardware import HardwareConfig, MemoryConfig, Within
-from spikesim.mapped import mapped_program
 from spikesim.program import (
     ACTIVATION_LIMIT,
     Gather,
@@ -25,8 +24,9 @@ from spikesim.program import (
     Section,
     View,
 )
-from spikesim.progress import SILENT, Progress
-from spikesim.tokens import InputRequest, evaluation_tokens, load_tokens
+from spikesim.run.mapped import mapped_program
+from spikesim.run.tokens import InputRequest, evaluation_tokens, load_tokens
+from spikesim.support.progress import SILENT, Progress
 
 SELF_TEST_CHANNELS, SELF_TEST_OUTPUTS = 48, 40
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from spikesim import timing
 from spikesim.program import Program
+from spikesim.program.sizes import parts
 from spikesim.rtl.assemble import Executable
-from spikesim.sizes import parts
 from spikesim.verify.expected import Expected
 from spikesim.verify.record import Record, TokenRecord
 

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
-from spikesim.access import SHIFT_SUFFIX
 from spikesim.cycle.cost import Counters
 from spikesim.golden.frame import Frame
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
-from spikesim.layout import CoreLayout, ProgramLayout
 from spikesim.program import Program, View
-from spikesim.simulator import Simulator, run_chain
+from spikesim.program.access import SHIFT_SUFFIX
+from spikesim.program.layout import CoreLayout, ProgramLayout
+from spikesim.run.simulator import Simulator, run_chain
 
 Integers = NDArray[np.int64]
 

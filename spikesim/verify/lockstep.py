@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError, ToolError
 from spikesim.hardware import HardwareConfig
-from spikesim.layout import CoreLayout
 from spikesim.mapping.link import link, needed_memory
 from spikesim.program import Program
+from spikesim.program.layout import CoreLayout
+from spikesim.program.sizes import INSTRUCTION_WORDS
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP, emit_core, emit_program, input_words, output_words
-from spikesim.sizes import INSTRUCTION_WORDS
-from spikesim.sources import digest
+from spikesim.support.sources import digest
+from spikesim.tools.verilator import build, toolchain
 from spikesim.verify.compare import Comparison, compare
 from spikesim.verify.expected import Expected, expect
 from spikesim.verify.record import read_record
-from spikesim.verilator import build, toolchain
 
 WAVE_CYCLES = 400
 """Clock cycles before and after a difference that its waveform shows."""

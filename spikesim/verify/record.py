@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.rtl.assemble import Executable
-from spikesim.rtl.host_registers import COUNTER_NAMES
+from spikesim.rtl.host.registers import COUNTER_NAMES
 
 WRITE, DONE, SKIPPED, OUTPUT, COUNTER, TOKEN = range(6)
 """Kinds of entries, as in `harness.cpp`."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spikesim import timing
-from spikesim.digits import digits
 from spikesim.golden.arithmetic import round_shift
 from spikesim.golden.state import _scatter
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.isa import Extent, Run
+from spikesim.spikes.digits import digits
+from spikesim.support.arithmetic import ceil_div
 
 
 @dataclass
@@ -124,10 +125,10 @@ class Reference:
             if blocked:
                 segments = list(zip(starts, tokens, strict=True)) if run is Run.OUTPUTS else [(0, outputs)]
             for number, (start, columns) in enumerate(segments):
-                for c in range(timing.ceil_div(columns, lanes)):
+                for c in range(ceil_div(columns, lanes)):
                     chunks.append((start + c * fields["chunk_stride"], min(lanes, columns - c * lanes)))
                 last = number == len(segments) - 1
-                padded += columns if last else timing.ceil_div(columns, lanes) * lanes
+                padded += columns if last else ceil_div(columns, lanes) * lanes
             counts = self.vector(fields["counts"] + g * fields["counts_stride"], len(bank))
             sums = [
                 counts @ memory[bank, (place + start) % memory.shape[1], :columns].astype(np.int64)
@@ -193,7 +194,7 @@ class Reference:
                 highest = (fired * np.arange(1, len(fired) + 1)[:, None, None]).max(axis=0)
                 spent, reads = int(highest.sum(axis=0).max()), np.count_nonzero(banked)
             outcome.cycles += int(timing.scatter(n, columns, spent, ways=ways, lanes=lanes))
-            events, rounds = self.events(banked, used), timing.ceil_div(columns, lanes)
+            events, rounds = self.events(banked, used), ceil_div(columns, lanes)
             outcome.count(
                 events=events * rounds,
                 rows=reads * rounds,

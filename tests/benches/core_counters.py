@@ -9,7 +9,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from spikesim.rtl.host_registers import COUNTER_BASE, COUNTER_NAMES
+from spikesim.rtl.host.registers import COUNTER_BASE, COUNTER_NAMES
 
 MIDDLE = 2**32
 

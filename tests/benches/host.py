@@ -16,7 +16,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.host_registers import COUNTER_BASE, COUNTER_NAMES, OFFSETS, REGISTERS, config_word
+from spikesim.rtl.host.registers import COUNTER_BASE, COUNTER_NAMES, OFFSETS, REGISTERS, config_word
 
 CONFIG = CoreConfig(**json.loads(os.environ["BENCH"]))
 OKAY, SLVERR = 0, 2

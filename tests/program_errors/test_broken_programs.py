@@ -14,19 +14,19 @@ from broken_programs import CASES, program
 from lava_loopback import run
 from programs import TINY, compiled_layer, small_config
 
-from spikesim.access import writes
 from spikesim.errors import ProgramError
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.builder import ProgramBuilder, Value
-from spikesim.mapping.compile import compile_position
+from spikesim.mapping.dssa.compile import compile_position
 from spikesim.mapping.link import link
 from spikesim.program import Instruction, Multiply, Program, View
-from spikesim.program_file import load_program, save_program
+from spikesim.program.access import writes
+from spikesim.program.file import load_program, save_program
+from spikesim.program.verifier import findings_of, verify_chain, verify_program
+from spikesim.program.verifier.words import contents
 from spikesim.rtl.assemble import assemble
-from spikesim.simulator import Simulator, run_chain
-from spikesim.verifier import findings_of, verify_chain, verify_program
-from spikesim.verifier.words import contents
+from spikesim.run.simulator import Simulator, run_chain
 from spikesim.verify.chain import model_chain, self_test_chain
 from spikesim.verify.random_programs import RandomProgram
 

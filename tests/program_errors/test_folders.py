@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from spikesim.cli.app import app
 from spikesim.flow import map_model
 from spikesim.hardware import HardwareConfig
-from spikesim.tokens import InputRequest
+from spikesim.run.tokens import InputRequest
 
 LAYER = "programs/layer_00"
 PREFIX = "spikesim: program layer_00, instruction"

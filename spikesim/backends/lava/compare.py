@@ -10,15 +10,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.access import is_matrix, writes
 from spikesim.backends.lava.expected import Expected
 from spikesim.backends.lava.plan import Plan, Stage
 from spikesim.backends.lava.spikes import GRADED, SERIAL, decode
-from spikesim.coding import encode
-from spikesim.digits import digits
 from spikesim.errors import NumericError
-from spikesim.lava_run import Compared, Difference
 from spikesim.program import Gather, Scatter
+from spikesim.program.access import is_matrix, writes
+from spikesim.results.lava import Compared, Difference
+from spikesim.spikes.digits import digits
+from spikesim.spikes.encode import encode
 
 SHOWN = 8
 """Differences that are kept, the first ones; all are counted."""

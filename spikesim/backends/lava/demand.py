@@ -23,10 +23,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.access import is_matrix, writes
 from spikesim.backends.lava.spikes import GRADED
 from spikesim.backends.lava.target import Target
-from spikesim.lava_run import Share
 from spikesim.program import (
     COUNT_LIMIT,
     Add,
@@ -50,6 +48,8 @@ from spikesim.program import (
     SoftmaxWeights,
     Store,
 )
+from spikesim.program.access import is_matrix, writes
+from spikesim.results.lava import Share
 
 Kind = Literal["matrix", "pointwise", "cache", "state", "processor"]
 

@@ -21,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spikesim.access import STREAM, changes_store, reads, store_of, writes
 from spikesim.program import Gather, Program, View
+from spikesim.program.access import STREAM, changes_store, reads, store_of, writes
 
 
 @dataclass(frozen=True)

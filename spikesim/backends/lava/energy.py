@@ -9,7 +9,7 @@ from __future__ import annotations
 from spikesim.backends.lava.demand import GRADED_BITS
 from spikesim.backends.lava.spikes import GRADED
 from spikesim.backends.lava.target import Target
-from spikesim.lava_run import Energy, Traffic
+from spikesim.results.lava import Energy, Traffic
 
 PJ = 1e-6
 """µJ in a pJ."""

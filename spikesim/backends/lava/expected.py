@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
-from spikesim.access import STREAM, is_keyed, writes
 from spikesim.backends.lava.plan import Live
 from spikesim.golden.frame import Frame, Words
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.program import Gather, Program, Scatter
-from spikesim.simulator import Simulator
+from spikesim.program.access import STREAM, is_keyed, writes
+from spikesim.run.simulator import Simulator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Expected:
 
 
 class GoldenChain:
-    """Runs programs one after the other for all tokens, as `spikesim.simulator.run_chain` does, one at a time."""
+    """Runs programs one after the other for all tokens, as `spikesim.run.simulator.run_chain` does, one at a time."""
 
     def __init__(self, words: NDArray[np.int32], hardware: HardwareConfig) -> None:
         """words: int32[tokens, words], the stream into the first program."""

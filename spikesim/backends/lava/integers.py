@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim import tables
-from spikesim.scalar import LOWEST_EXPONENT
+from spikesim.program import tables
+from spikesim.program.scalar import LOWEST_EXPONENT
 
 Integers = NDArray[np.int64]
 

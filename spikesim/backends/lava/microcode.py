@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
-from spikesim import tables
 from spikesim.backends.lava.integers import (
     Integers,
     exponent,
@@ -25,7 +24,8 @@ from spikesim.backends.lava.integers import (
     round_shift,
     saturate,
 )
-from spikesim.scalar import FULL_FACTOR
+from spikesim.program import tables
+from spikesim.program.scalar import FULL_FACTOR
 
 LARGEST_STATE_SHIFT = 16
 """A right shift that leaves nothing of a 16-bit state word."""

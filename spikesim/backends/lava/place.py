@@ -14,8 +14,8 @@ from spikesim.backends.lava.pack import MANY, Fill, NoRoomError, Room, pack, pie
 from spikesim.backends.lava.spikes import GRADED
 from spikesim.backends.lava.target import Target
 from spikesim.errors import HardwareError
-from spikesim.lava_run import CoreUse, Demand, LavaCoding, LayerUse, Placement, Traffic
 from spikesim.program import Program
+from spikesim.results.lava import CoreUse, Demand, LavaCoding, LayerUse, Placement, Traffic
 
 CHIPS_LISTED = 4
 """Cores are listed one by one for so many chips; a large model on its 40,000 cores is a table, not a list."""

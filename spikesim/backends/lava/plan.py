@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
-from spikesim.access import STREAM, is_keyed, is_matrix, reads, store_of, writes
 from spikesim.errors import CapacityError
 from spikesim.program import Gather, Program
+from spikesim.program.access import STREAM, is_keyed, is_matrix, reads, store_of, writes
 
 SUM_LIMIT = 2**31
 """Dense adds up in 32 bits, with weights twice as large as they are (see `network`)."""

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.access import is_matrix
 from spikesim.backends.lava.compare import Comparison
 from spikesim.backends.lava.expected import Expected, GoldenChain
 from spikesim.backends.lava.launch import launch
@@ -26,10 +25,11 @@ from spikesim.backends.lava.plan import Plan, plan
 from spikesim.backends.lava.spikes import CODINGS, GRADED, steps_needed
 from spikesim.errors import CapacityError, CodingError, ConfigError
 from spikesim.hardware import HardwareConfig
-from spikesim.lava_run import LavaCoding
 from spikesim.program import Program
-from spikesim.program_file import save_program
-from spikesim.progress import SILENT, Progress
+from spikesim.program.access import is_matrix
+from spikesim.program.file import save_program
+from spikesim.results.lava import LavaCoding
+from spikesim.support.progress import SILENT, Progress
 
 MOST_PROCESSES = 96
 """Lava Processes of one network, each a process of the system; a longer chain runs as several networks."""

@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.access import is_matrix
-from spikesim.digits import COUNT_CODINGS, digits, steps_for
 from spikesim.errors import CapacityError
 from spikesim.program import COUNT_LIMIT, Gather, Multiply, Program
+from spikesim.program.access import is_matrix
+from spikesim.spikes.digits import COUNT_CODINGS, digits, steps_for
 
 GRADED: Final = "graded"
 """One spike per value that carries the count itself."""

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.access import is_keyed, reads, store_of, writes
 from spikesim.backends.lava.microcode import Microcode
 from spikesim.backends.lava.plan import Live, Numbered, Stage
 from spikesim.backends.lava.spikes import spikes
 from spikesim.backends.lava.timetable import Timetable
 from spikesim.program import Gather, Program, Scatter
+from spikesim.program.access import is_keyed, reads, store_of, writes
 
 Words = NDArray[np.int32]
 

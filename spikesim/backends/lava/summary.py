@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from spikesim.access import is_matrix
 from spikesim.backends.lava.compare import traffic
 from spikesim.backends.lava.depth import depth
 from spikesim.backends.lava.place import place
 from spikesim.backends.lava.run import Execution
 from spikesim.backends.lava.spikes import GRADED, steps_needed
 from spikesim.backends.lava.target import Target
-from spikesim.lava_run import LavaRun, ProgramRun, Steps, Traffic, Width
+from spikesim.program.access import is_matrix
+from spikesim.results.lava import LavaRun, ProgramRun, Steps, Traffic, Width
 
 
 def summarise(found: Execution, target: Target) -> LavaRun:

@@ -21,9 +21,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from spikesim.comparison import Constant
 from spikesim.errors import HardwareError
 from spikesim.hardware import KIB, Within, read_toml
+from spikesim.results.comparison import Constant
 
 DEFAULT = "loihi2"
 """The target of a command that names none."""

@@ -45,7 +45,7 @@ def _run(folder: Path) -> None:
 
     from spikesim.backends.lava.network import Network
     from spikesim.backends.lava.plan import plan
-    from spikesim.program_file import load_program
+    from spikesim.program.file import load_program
 
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     programs = [load_program(folder / "programs", name) for name in job["programs"]]

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.backends.nir.targets import Target
-from spikesim.digits import digits, plane_weights
 from spikesim.errors import CapacityError, CodingError
 from spikesim.program import COUNT_LIMIT
+from spikesim.spikes.digits import digits, plane_weights
 
 PlaneCoding = Literal["signed_digit", "bitwise", "twos_complement"]
 """Codings of signed counts whose planes weigh powers of two, which a leak of one half can add up."""

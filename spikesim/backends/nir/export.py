@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spikesim.access import is_matrix
 from spikesim.backends.nir.exactness import FLOATS, PlaneCoding, checked_plane_coding, exactness
 from spikesim.backends.nir.graph import matrix_graph, write_graph
 from spikesim.backends.nir.left_out import left_out
@@ -24,10 +23,11 @@ from spikesim.backends.nir.manifest import (
 )
 from spikesim.backends.nir.package import nir_package
 from spikesim.backends.nir.targets import Target
-from spikesim.digits import INT8_PLANES
 from spikesim.errors import CheckpointError
 from spikesim.program import COUNT_LIMIT, Program
-from spikesim.progress import SILENT, Progress
+from spikesim.program.access import is_matrix
+from spikesim.spikes.digits import INT8_PLANES
+from spikesim.support.progress import SILENT, Progress
 
 
 def export_programs(
@@ -59,7 +59,7 @@ def export_programs(
             coding=digits,
             planes=INT8_PLANES[digits],
             counts=(-COUNT_LIMIT, COUNT_LIMIT),
-            encoder=f'spikesim.digits.digits(counts, "{digits}", {INT8_PLANES[digits]})',
+            encoder=f'spikesim.spikes.digits.digits(counts, "{digits}", {INT8_PLANES[digits]})',
         ),
         programs=tuple(exported),
         not_chosen=tuple(not_chosen),

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from spikesim.access import is_matrix
 from spikesim.backends.nir.manifest import LeftOut
 from spikesim.program import Program
+from spikesim.program.access import is_matrix
 
 _CACHE = "its rows are cached at run time; weights of NIR are constants"
 

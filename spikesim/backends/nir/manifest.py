@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from spikesim.backends.nir.exactness import FloatBits, PlaneCoding
-from spikesim.result import Result
+from spikesim.results.base import Result
 
 MANIFEST_FILE = "export.json"
 

@@ -1,0 +1,1 @@
+"""DSSA language models: reading, running in float, lowering to programs."""

@@ -1,0 +1,222 @@
+"""What every layer is lowered with: norms, encoding to counts, projections, SiLU.
+
+Each function appends instructions to a `ProgramBuilder` and returns the `Value` they leave. The equations are
+those of
+`dssa.md`, in the numbers of `docs/numerics.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spikesim.hardware import NumericsConfig
+from spikesim.mapping.builder import ProgramBuilder, Statistic, Value
+from spikesim.mapping.dssa.config import DSSAConfig
+from spikesim.mapping.quantize import quantize_rows
+from spikesim.mapping.ranges import RangeRecorder, fraction_for
+from spikesim.program import ACTIVATION_LIMIT, COUNT_LIMIT, Gather, Lookup, View
+
+Tensors = Mapping[str, torch.Tensor]
+
+WIDE_EXTRA_BITS = 8
+"""Values that only feed a norm keep this many more fractional bits than an activation, in 32-bit words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowering:
+    """What lowering one layer needs: the builder, the model's shape, its float tensors, ranges and the numerics."""
+
+    builder: ProgramBuilder
+    config: DSSAConfig
+    tensors: Tensors
+    ranges: RangeRecorder
+    numerics: NumericsConfig
+
+    def real(self, name: str) -> NDArray[np.float64]:
+        """A small parameter as float64."""
+        return np.asarray(self.tensors[name].double().numpy())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Encoded activations: real = count · scale · factor · 2^−fraction, with `scale` one packed scalar per group.
+
+    `limit`: the largest magnitude a count can have.
+    """
+
+    view: View
+    scale: View
+    factor: float
+    fraction: int
+    limit: int
+    squares: View | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One named slice of a projection: which rows of which weight, and the number format it leaves in.
+
+    `divisor`: float64[outputs], divides each output channel (a static INT8 scale); `groups` and `statistic` as in
+    `ProgramBuilder.multiply`.
+    """
+
+    name: str
+    weight: str
+    fraction: int
+    limit: int = ACTIVATION_LIMIT
+    groups: int = 1
+    statistic: Statistic | None = None
+    divisor: NDArray[np.float64] | None = None
+
+
+def activation(ranges: RangeRecorder, *names: str) -> int:
+    """Binary point of a 16-bit activation that covers these values with a factor 2 to spare."""
+    return fraction_for(ranges.peak(*names), ACTIVATION_LIMIT)
+
+
+def wide(ranges: RangeRecorder, *names: str) -> int:
+    """Binary point of a 32-bit value that only feeds a norm: finer than an activation, and far from saturation."""
+    return activation(ranges, *names) + WIDE_EXTRA_BITS
+
+
+def statistic_for(numerics: NumericsConfig) -> Statistic:
+    """The statistic from which counts get their scale: Σ|x| for the adaptive threshold, max|x| for INT8."""
+    return "sum_abs" if numerics.activation == "threshold" else "max_abs"
+
+
+def rms_norm(
+    low: Lowering,
+    name: str,
+    x: Value,
+    gain: NDArray[np.float64],
+    *,
+    fraction: int,
+    limit: int = ACTIVATION_LIMIT,
+    statistic: Statistic | None = None,
+) -> Value:
+    """name = x · gain / √(mean x² + eps) per group; `gain` has one entry per word of a group.
+
+    Values of more than 16 bits must carry their max_abs as statistic.
+    """
+    builder, size = low.builder, x.view.length
+    eps = low.config.norm_eps * size * 4.0**x.fraction
+    norm = x.statistic if x.limit > ACTIVATION_LIMIT else None
+    squares = builder.reduce(f"{name}.squares", x.view, "sum_squares", norm=norm, initial=eps)
+    scale = builder.invert(f"{name}.rms", squares, float(np.sqrt(size)), root=True)
+    gains, gain_fraction = builder.reals(f"{name}.gain", gain)
+    per_group = View(name=gains.name, length=size, groups=x.view.groups, stride=0)
+    # x · 2^−f / rms(x) does not depend on the binary point of x: the scalar takes it away again.
+    unit = Value(view=x.view, fraction=0, limit=x.limit)
+    return builder.multiply(
+        name,
+        unit,
+        b=per_group,
+        b_fraction=gain_fraction,
+        scalar=scale,
+        fraction=fraction,
+        limit=limit,
+        statistic=statistic,
+    )
+
+
+def encode(low: Lowering, name: str, x: Value, *, int8: bool = False, squares: bool = False) -> Counts:
+    """Counts of x, one scale per group: adaptive threshold or INT8 absmax (always the latter with `int8`).
+
+    threshold: count = round(x · k · n / Σ|x|), saturated to the window. INT8: count = round(x · 127 / max|x|).
+    `squares` leaves Σ count² per group as well.
+    """
+    builder, numerics = low.builder, low.numerics
+    threshold = numerics.activation == "threshold" and not int8
+    kind: Statistic = "sum_abs" if threshold else "max_abs"
+    scale = x.statistic or builder.reduce(f"{name}.{kind}", x.view, kind)
+    steps = numerics.threshold_k * x.view.length if threshold else float(COUNT_LIMIT)
+    limit = 2**numerics.window - 1 if threshold else COUNT_LIMIT
+    inverse = builder.invert(f"{name}.inverse", scale, steps)
+    # The scalar is in units of x's words, so the binary point of x cancels.
+    unit = Value(view=x.view, fraction=0, limit=x.limit)
+    counts = builder.multiply(
+        f"{name}.counts",
+        unit,
+        scalar=inverse,
+        fraction=0,
+        limit=limit,
+        clip=True,
+        statistic="sum_squares" if squares else None,
+    )
+    return Counts(
+        view=counts.view,
+        scale=scale,
+        factor=1 / steps,
+        fraction=x.fraction,
+        limit=limit,
+        squares=counts.statistic,
+    )
+
+
+def project(low: Lowering, name: str, counts: Counts, outputs: Sequence[Output]) -> dict[str, Value]:
+    """All projections of one input in one gather; each output is requantised to its own format, by its own name."""
+    builder = low.builder
+    integers, scales = [], []
+    for output in outputs:
+        matrix, scale = quantize_rows(low.tensors[output.weight])
+        integers.append(matrix)
+        scales.append(scale if output.divisor is None else scale / output.divisor)
+    weights = integers[0] if len(integers) == 1 else np.concatenate(integers)
+    bound = builder.matrix(name, weights, counts.limit)
+    accumulators = builder.vector(f"{name}.sums", weights.shape[0])
+    builder.emit(Gather(dst=accumulators, counts=counts.view.split(1), operand="matrix", name=name))
+    values, first = {}, 0
+    for output, scale in zip(outputs, scales, strict=True):
+        words = scale.size
+        factors, factor_fraction = builder.reals(f"{output.name}.scales", scale * counts.factor)
+        part = Value(view=accumulators.part(first, words, output.groups), fraction=0, limit=max(1, bound))
+        per_token = View(name=counts.scale.name, offset=counts.scale.offset, groups=output.groups)
+        values[output.name] = builder.multiply(
+            output.name,
+            part,
+            b=factors.split(output.groups),
+            b_fraction=factor_fraction,
+            scalar=per_token,
+            scalar_fraction=counts.fraction,
+            fraction=output.fraction,
+            limit=output.limit,
+            statistic=output.statistic,
+        )
+        first += words
+    return values
+
+
+def sigmoid(low: Lowering, name: str, x: Value) -> Value:
+    """name = σ(x) with 16 fractional bits."""
+    dst = low.builder.vector(name, x.view.words, x.view.groups)
+    low.builder.emit(Lookup(dst=dst, a=x.view, function="sigmoid", fraction=x.fraction))
+    return Value(view=dst, fraction=16, limit=2**16 - 1)
+
+
+def silu(low: Lowering, name: str, x: Value, *, statistic: Statistic | None = None) -> Value:
+    """name = x · σ(x), at the binary point of x."""
+    gate = sigmoid(low, f"{name}.sigmoid", x)
+    return low.builder.multiply(
+        name, x, b=gate.view, b_fraction=gate.fraction, fraction=x.fraction, statistic=statistic
+    )
+
+
+def relu(low: Lowering, name: str, x: Value, *, statistic: Statistic | None = None) -> Value:
+    """name = max(x, 0), at the binary point of x."""
+    gate = low.builder.vector(f"{name}.step", x.view.words, x.view.groups)
+    low.builder.emit(Lookup(dst=gate, a=x.view, function="step", fraction=x.fraction))
+    return low.builder.multiply(name, x, b=gate, b_fraction=0, fraction=x.fraction, statistic=statistic)
+
+
+def product_of(
+    low: Lowering, name: str, a: Value, b: Value, *, fraction: int, statistic: Statistic | None
+) -> Value:
+    """name = a · b element by element, both activations."""
+    return low.builder.multiply(
+        name, a, b=b.view, b_fraction=b.fraction, fraction=fraction, statistic=statistic
+    )

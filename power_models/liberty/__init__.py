@@ -1,0 +1,1 @@
+"""Cell libraries: reading Liberty, and what everybody else knows of a library."""

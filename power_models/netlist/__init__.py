@@ -1,0 +1,1 @@
+"""Netlists of library cells, and buffers for what drives too much."""

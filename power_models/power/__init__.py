@@ -1,0 +1,1 @@
+"""Power of a netlist under a measured activity."""

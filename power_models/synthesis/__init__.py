@@ -1,0 +1,1 @@
+"""Verilog to gates of a cell library."""

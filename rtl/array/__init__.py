@@ -1,0 +1,1 @@
+"""The event-driven array: encoders, row and state memory, sums, and the control of its four instructions."""

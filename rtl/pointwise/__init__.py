@@ -1,0 +1,1 @@
+"""The pointwise unit: all vector arithmetic that is not a product of a matrix and counts."""

@@ -1,0 +1,75 @@
+"""The write side of the pointwise unit: where a slot's result goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, Operation, Statistic
+from spikesim.rtl.pointwise.delay import TAG
+
+
+class WriteSide(wiring.Component):
+    """`enable` and `address` of the slot `tag`, in the same cycle; the pointers move on at its end.
+
+    The words of a group go to `dst`, second and third words of an input to `result` and `scalar`; a header writes the
+    statistic of the group before it to `result`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "start": In(1),
+                "instruction": In(INSTRUCTION),
+                "resolved": In(RESOLVED),
+                "tag": In(TAG),
+                "enable": Out(1),
+                "address": Out(ADDRESS),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """A base that moves by group and a pointer that moves by word, for each of three destinations."""
+        m = Module()
+        fields = self.instruction.fields.pointwise
+        rotate, silent, counted = Signal(), Signal(), Signal()
+        m.d.sync += [
+            rotate.eq(fields.operation == Operation.ROTATE),
+            silent.eq(fields.operation == Operation.REDUCE),
+            counted.eq(fields.statistic != Statistic.NONE),
+        ]
+        decay = fields.operation == Operation.DECAY
+        starts = [fields.dst, fields.result + Mux(decay, self.resolved.offset, 0), fields.scalar]
+        strides = [fields.dst_stride, fields.result_stride, fields.scalar_stride]
+        # The last slot of a rotated word writes it, that of any other place writes to the place's own destination.
+        places = [Mux(rotate, self.tag.place == 1, self.tag.place == 0), ~rotate & (self.tag.place == 1)]
+        places.append(self.tag.place == 2)
+        word = self.tag.valid & ~self.tag.header
+        header = self.tag.valid & self.tag.header
+
+        pointers = []
+        for i, (start, stride, here) in enumerate(zip(starts, strides, places, strict=True)):
+            base = Signal(ADDRESS, name=f"base{i}", reset_less=True)
+            pointer = Signal(ADDRESS, name=f"pointer{i}", reset_less=True)
+            with m.If(self.start):
+                m.d.sync += base.eq(start)
+            with m.Elif(header):
+                m.d.sync += [pointer.eq(base), base.eq(base + stride)]
+            with m.Elif(word & here):
+                m.d.sync += pointer.eq(pointer + 1)
+            pointers.append(pointer)
+
+        with m.If(header):
+            m.d.comb += [self.enable.eq(counted & ~self.tag.place[0]), self.address.eq(pointers[1])]
+        with m.Elif(word):
+            m.d.comb += self.enable.eq(~silent & (~rotate | self.tag.place[0]))
+            with m.If(places[1]):
+                m.d.comb += self.address.eq(pointers[1])
+            with m.Elif(places[2]):
+                m.d.comb += self.address.eq(pointers[2])
+            with m.Else():
+                m.d.comb += self.address.eq(pointers[0])
+        return m

@@ -1,0 +1,65 @@
+"""Programs on disk: `<name>.json` is the text, `<name>.safetensors` the numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from spikesim.errors import CheckpointError
+from spikesim.program import Program, ProgramText
+from spikesim.program.verifier import verify_program
+
+_CONSTANT, _MATRIX = "constant.", "matrix."
+
+
+def save_program(program: Program, folder: Path) -> None:
+    """Writes both files of a program into `folder`, which exists."""
+    name = program.text.name
+    (folder / f"{name}.json").write_text(
+        program.text.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8"
+    )
+    arrays: dict[str, np.ndarray] = {_CONSTANT + key: value for key, value in program.constants.items()}
+    arrays |= {_MATRIX + key: value for key, value in program.matrices.items()}
+    save_file(arrays, folder / f"{name}.safetensors")
+
+
+def load_program(folder: Path, name: str) -> Program:
+    """Reads a program back and verifies it.
+
+    Raises CheckpointError if a file is missing or damaged, ProgramError if what they say is no sound program.
+    """
+    try:
+        text = ProgramText.model_validate_json((folder / f"{name}.json").read_text(encoding="utf-8"))
+        arrays = load_file(folder / f"{name}.safetensors")
+    except (OSError, UnicodeDecodeError, ValidationError, SafetensorError) as error:
+        raise CheckpointError(
+            f"program {name} in {folder} must be as spikesim map wrote it: {_reason(error)}"
+        ) from None
+    if text.name != name:
+        raise CheckpointError(f"program {name} in {folder} must be named {name}, not {text.name}")
+    constants, matrices = {}, {}
+    for key, array in arrays.items():
+        if key.startswith(_CONSTANT):
+            constants[key.removeprefix(_CONSTANT)] = np.array(array)
+        elif key.startswith(_MATRIX):
+            matrices[key.removeprefix(_MATRIX)] = array
+        else:
+            raise CheckpointError(
+                f"numbers of program {name} in {folder} must be constants or matrices, not {key}"
+            )
+    program = Program(text=text, constants=constants, matrices=matrices)
+    verify_program(program)
+    return program
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, in one line; of a text, the first field that is."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return str(error).splitlines()[0]

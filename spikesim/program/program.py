@@ -1,0 +1,94 @@
+"""The program of a spike core: sections of instructions, and the memories they name.
+
+A program turns one token's input vector into one output vector. The golden model, the cycle model and the RTL execute
+the same program. Memories a program names:
+
+* *vectors*: 32-bit words of the vector memory. A vector holds integers, packed scalars (`spikesim.program.scalar`), or
+  counts.
+* *matrices*: INT8 rows of the row memory, stored here `int8[outputs, channels]`.
+* *caches*: INT8 keys, values and block means that grow by one entry per token (row memory).
+* *states*: INT16 rows of the SSE state (state memory), with one decay factor per head and state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from spikesim.program.instructions import Frozen, Instruction
+
+
+class Section(Frozen):
+    """Instructions that a simulator may run for many tokens at once, and how.
+
+    `parallel`: no token depends on another. `attention`: tokens read caches that are already complete up to
+    themselves.
+    `recurrent`: every instruction of a token must be done before the next token begins. The hardware knows no
+    sections: it runs all instructions of a token, then the next token.
+    """
+
+    kind: Literal["parallel", "attention", "recurrent"]
+    instructions: tuple[Instruction, ...]
+
+
+class CacheSpec(Frozen):
+    """INT8 keys and values of `heads` key/value heads of `size` features for the last `tokens` tokens.
+
+    `block` > 0 adds one mean vector per finished block of that many tokens (MoBA).
+    """
+
+    heads: int
+    size: int
+    tokens: int
+    block: int = 0
+
+
+class StateSpec(Frozen):
+    """`copies` INT16 states of `heads` · `size` rows of `size` values: the shared one, or all partitions."""
+
+    copies: int
+    heads: int
+    size: int
+
+
+class ProgramText(Frozen):
+    """What of a program is text: everything except the numbers in `constants` and `matrices`."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    output: str
+    vectors: dict[str, int]
+    sections: tuple[Section, ...]
+    caches: dict[str, CacheSpec] = Field(default_factory=dict)
+    states: dict[str, StateSpec] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A program and its numbers.
+
+    * `text.vectors`: words of each vector, `text.inputs` / `text.output`: the vectors that carry the token in
+      and out.
+    * `constants`: int32 vectors that are loaded once and only read.
+    * `matrices`: int8[outputs, channels].
+    """
+
+    text: ProgramText
+    constants: Mapping[str, NDArray[np.int32]]
+    matrices: Mapping[str, NDArray[np.int8]]
+
+    def instructions(self) -> Iterator[Any]:
+        """All instructions in the order in which the core executes them for one token."""
+        for section in self.text.sections:
+            yield from section.instructions
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weight matrices."""
+        return sum(matrix.size for matrix in self.matrices.values())

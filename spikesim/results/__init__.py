@@ -1,0 +1,1 @@
+"""What runs measure, as typed documents."""

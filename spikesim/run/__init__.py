@@ -1,0 +1,1 @@
+"""Running programs on many tokens: simulate, account, score."""

@@ -1,0 +1,360 @@
+"""What all programs of a model cost together: the spikes, cycles and cores sections of a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.cycle.cost import Counters
+from spikesim.hardware import HardwareConfig
+from spikesim.mapping.place import ProgramPlacement
+from spikesim.program import Program
+from spikesim.results.base import Pair, Rates
+from spikesim.results.report import (
+    Cores,
+    Counter,
+    Cycles,
+    InputSpikes,
+    InstructionCycles,
+    LayerCycles,
+    LayerPlacement,
+    LayerSpikes,
+    MacroSparsity,
+    MemoryUse,
+    Raster,
+    Spikes,
+    coarse_histogram,
+)
+from spikesim.run.simulator import InstructionCycles as Entry
+from spikesim.run.simulator import Simulator
+from spikesim.spikes.digits import encoder_planes
+from spikesim.spikes.statistics import DEFINITIONS, SpikeStatistics
+
+POPULATION = (
+    "|s| of every element of the input of every spiked weight matrix, all tokens; an input shared by several matrices "
+    "(q, k and v, or gate and up) counts once; the output head, which is always INT8, is left out"
+)
+
+_COUNTER_MEANINGS = {
+    "events": "spike events taken by the array, once per column chunk they act on",
+    "spikes": "spike events encoded, once per gather or scatter",
+    "row_reads": "row and state memory rows read",
+    "array_cycles": "cycles in which the array takes operands",
+}
+
+_LIMITS = (
+    "Instructions of a core do not overlap; caches, states and weights are read without wait cycles.",
+    "DRAM traffic is counted at its sustained bandwidth and overlaps computation perfectly within a layer.",
+    "The dense twin has the same ways and lanes and takes one INT8 activation per way and cycle; "
+    "it does not skip zeros.",
+    "Cycles of several cores assume an even deal of chunks and heads plus the stated broadcast latency; "
+    "only a single core has an RTL counterpart.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramTally:
+    """One program's share: `index` is the layer, None for position and head.
+
+    `entries`: cycles per instruction; `copies`, `touched`: SSE states there are, and those a token touches.
+    The program itself is not kept, so that a large model's weights are not.
+    """
+
+    index: int | None
+    entries: list[Entry]
+    counters: Counters
+    copies: int
+    touched: int
+    overflows: int
+    placement: ProgramPlacement
+    dram_bytes: float
+    spikes: SpikeStatistics
+    clipped: int
+    encoded: Counters
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """Collects programs as they are simulated; afterwards fills the report.
+
+    `vector_words`, `program_words`: what all programs together take of these memories.
+    """
+
+    hardware: HardwareConfig
+    tokens: int
+    programs: list[ProgramTally] = field(default_factory=list)
+    inputs: dict[str, tuple[SpikeStatistics, int]] = field(default_factory=dict)
+    raster: Raster | None = None
+    vector_words: int = 0
+    program_words: int = 0
+
+    def add(
+        self, program: Program, simulator: Simulator, placement: ProgramPlacement, index: int | None
+    ) -> None:
+        """Adds a program whose simulation is complete."""
+        spikes, clipped, encoded = SpikeStatistics.empty(), 0, Counters()
+        for number in simulator.encoders:
+            encoded.add(simulator.cycles[number].counters)
+        for name, statistics in simulator.spikes.items():
+            spikes += statistics
+            clipped += simulator.clipped.get(name, 0)
+            if index is not None:
+                label = name.removesuffix(".counts")
+                known, cut = self.inputs.get(label, (SpikeStatistics.empty(), 0))
+                self.inputs[label] = (known + statistics, cut + simulator.clipped.get(name, 0))
+        self.programs.append(
+            ProgramTally(
+                index=index,
+                entries=simulator.cycles,
+                counters=simulator.counters(),
+                placement=placement,
+                copies=sum(spec.copies for spec in program.text.states.values()),
+                touched=sum(1 for i in program.instructions() if i.op == "decay"),
+                overflows=simulator.overflows,
+                dram_bytes=self._dram_bytes(program, simulator, placement),
+                spikes=spikes,
+                clipped=clipped,
+                encoded=encoded,
+            )
+        )
+
+    def _dram_bytes(self, program: Program, simulator: Simulator, placement: ProgramPlacement) -> float:
+        """Bytes for all tokens: streamed weights and constants, and what is touched of streamed caches and states."""
+        moved = float(placement.dram_bytes) * self.tokens
+        counters = simulator.counters()
+        if not placement.cache_resident:
+            size = max(spec.size for spec in program.text.caches.values())
+            # keys and values of what is read, and this token's own entries written
+            moved += 2.0 * size * counters.keys_read
+        if not placement.state_resident:
+            specs = program.text.states.values()
+            touched = sum(1 for i in program.instructions() if i.op == "decay")
+            moved += 2.0 * 2 * touched * self.tokens * max(spec.heads * spec.size**2 for spec in specs)
+        return moved
+
+    def _dram_cycles(self, tally: ProgramTally) -> int:
+        return int(np.ceil(tally.dram_bytes / self.hardware.dram_bytes_per_cycle))
+
+    def spikes(self) -> Spikes:
+        """The spikes section: all layers' projection inputs."""
+        layers = [tally for tally in self.programs if tally.index is not None]
+        everything = SpikeStatistics.empty()
+        for tally in layers:
+            everything += tally.spikes
+        numerics = self.hardware.numerics
+        window = numerics.window if numerics.activation == "threshold" else 7
+        steps = encoder_planes((1 << window) - 1, numerics.coding)
+        clipped = sum(tally.clipped for tally in layers)
+        sparsity = {
+            name: value for name, value in everything.to_dict(window).items() if name.startswith("sparsity")
+        }
+        sparsity["sparsity_int8_steps"] = everything.sparsity(7)
+        definitions = {name: DEFINITIONS[name] for name in sparsity if name in DEFINITIONS}
+        definitions["sparsity"] += f"; here T = {window}"
+        definitions["sparsity_int8_steps"] = (
+            "1 − spikes / (7 × elements), the seven planes of an INT8 magnitude"
+        )
+        events = sum(tally.encoded.spikes for tally in layers)
+        return Spikes(
+            definition=POPULATION,
+            coding=numerics.coding,
+            steps=steps,
+            elements=everything.elements,
+            silent=everything.silent,
+            average=everything.average_spikes,
+            firing_rate=events / (everything.elements * steps),
+            within_7=everything.in_window,
+            above_16=everything.above_16,
+            headline="sparsity_int8_steps",
+            sparsity=sparsity,
+            definitions=definitions,
+            clipped=clipped,
+            clipped_share=clipped / everything.elements,
+            histogram=tuple(int(n) for n in _histogram(everything)),
+            events_per_value={
+                "bitwise": everything.average_spikes,
+                "signed_digit": everything.average_naf_spikes,
+                "ternary": float(
+                    (everything.magnitudes * everything.occurrences).sum() / everything.elements
+                ),
+                numerics.coding: events / everything.elements,
+            },
+            by_layer=tuple(self._layer_spikes(tally, steps) for tally in layers),
+            by_input=tuple(
+                InputSpikes(
+                    name=name, elements=s.elements, silent=s.silent, average=s.average_spikes, clipped=cut
+                )
+                for name, (s, cut) in self.inputs.items()
+            ),
+            macro=self._macro(layers),
+        )
+
+    def _layer_spikes(self, tally: ProgramTally, steps: int) -> LayerSpikes:
+        return LayerSpikes(
+            layer=self._shown_index(tally),
+            kind=tally.placement.kind,
+            elements=tally.spikes.elements,
+            silent=tally.spikes.silent,
+            average=tally.spikes.average_spikes,
+            firing_rate=tally.encoded.spikes / (tally.spikes.elements * steps),
+            clipped=tally.clipped,
+            histogram=coarse_histogram([int(n) for n in _histogram(tally.spikes)]),
+        )
+
+    def _macro(self, layers: list[ProgramTally]) -> MacroSparsity:
+        untouched, skipped = [], []
+        for tally in layers:
+            if tally.copies:
+                untouched.append(1 - tally.touched / tally.copies)
+            counters = tally.counters
+            if tally.placement.kind == "moba" and counters.keys_cached:
+                skipped.append(1 - counters.keys_read / counters.keys_cached)
+        return MacroSparsity(
+            sse_partitions_untouched=float(np.mean(untouched)) if untouched else None,
+            moba_keys_skipped=float(np.mean(skipped)) if skipped else None,
+        )
+
+    def cycles(self) -> Cycles:
+        """The cycles section."""
+        by_layer, by_instruction, counters = [], dict[str, list[int]](), Counters()
+        spiking = dense = elapsed = elapsed_dense = 0
+        for tally in self.programs:
+            mine = [
+                sum(entry.spiking for entry in tally.entries),
+                sum(entry.dense for entry in tally.entries),
+            ]
+            dram = self._dram_cycles(tally)
+            spiking, dense = spiking + mine[0], dense + mine[1]
+            elapsed, elapsed_dense = elapsed + max(mine[0], dram), elapsed_dense + max(mine[1], dram)
+            counters.add(tally.counters)
+            for entry in tally.entries:
+                sums = by_instruction.setdefault(entry.kind, [0, 0, 0])
+                sums[0] += entry.spiking
+                sums[1] += entry.dense
+                sums[2] += self.tokens
+            by_layer.append(
+                LayerCycles(
+                    layer=self._shown_index(tally),
+                    kind=tally.placement.kind,
+                    spiking=mine[0],
+                    dense=mine[1],
+                    dram=dram,
+                    bound="dram" if dram > mine[0] else "compute",
+                    bound_dense="dram" if dram > mine[1] else "compute",
+                )
+            )
+        return Cycles(
+            spiking=spiking,
+            dense=dense,
+            elapsed=Pair(spiking=elapsed, dense=elapsed_dense),
+            per_token=Rates(spiking=spiking / self.tokens, dense=dense / self.tokens),
+            by_layer=tuple(by_layer),
+            by_instruction={
+                op: InstructionCycles(spiking=s, dense=d, executed=n)
+                for op, (s, d, n) in by_instruction.items()
+            },
+            counters={
+                name: Counter(
+                    spiking=getattr(counters, name),
+                    dense=getattr(counters, f"{name}_dense", None),
+                    meaning=meaning,
+                )
+                for name, meaning in _COUNTER_MEANINGS.items()
+            },
+        )
+
+    def _shown_index(self, tally: ProgramTally) -> int:
+        """Layers count from 0; position goes with layer 0, the head comes after the last."""
+        if tally.index is not None:
+            return tally.index
+        return 0 if tally.placement.kind == "position" else sum(t.index is not None for t in self.programs)
+
+    def cores(self) -> Cores:
+        """The cores section."""
+        hardware, memory = self.hardware, self.hardware.memory
+        placements = [tally.placement for tally in self.programs]
+        by_layer = tuple(
+            LayerPlacement(
+                layer=self._shown_index(tally),
+                kind=tally.placement.kind,
+                cores=tally.placement.cores,
+                weight_bytes=tally.placement.weight_bytes,
+                resident=tally.placement.resident,
+                occupancy=self._occupancy([tally]),
+            )
+            for tally in self.programs
+            if tally.placement.weight_bytes
+        )
+        cycles = self.cycles()
+        rows = sum(p.cache_bytes for p in placements if p.cache_resident) + sum(
+            p.row_bytes for p in placements if p.resident
+        )
+        states = sum(p.state_bytes for p in placements if p.state_resident)
+        return Cores(
+            used=max(p.cores for p in placements),
+            available=hardware.system.cores,
+            occupancy=self._occupancy(self.programs),
+            memories=(
+                MemoryUse(name="row memory", used=rows, available=hardware.row_memory_bytes, unit="bytes"),
+                MemoryUse(
+                    name="state memory", used=states, available=hardware.state_memory_bytes, unit="bytes"
+                ),
+                MemoryUse(
+                    name="vector memory",
+                    used=self.vector_words,
+                    available=memory.vector_words,
+                    unit="words",
+                ),
+                MemoryUse(
+                    name="program memory",
+                    used=self.program_words,
+                    available=memory.program_words,
+                    unit="words",
+                ),
+            ),
+            resident_layers=sum(layer.resident for layer in by_layer if layer.kind != "head"),
+            streamed_layers=sum(not layer.resident for layer in by_layer if layer.kind != "head"),
+            bound="dram" if cycles.elapsed.spiking > 2 * cycles.spiking else "compute",
+            by_layer=by_layer,
+        )
+
+    def _occupancy(self, tallies: list[ProgramTally]) -> Rates:
+        """Way slots that carry an operand ÷ all way slots while the programs compute, all cores together."""
+        slots = self.hardware.array.ways * self.hardware.system.cores
+        busy = [0, 0]
+        cycles = [0, 0]
+        for tally in tallies:
+            counters = tally.counters
+            busy[0] += counters.events
+            busy[1] += counters.row_reads_dense
+            cycles[0] += sum(entry.spiking for entry in tally.entries)
+            cycles[1] += sum(entry.dense for entry in tally.entries)
+        shares = [b / (slots * c) if c else 0.0 for b, c in zip(busy, cycles, strict=True)]
+        return Rates(spiking=shares[0], dense=shares[1])
+
+    def throughput(self) -> tuple[Rates, Rates]:
+        """Tokens per second at the clock, and microseconds per token."""
+        elapsed = self.cycles().elapsed
+        clock = self.hardware.clock.frequency_hz
+        per_second = Rates(
+            spiking=clock * self.tokens / max(elapsed.spiking, 1),
+            dense=clock * self.tokens / max(elapsed.dense, 1),
+        )
+        return per_second, Rates(spiking=1e6 / per_second.spiking, dense=1e6 / per_second.dense)
+
+    @property
+    def state_overflows(self) -> int:
+        """SSE state words that wrapped, all layers."""
+        return sum(tally.overflows for tally in self.programs)
+
+    def limits(self) -> tuple[str, ...]:
+        """What the model of time leaves out."""
+        return _LIMITS
+
+
+def _histogram(spikes: SpikeStatistics) -> NDArray[np.int64]:
+    histogram = np.zeros(128, np.int64)
+    histogram[spikes.magnitudes] = spikes.occurrences
+    return histogram

@@ -1,0 +1,66 @@
+"""How far the integer model is from the float model: cross entropy, agreement and cosine, added up in a stream."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from spikesim.results.report import Fidelity, FloatInteger
+
+
+@dataclass(kw_only=True)
+class Score:
+    """Sums over predicted tokens; logits come in blocks, so that no whole logit matrix need exist."""
+
+    tokens: int = 0
+    float_nats: float = 0.0
+    integer_nats: float = 0.0
+    agreed: int = 0
+    compared: int = 0
+
+    def add(self, reference: torch.Tensor | None, integer: torch.Tensor, targets: torch.Tensor) -> None:
+        """reference, integer: float[rows, vocab] logits, targets: int64[rows], −1 where there is nothing to predict."""
+        known = targets >= 0
+        chosen = targets.clamp(min=0)[:, None]
+        self.tokens += int(known.sum())
+        self.integer_nats += _nats(integer, chosen, known)
+        if reference is not None:
+            self.float_nats += _nats(reference, chosen, known)
+            self.agreed += int((reference.argmax(-1) == integer.argmax(-1)).sum())
+            self.compared += reference.shape[0]
+
+    def fidelity(self, *, is_bytes: bool, has_float: bool) -> Fidelity:
+        """The figures of the report, without layer cosines."""
+        if not self.tokens:
+            agreement = self.agreed / self.compared if self.compared else None
+            return Fidelity(top1_agreement=agreement)
+        integer = self.integer_nats / self.tokens
+        reference = self.float_nats / self.tokens if has_float else None
+        bits = FloatInteger(
+            float_model=None if reference is None else reference / math.log(2),
+            integer_model=integer / math.log(2),
+        )
+        perplexity = FloatInteger(
+            float_model=None if reference is None else math.exp(min(reference, 700)),
+            integer_model=math.exp(min(integer, 700)),
+        )
+        return Fidelity(
+            scored_tokens=self.tokens,
+            bits_per_byte=bits if is_bytes else None,
+            perplexity=perplexity,
+            increase_percent=None if not reference else 100 * (integer / reference - 1),
+            top1_agreement=self.agreed / self.compared if self.compared else None,
+        )
+
+
+def _nats(logits: torch.Tensor, chosen: torch.Tensor, known: torch.Tensor) -> float:
+    losses = -torch.log_softmax(logits.double(), -1).gather(-1, chosen)[:, 0]
+    return float(losses[known].sum())
+
+
+def cosines(reference: torch.Tensor, integer: torch.Tensor) -> tuple[float, float]:
+    """reference, integer: float[..., hidden] -> mean and minimum over all vectors of their cosine."""
+    each = torch.nn.functional.cosine_similarity(reference.double(), integer.double(), dim=-1)
+    return float(each.mean()), float(each.min())

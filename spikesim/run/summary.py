@@ -1,0 +1,117 @@
+"""Puts a finished run into a `Report`."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikesim.mapping.dssa.checkpoint import Checkpoint
+from spikesim.results.report import Fidelity, InputSummary, ModelSummary, Report
+from spikesim.rtl.isa import POSITION_BITS
+from spikesim.run.runner import Runner
+from spikesim.run.tokens import Tokens
+from spikesim.version import __version__
+
+_LIBRARIES = ("numpy", "torch", "numba")
+
+
+def summarise_model(path: Path, checkpoint: Checkpoint) -> ModelSummary:
+    """The model section of a report."""
+    config, resolved = checkpoint.config, path.resolve()
+    kinds = config.layer_kinds
+    directory = resolved.is_dir() and (resolved / "config.json").is_file()
+    return ModelSummary(
+        name=resolved.name if resolved.is_dir() else f"{resolved.parent.name}/{resolved.name}",
+        path=str(path),
+        source="directory of safetensors" if directory else "PyTorch checkpoint",
+        parameters=sum(int(np.prod(checkpoint.shape(name))) for name in checkpoint.names()),
+        layers={kind: kinds.count(kind) for kind in ("moba", "sse", "full") if kind in kinds},
+        layer_kinds=kinds,
+        hidden_size=config.hidden_size,
+        vocab_size=config.vocab_size,
+    )
+
+
+def summarise_run(
+    model: ModelSummary,
+    tokens: Tokens,
+    fidelity: Fidelity,
+    runner: Runner,
+    settings: Mapping[str, Any],
+    command: str,
+) -> Report:
+    """The whole report; `settings` joins the numerics in its quantisation section."""
+    tally, hardware = runner.tally, runner.hardware
+    fidelity = fidelity.model_copy(update={"state_overflows": tally.state_overflows})
+    per_second, latency = tally.throughput()
+    return Report(
+        model=model,
+        input=InputSummary(
+            kind=tokens.kind,
+            name=tokens.name,
+            n_tokens=tokens.ids.size,
+            n_bytes=tokens.n_bytes,
+            sequence_length=tokens.ids.shape[1],
+            sequences=tokens.ids.shape[0],
+            seed=tokens.seed,
+            note=tokens.note,
+        ),
+        fidelity=fidelity,
+        spikes=tally.spikes(),
+        cycles=tally.cycles(),
+        throughput_tokens_per_s=per_second,
+        latency_us_per_token=latency,
+        cores=tally.cores(),
+        raster=tally.raster,
+        hardware=hardware.model_dump(mode="json"),
+        quantisation={**hardware.numerics.model_dump(mode="json"), **settings},
+        warnings=(*_warnings(tokens, fidelity), *_beyond_rtl(runner)),
+        limits=tally.limits(),
+        versions={
+            "spikesim": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _LIBRARIES},
+        },
+        command=command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds={name: round(seconds, 3) for name, seconds in runner.stopwatch.seconds.items()},
+        peak_memory_bytes=_peak_memory_bytes(),
+    )
+
+
+def _warnings(tokens: Tokens, fidelity: Fidelity) -> list[str]:
+    warnings = [tokens.note] if tokens.note else []
+    if fidelity.state_overflows:
+        warnings.append(
+            f"{fidelity.state_overflows} words of SSE state wrapped: calibrate on longer or more varied text."
+        )
+    return warnings
+
+
+def _beyond_rtl(runner: Runner) -> Iterator[str]:
+    """What is simulated here and no core in RTL does."""
+    missing = runner.placer.beyond_rtl()
+    if missing:
+        settings = ", ".join(f"{name} {least}" for name, least in missing.items())
+        yield f"What does not fit streams from DRAM, in the cycle model only; a core in RTL needs {settings}."
+    if runner.hardware.system.cores > 1:
+        yield "Several cores are in the cycle model only; RTL is of one core."
+    longest = runner.hardware.limits.max_context
+    if longest > 2**POSITION_BITS:
+        yield (
+            f"Positions beyond {2**POSITION_BITS} are in the cycle model only; limits.max_context is {longest}."
+        )
+
+
+def _peak_memory_bytes() -> int:
+    """Largest resident memory of the process; the unit getrusage uses depends on the system."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,1 @@
+"""Integers and spikes: quantising, encoding, packing, counting."""

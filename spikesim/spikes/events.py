@@ -1,0 +1,286 @@
+"""Event statistics of integer activations: what the cycle model has to know about them, and nothing else.
+
+A row of counts is spread over `ways` banks, channel i in bank i mod ways (`hardware.md` 2). Each bank delivers
+at most one event per cycle. The counters below are exact; `spikesim.spikes.digits.digits` defines what an event is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.errors import CodingError
+from spikesim.spikes.arrays import integer_array
+from spikesim.spikes.digits import (
+    COUNT_CODINGS,
+    INT8_PLANES,
+    UNSIGNED_CODINGS,
+    Coding,
+    checked_coding,
+    digits,
+)
+from spikesim.support.jit import jit, threads_for
+
+# A bank's events per plane are summed in the eight bytes of one 64-bit word; a byte holds this many additions.
+_BYTE_LIMIT = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventStatistics:
+    """Exact event counts of `counts[rows_m, channels]`, one entry per row unless said otherwise.
+
+    * `events` int32[rows_m]: non-zero digits, all planes and channels.
+    * `active_rows` int32[rows_m]: non-zero counts, i.e. memory rows touched at least once.
+    * `busiest_bank_active` int32[rows_m]: the largest number of non-zero counts in one bank.
+    * `plane_order_cycles` int32[rows_m]: cycles to deliver all events, planes from the highest with an event down. A
+      bank needs for a plane one per event, and one per word of `scan` rows without any; none for a plane in which it
+      has no event. Planes are at least a cycle apart, in which the accumulators double. With `skew` 0 all banks finish
+      a plane before the next: Σ over planes of max(1, the busiest bank's). With 1 a bank may take a plane while another
+      still delivers the one above; the highest two start together, and at the end all banks finish. Planes of the count
+      codings all weigh the same, and no bank waits for another: `row_order_cycles`.
+    * `row_order_cycles` int32[rows_m]: the fullest bank's events in all planes together.
+    * `events_per_plane` int64[planes]: summed over rows; plane 0 is the least significant.
+    """
+
+    coding: Coding
+    ways: int
+    channels: int
+    events: NDArray[np.int32]
+    active_rows: NDArray[np.int32]
+    plane_order_cycles: NDArray[np.int32]
+    row_order_cycles: NDArray[np.int32]
+    busiest_bank_active: NDArray[np.int32]
+    events_per_plane: NDArray[np.int64]
+
+
+def event_statistics(
+    counts: Any,
+    ways: int,
+    coding: str,
+    *,
+    skew: int = 0,
+    scan: int | None = None,
+    lengths: NDArray[Any] | None = None,
+) -> EventStatistics:
+    """counts: int8[rows_m, channels] with |count| ≤ 127, or uint8 for bitwise_unsigned -> EventStatistics.
+
+    Other integer types are taken if their values lie in that range; `channels` need not be a multiple of `ways`. The
+    binary coding has no counter of its own: it is ternary without negative counts.
+
+    `skew`, `scan` (default: a word holds all rows): of `plane_order_cycles`. `lengths`: how many counts each row has;
+    those beyond must be 0.
+
+    Raises CodingError for values out of range, a wrong shape, ways < 1 or an unknown coding.
+
+    >>> stats = event_statistics([[3, 0, -1, 4]], ways=2, coding="bitwise")
+    >>> stats.events.tolist(), stats.plane_order_cycles.tolist(), stats.row_order_cycles.tolist()
+    ([4], [4], [3])
+    >>> stats.events_per_plane.tolist()
+    [2, 1, 1, 0, 0, 0, 0]
+    """
+    coding = checked_coding(coding)
+    if ways < 1:
+        raise CodingError(f"ways must be 1 or more, not {ways}")
+    array = integer_array(counts)
+    if array.ndim != 2:
+        raise CodingError(f"counts must be of shape [rows_m, channels], not {array.shape}")
+    codes = _as_bytes(array, coding)
+    rows, channels = codes.shape
+    per_row = np.zeros((5, rows), np.int32)
+    used = np.full(rows, channels) if lengths is None else np.asarray(lengths, np.int64)
+    blocks = max(1, min(rows, 4 * numba.get_num_threads()))
+    per_block = np.zeros((blocks, max(8, INT8_PLANES[coding])), np.int64)
+    with threads_for(codes.size):
+        if coding in COUNT_CODINGS:
+            _count_ternary(codes, ways, per_row, per_block)
+        else:
+            words = scan or max(1, channels)
+            _count_binary(codes, used, ways, words, skew, _plane_table(coding), per_row, per_block)
+    return EventStatistics(
+        coding=coding,
+        ways=ways,
+        channels=channels,
+        events=per_row[0],
+        active_rows=per_row[1],
+        plane_order_cycles=per_row[2],
+        row_order_cycles=per_row[3],
+        busiest_bank_active=per_row[4],
+        events_per_plane=per_block.sum(axis=0)[: INT8_PLANES[coding]],
+    )
+
+
+def _as_bytes(array: NDArray[Any], coding: Coding) -> NDArray[np.uint8]:
+    """The counts as contiguous bytes, negative ones modulo 256; CodingError if one is out of the coding's range."""
+    low, high = (0 if coding in UNSIGNED_CODINGS else -127), (255 if coding == "bitwise_unsigned" else 127)
+    if array.size and (array.min() < low or array.max() > high):
+        wrong = array.min() if array.min() < low else array.max()
+        raise CodingError(f"counts of the {coding} coding must be in {low} … {high}, not {wrong}")
+    if array.dtype.itemsize != 1:
+        array = array.astype(np.int16).astype(np.uint8)
+    return np.ascontiguousarray(array).view(np.uint8)
+
+
+@cache
+def _plane_table(coding: Coding) -> NDArray[np.uint64]:
+    """uint64[256], indexed by the count's byte: byte p is 1 if the count has an event in plane p."""
+    codes = np.arange(256, dtype=np.uint8)
+    values = codes.astype(np.int64) if coding in UNSIGNED_CODINGS else codes.view(np.int8).astype(np.int64)
+    events = (digits(values, coding) != 0).astype(np.uint64)
+    table = np.zeros(256, np.uint64)
+    for p, plane in enumerate(events):
+        table |= plane << np.uint64(8 * p)
+    return table
+
+
+@jit(parallel=True)
+def _count_binary(
+    codes: NDArray[np.uint8],
+    lengths: NDArray[np.int64],
+    ways: int,
+    scan: int,
+    skew: int,
+    table: NDArray[np.uint64],
+    per_row: NDArray[np.int32],
+    per_block: NDArray[np.int64],
+) -> None:  # pragma: no cover (compiled)
+    """Fill `per_row` [5, rows] and `per_block` [blocks, 8] for a coding of eight planes or fewer."""
+    rows = codes.shape[0]
+    blocks = per_block.shape[0]
+    for block in numba.prange(blocks):
+        packed = np.zeros(ways, np.uint64)  # per bank: eight byte-wide counters, one per plane
+        packed_bytes = packed.view(np.uint8)
+        active = np.zeros(ways, np.int32)
+        word = np.zeros(8 * ways, np.int32)  # the same counters, wide enough for any word
+        wide = np.zeros(8 * ways, np.int32)  # and for any row
+        spent = np.zeros(8 * ways, np.int32)  # cycles in the place of events
+        for row in range(block * rows // blocks, (block + 1) * rows // blocks):
+            active[:] = 0
+            wide[:] = 0
+            spent[:] = 0
+            start, next_word = 0, 0
+            while start < lengths[row]:
+                if start == next_word:
+                    word[:] = 0
+                    next_word = min(lengths[row], start + scan * ways)
+                packed[:] = 0
+                stop = min(next_word, start + _BYTE_LIMIT * ways)
+                for base in range(start, stop, ways):
+                    here = codes[row, base : min(base + ways, stop)]
+                    for bank in range(here.size):
+                        packed[bank] += table[here[bank]]
+                        active[bank] += here[bank] != 0
+                for i in range(8 * ways):
+                    word[i] += packed_bytes[i]
+                start = stop
+                if start == next_word:
+                    for i in range(8 * ways):
+                        wide[i] += word[i]
+                        spent[i] += max(1, word[i])
+            for i in range(8 * ways):
+                if wide[i] == 0:
+                    spent[i] = 0
+            _reduce(wide, active, ways, row, block, per_row, per_block)
+            per_row[2, row] = _plane_cycles(spent, ways, skew)
+
+
+@jit()
+def _reduce(
+    wide: NDArray[np.int32],
+    active: NDArray[np.int32],
+    ways: int,
+    row: int,
+    block: int,
+    per_row: NDArray[np.int32],
+    per_block: NDArray[np.int64],
+) -> None:  # pragma: no cover (compiled)
+    """From the events per bank and plane of one row (`wide`, plane innermost) to the row's entries."""
+    fullest, busiest, total, total_active = 0, 0, 0, 0
+    for bank in range(ways):
+        in_bank = 0
+        for p in range(8):
+            here = wide[8 * bank + p]
+            in_bank += here
+            per_block[block, p] += here
+        total += in_bank
+        fullest = max(fullest, in_bank)
+        total_active += active[bank]
+        busiest = max(busiest, active[bank])
+    per_row[0, row] = total
+    per_row[1, row] = total_active
+    per_row[3, row] = fullest
+    per_row[4, row] = busiest
+
+
+@jit()
+def _plane_cycles(spent: NDArray[np.int32], ways: int, skew: int) -> int:  # pragma: no cover (compiled)
+    """`plane_order_cycles` of a row from the cycles each bank needs for each plane (plane innermost)."""
+    top = 7
+    while top >= 0 and spent[top::8].max() == 0:
+        top -= 1
+    cycles = 0
+    above = np.zeros(ways, np.int32)  # what a bank still has to deliver of the plane above the accumulators'
+    if skew and top > 0:
+        above[:] = spent[top::8]
+        top -= 1
+    for p in range(top, -1, -1):
+        here = 0
+        for bank in range(ways):
+            needed = above[bank] if skew and p > 0 else above[bank] + spent[8 * bank + p]
+            here = max(here, needed)
+        here = max(1, here)
+        cycles += here
+        if skew:
+            for bank in range(ways):
+                above[bank] = max(0, spent[8 * bank + p] - (here - above[bank]))
+    return cycles
+
+
+@jit(parallel=True)
+def _count_ternary(
+    codes: NDArray[np.uint8], ways: int, per_row: NDArray[np.int32], per_block: NDArray[np.int64]
+) -> None:  # pragma: no cover (compiled)
+    """Fill `per_row` [5, rows] and `per_block` [blocks, 127] for the count codings.
+
+    Plane p holds an event of every count with |count| > p, so a histogram of |count| per bank gives all planes.
+    """
+    rows, channels = codes.shape
+    blocks = per_block.shape[0]
+    for block in numba.prange(blocks):
+        histogram = np.zeros((128, ways), np.int32)  # counts of magnitude m in each bank
+        above = np.zeros(ways, np.int32)
+        in_bank = np.zeros(ways, np.int32)
+        for row in range(block * rows // blocks, (block + 1) * rows // blocks):
+            top = np.int32(0)
+            for base in range(0, channels, ways):
+                here = codes[row, base : min(base + ways, channels)]
+                for bank in range(here.size):
+                    magnitude = abs(np.int32(np.int8(here[bank])))
+                    histogram[magnitude, bank] += 1
+                    top = max(top, magnitude)
+            above[:] = 0
+            in_bank[:] = 0
+            for p in range(top - 1, -1, -1):
+                in_plane = 0
+                for bank in range(ways):
+                    above[bank] += histogram[p + 1, bank]
+                    histogram[p + 1, bank] = 0
+                    in_bank[bank] += above[bank]
+                    in_plane += above[bank]
+                per_block[block, p] += in_plane
+            histogram[0] = 0
+            total, fullest, total_active, busiest = 0, 0, 0, 0
+            for bank in range(ways):
+                total += in_bank[bank]
+                fullest = max(fullest, in_bank[bank])
+                total_active += above[bank]
+                busiest = max(busiest, above[bank])
+            per_row[0, row] = total
+            per_row[1, row] = total_active
+            per_row[2, row] = fullest
+            per_row[3, row] = fullest
+            per_row[4, row] = busiest

@@ -1,0 +1,1 @@
+"""Programs of others, each run in a process of its own."""
