@@ -52,16 +52,16 @@ verify: $(INSTALLED) ## the shipped model on the RTL, spiking and dense, against
 	$(BIN)/spikesim verify examples/tiny_dssa --tokens 16
 
 soak: $(INSTALLED) ## random programs on random cores in lockstep; ARGS="configurations programs seed"
-	@PYTHONPATH=tests $(BIN)/python tests/rtl_soak.py $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python tests/campaigns/soak.py $(ARGS)
 
 mutations: $(INSTALLED) ## one field of 2,000 random programs changed: refused, or every model agrees; ARGS="count first"
-	@PYTHONPATH=tests $(BIN)/python tests/program_mutations.py $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python tests/campaigns/mutations.py $(ARGS)
 
 mutants: $(INSTALLED) ## plausible bugs in the RTL, each of which the benches must find; ARGS=pointwise picks a list
-	@PYTHONPATH=tests $(BIN)/python tests/rtl_mutants.py $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python tests/campaigns/mutants.py $(ARGS)
 
 coverage: $(INSTALLED) ## lines, toggles and functional bins of the RTL under random programs
-	@PYTHONPATH=tests $(BIN)/python tests/rtl_coverage.py
+	@PYTHONPATH=tests $(BIN)/python tests/campaigns/coverage.py
 
 synthesis: $(INSTALLED) ## the core on Nangate45 at 2 ns: cells, area, worst path per unit
 	@PYTHONPATH=tests $(BIN)/python benchmarks/synthesis.py $(ARGS)

@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # where Verilator is made to read netlists
 
-from gate_verilog import GateModel, gates
+from helpers.gate_verilog import GateModel, gates
 
 from spikesim.power_models.gates.simulator import GateSimulator
 from spikesim.power_models.gates.waveforms import Delays, GateTimer

@@ -19,8 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from programs import compiled_layer, small_config
-from rtl_cores import BUILDS
+from helpers.programs import compiled_layer, small_config
+from helpers.rtl_cores import BUILDS
 
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import compile_position
@@ -54,7 +54,7 @@ def simulator_rate(programs: list[Program], hardware: HardwareConfig, words: np.
 
 def cocotb_rate(core: BuiltCore) -> float:
     """Clock cycles per second of the same core with cocotb attached: a free clock, one port sampled per cycle."""
-    from bench import run_bench
+    from helpers.bench import run_bench
 
     from spikesim.rtl.core import SpikeCore
 

@@ -1,6 +1,7 @@
 """Settings that hold for every test, and which files `make quick` leaves out."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,37 +14,39 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SLOW = {
-    "test_cli_compare",
-    "test_compare",
-    "test_fp8_sum",
-    "test_gate_simulator",
-    "test_gate_waveforms",
-    "test_kernel_cache",
-    "test_lava_run",
-    "test_lockstep",
-    "test_memories",
-    "test_mutations",
-    "test_nir",
-    "test_packaging",
-    "test_power",
-    "test_rtl_array",
-    "test_rtl_command",
-    "test_rtl_core",
-    "test_rtl_host",
-    "test_rtl_pointwise",
-    "test_rtl_select",
-    "test_shipped_model",
-    "test_sizes",
-    "test_static_timing",
-    "test_synthesis",
-    "test_verilator",
-    "test_verilog",
+    "backends/lava/test_run",
+    "backends/test_nir",
+    "cli/test_compare",
+    "cli/test_rtl",
+    "compare/test_compare",
+    "power_models/test_gate_simulator",
+    "power_models/test_gate_waveforms",
+    "power_models/test_power",
+    "power_models/test_static_timing",
+    "power_models/test_synthesis",
+    "program/errors/test_mutations",
+    "program/test_sizes",
+    "project/test_packaging",
+    "rtl/test_array",
+    "rtl/test_core",
+    "rtl/test_fp8_sum",
+    "rtl/test_host",
+    "rtl/test_memories",
+    "rtl/test_pointwise",
+    "rtl/test_select",
+    "rtl/test_verilog",
+    "run/test_shipped_model",
+    "support/test_kernel_cache",
+    "tools/test_verilator",
+    "verify/test_lockstep",
 }
 """Files that compile with Verilator, synthesise, run other tools or take long: minutes, not seconds as the rest."""
+
+TESTS = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of those files as slow."""
     for item in items:
-        if item.path.stem in SLOW:
+        if item.path.relative_to(TESTS).with_suffix("").as_posix() in SLOW:
             item.add_marker(pytest.mark.slow)

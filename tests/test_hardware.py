@@ -7,13 +7,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from helpers.places import CHECKOUT
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spikesim.errors import HardwareError
 from spikesim.hardware import ArrayConfig, HardwareConfig, NumericsConfig
 
-PRESETS = sorted((Path(__file__).parents[1] / "examples" / "hardware").glob("*.toml"))
+PRESETS = sorted((CHECKOUT / "examples" / "hardware").glob("*.toml"))
 
 
 def preset(name: str) -> HardwareConfig:

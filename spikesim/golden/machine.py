@@ -1,7 +1,7 @@
 """The golden machine: runs a program on many tokens and sequences at once, in integers, with no notion of time.
 
 What it computes per token does not depend on how many tokens are given at once: sections say which
-instructions may run for many tokens together (`spikesim.program.Section`), and `tests/test_machine.py` checks it.
+instructions may run for many tokens together (`spikesim.program.Section`); `tests/golden/test_machine.py` checks it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,158 @@
+"""Coverage of the core's RTL by the random programs of the lockstep tests: Verilator's lines and toggles, and bins.
+
+    make coverage
+
+A bin is a case that the core must have met: a unit's operation, a coding, a pattern of the banks. Bins are counted on
+what the programs asked of the core, lines and toggles on what the RTL did. Prints a table; the files go to
+build/coverage.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from helpers.places import CHECKOUT
+from helpers.rtl_cores import CORES
+
+from spikesim.rtl.isa import Extent, Operation, Statistic, Unit
+from spikesim.spikes.digits import digits
+from spikesim.verify.lockstep import BuiltCore, Lockstep
+from spikesim.verify.random_programs import RandomProgram
+
+FOLDER = CHECKOUT / "build" / "coverage"
+COVERED = ("naf", "ternary", "row", "dense_wide")
+"""Cores with few banks: more of the same banks and lanes would only add copies of the same lines."""
+
+PROGRAMS = 24
+LINE_GOAL = 0.95
+
+
+def instruction_bins(lockstep: Lockstep) -> Counter[str]:
+    """What the hardware instructions of a program are."""
+    bins: Counter[str] = Counter()
+    for instruction in lockstep.executable.instructions:
+        common = instruction.common
+        bins[f"unit {instruction.unit.name.lower()}"] += 1
+        bins[f"extent {Extent(common.get('extent', Extent.FIXED)).name.lower()}"] += 1
+        if common.get("partition"):
+            bins["partition"] += 1
+        if common.get("block_end"):
+            bins["block end"] += 1
+        for kind, fields in instruction.fields.items():
+            if kind == "pointwise":
+                bins[f"operation {Operation(fields['operation']).name.lower()}"] += 1
+                bins[f"statistic {Statistic(fields.get('statistic', 0)).name.lower()}"] += 1
+                if fields.get("has_scalar"):
+                    bins["scalar"] += 1
+                if fields.get("clip"):
+                    bins["clip"] += 1
+            if kind == "array":
+                bins["gather state" if fields.get("state") else "gather rows"] += 1
+                if fields.get("blocks"):
+                    bins["gather blocks"] += 1
+                if fields.get("sharing", 1) > 1:
+                    bins["shared heads"] += 1
+    return bins
+
+
+def count_bins(name: str, ways: int, coding: str, words: np.ndarray) -> Counter[str]:
+    """words: int32[rows, channels] of counts that drive a gather: which planes and banks they use."""
+    bins: Counter[str] = Counter()
+    for row in words:
+        spikes = digits(np.clip(row, -127, 127).astype(np.int8), coding) != 0
+        banks = np.array([spikes[:, bank::ways].sum() for bank in range(ways)])
+        if not banks.any():
+            bins[f"{name}: all silent"] += 1
+            continue
+        if ways > 1 and (banks > 0).sum() == 1:
+            bins[f"{name}: one bank alone"] += 1
+        if (banks > 0).all():
+            bins[f"{name}: all banks"] += 1
+        planes = spikes.any(axis=1)
+        top = int(np.flatnonzero(planes).max())
+        if not planes[: top + 1].all():
+            bins[f"{name}: a silent plane below the top"] += 1
+        if (row == -127).any():
+            bins[f"{name}: −127"] += 1
+    return bins
+
+
+def verilator_coverage(files: list[Path]) -> dict[str, tuple[int, int]]:
+    """(hit, all) points per kind: "line", "toggle", …; a point is hit if any file hits it."""
+    hits: dict[str, dict[str, int]] = {}
+    for file in files:
+        for found in re.finditer(r"(?m)^C '(.*?)' (\d+)$", file.read_text(encoding="latin-1")):
+            kind = re.search("\x01page\x02v_(\\w+)/", found[1])
+            place = re.sub("\x01(h|hier)\x02[^\x01]*", "", found[1])
+            points = hits.setdefault(kind[1] if kind else "other", {})
+            points[place] = points.get(place, 0) + int(found[2])
+    return {kind: (sum(n > 0 for n in points.values()), len(points)) for kind, points in hits.items()}
+
+
+def missed_lines(files: list[Path]) -> list[str]:
+    """Module and line of every line that no file hits."""
+    hits: dict[tuple[str, str], int] = {}
+    for file in files:
+        for found in re.finditer(r"(?m)^C '(.*?)' (\d+)$", file.read_text(encoding="latin-1")):
+            if "\x01page\x02v_line/" in found[1]:
+                module = re.search("\x01page\x02v_line/([^\x01]*)", found[1])
+                line = re.search("\x01l\x02(\\d+)", found[1])
+                key = (module[1] if module else "?", line[1] if line else "?")
+                hits[key] = hits.get(key, 0) + int(found[2])
+    return [f"{module}:{line}" for (module, line), n in sorted(hits.items()) if n == 0]
+
+
+def main() -> int:
+    """Prints the table; 1 if a core's lines stay below the goal or a bin is empty."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    bins: Counter[str] = Counter()
+    short = 0
+    for name in COVERED:
+        core = CORES[name]
+        built = BuiltCore(core.config(), FOLDER / name, coverage=True)
+        files = []
+        for seed in range(PROGRAMS):
+            made = RandomProgram(seed)
+            program = made.program()
+            lockstep = Lockstep([program], core.hardware, built, FOLDER / name / str(seed))
+            words = made.inputs()
+            result = lockstep.run(words)
+            if not result.comparison.agrees:
+                print(f"{name}, seed {seed}: {result.comparison.differing}")
+                return 1
+            files.append(FOLDER / name / str(seed) / "run.dat")
+            bins += instruction_bins(lockstep)
+            for instruction in program.instructions():
+                if instruction.op == "gather" and instruction.counts.name in program.constants:
+                    counts = program.constants[instruction.counts.name].reshape(1, -1)
+                    label = f"{core.hardware.array.order}/{core.hardware.numerics.coding}"
+                    bins += count_bins(label, core.hardware.array.ways, core.hardware.numerics.coding, counts)
+        covered = verilator_coverage(files)
+        parts = ", ".join(
+            f"{kind} {hit / total:.1%} of {total}" for kind, (hit, total) in sorted(covered.items())
+        )
+        print(f"{name:12} {parts}", flush=True)
+        hit, total = covered.get("line", (0, 1))
+        if hit / total < LINE_GOAL:
+            short += 1
+        for line in missed_lines(files)[:40]:
+            print(f"    not reached: {line}")
+    expected = [f"unit {unit.name.lower()}" for unit in Unit if unit is not Unit.END]
+    expected += [f"operation {operation.name.lower()}" for operation in Operation]
+    expected += [f"statistic {statistic.name.lower()}" for statistic in Statistic]
+    expected += [f"extent {extent.name.lower()}" for extent in Extent]
+    expected += ["partition", "block end", "scalar", "clip", "gather state", "gather blocks", "shared heads"]
+    empty = [name for name in expected if not bins[name]]
+    for name, count in sorted(bins.items()):
+        print(f"{count:7,}  {name}")
+    print(f"empty bins: {', '.join(empty) or 'none'}")
+    return int(bool(short or empty))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,262 @@
+"""What is kept of synthesis and measurement is made anew when anything that it follows from is another."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+import spikesim
+from spikesim.compare import baselines, measure
+from spikesim.compare.keys import data_digest
+from spikesim.compare.technology import Technology
+from spikesim.compare.work import GatherWork, Work
+from spikesim.errors import OutputError
+from spikesim.power_models.cache import Cache
+from spikesim.power_models.synthesis.synthesis import default_liberty
+from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.emit import TOP
+from spikesim.support import cache_folder, sources
+from spikesim.support.cache_folder import user_folder
+from spikesim.tools import verilator
+from spikesim.verify import lockstep
+from spikesim.verify.lockstep import BuiltCore
+
+CONFIG = CoreConfig(ways=1, lanes=2)
+GATHER = GatherWork(
+    name="gather", matrix=np.array([[1, 2]], np.int8), counts=np.array([[3, 4]] * 64, np.int8)
+)
+WORK = cast(
+    Work,
+    SimpleNamespace(
+        words=np.zeros((1, 64, 2), np.int32),
+        outputs=np.zeros((1, 64, 2), np.int32),
+        cycles={"spiking": np.ones((1, 64), np.int64), "dense": np.ones((1, 64), np.int64)},
+    ),
+)
+DESIGN = "module top (input a, output b);\n  assign b = a;\nendmodule\n"
+
+CORE, ARRAY = {"verilog of core"}, {"verilog of array"}
+VERILOG = CORE | ARRAY
+SYNTHESIS = {"part", "netlist"}
+MEASURED = {"core", "array", "fp8"}
+
+
+class _AskedError(Exception):
+    pass
+
+
+class _Keys(Cache):
+    """Makes nothing and keeps what it is asked for, by kind."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.asked: dict[str, str] = {}
+
+    def get(self, kind: str, inputs: list[Any], make: Callable[[], Any]) -> Any:
+        self.asked[kind] = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+        if kind == "verilog":
+            return DESIGN
+        if kind == "part":
+            return {"rtlil": "", "delay_ps": 0.0}
+        raise _AskedError
+
+
+@pytest.fixture(scope="module")
+def plain() -> Technology:
+    return Technology.of(None, 1e9, use_cache=False)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("package") / "spikesim"
+    shutil.copytree(Path(spikesim.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+@pytest.fixture
+def copied(package: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The package's sources, where they may be edited."""
+    monkeypatch.setattr(sources.resources, "files", lambda name: package.joinpath(*name.split(".")[1:]))
+    monkeypatch.setattr(baselines, "verilog", lambda *_: DESIGN)
+    monkeypatch.setattr(baselines, "Fp8Sum", lambda **_: None)
+    monkeypatch.setattr(measure, "images", lambda _: {"vector": [0]})
+    forget()
+    yield package
+    forget()
+
+
+def forget() -> None:
+    for kept in (sources.digest, sources._read, sources._version):
+        kept.cache_clear()
+
+
+def keys_of(technology: Technology, *, gather: GatherWork = GATHER, work: Work = WORK) -> dict[str, str]:
+    """The key of everything that a comparison keeps."""
+    found: dict[str, str] = {}
+    labels = {"name": "name", "label": "label"}
+
+    def ask(name: str, question: Callable[[Technology], Any]) -> None:
+        keys = _Keys()
+        with pytest.raises(_AskedError):
+            question(dataclasses.replace(technology, cache=keys))
+        names = {"design": name, "verilog": f"verilog of {name}"}
+        found.update({names.get(kind, kind): key for kind, key in keys.asked.items()})
+
+    ask("core", lambda t: measure.measure_core(CONFIG, t, work, **labels))
+    ask("array", lambda t: measure.measure_array(CONFIG, t, [gather], **labels))
+    ask("fp8", lambda t: baselines.fp8_design(t, [gather], 1))
+    ask("", lambda t: t.synthesiser.synthesise(DESIGN, "top"))
+    assert set(found) == VERILOG | SYNTHESIS | MEASURED
+    return found
+
+
+def different(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {kind for kind in before if before[kind] != after[kind]}
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("program/tables.py", CORE | MEASURED),
+        ("timing.py", CORE | MEASURED),
+        ("program/instructions.py", VERILOG | MEASURED),
+        ("rtl/pointwise/add.py", CORE | MEASURED),
+        ("rtl/array/queue.py", VERILOG | MEASURED),
+        ("rtl/memory.v", VERILOG | MEASURED),
+        ("program/layout.py", MEASURED),
+        ("compare/designs.py", MEASURED),
+        ("golden/arithmetic.py", MEASURED),
+        ("results/comparison.py", MEASURED),
+        ("power_models/gates/kernels.py", MEASURED),
+        ("power_models/synthesis/synthesis.py", SYNTHESIS | MEASURED),
+        ("power_models/timing/analysis.py", SYNTHESIS | MEASURED),
+        ("power_models/timing/graph.py", SYNTHESIS | MEASURED),
+        ("power_models/synthesis/cells.v", SYNTHESIS | MEASURED),
+        ("support/jit.py", SYNTHESIS | MEASURED),
+        ("report/html.py", set()),
+        ("cli/compare.py", set()),
+        ("backends/lava/plan.py", set()),
+    ],
+)
+def test_keys_change_with_sources(plain: Technology, copied: Path, file: str, changed: set[str]) -> None:
+    before = keys_of(plain)
+    text = (copied / file).read_bytes()
+    (copied / file).write_bytes(text + b"\n")
+    forget()
+    try:
+        assert different(before, keys_of(plain)) == changed
+    finally:
+        (copied / file).write_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("package_name", "changed"),
+    [
+        ("amaranth", VERILOG | MEASURED),
+        ("pyosys", VERILOG | SYNTHESIS | MEASURED),
+        ("numpy", VERILOG | SYNTHESIS | MEASURED),
+        ("numba", SYNTHESIS | MEASURED),
+        ("typer", set()),
+    ],
+)
+def test_keys_change_with_versions(
+    plain: Technology, copied: Path, monkeypatch: pytest.MonkeyPatch, package_name: str, changed: set[str]
+) -> None:
+    before = keys_of(plain)
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "9" if name == package_name else version(name))
+    forget()
+    assert different(before, keys_of(plain)) == changed
+
+
+def test_keys_change_with_library_and_clock(plain: Technology, copied: Path, tmp_path: Path) -> None:
+    before = keys_of(plain)
+    other = tmp_path / "cells.lib"
+    other.write_bytes(default_liberty().read_bytes() + b"\n")
+    library = dataclasses.replace(plain, liberty=other)
+    assert different(before, keys_of(library)) == SYNTHESIS | MEASURED
+    clock = dataclasses.replace(plain, frequency_hz=2e9)
+    assert different(before, keys_of(clock)) == {"part"} | MEASURED  # a netlist is of its parts
+
+
+def test_keys_change_with_data(plain: Technology, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys_of(plain)
+    # Another matrix and other counts, with the same sums.
+    swapped = dataclasses.replace(GATHER, matrix=GATHER.matrix[:, ::-1], counts=GATHER.counts[:, ::-1])
+    assert np.array_equal(swapped.sums, GATHER.sums)
+    assert different(before, keys_of(plain, gather=swapped)) == {"array", "fp8"}
+    # Other contents of the memories, with the same results.
+    monkeypatch.setattr(measure, "images", lambda _: {"vector": [1]})
+    assert different(before, keys_of(plain)) == {"core"}
+
+
+def test_data_is_told_apart_by_its_values_alone() -> None:
+    """Instructions are integers wider than any type of numpy: two lists that are equal hold other objects."""
+    wide = [[int("7" * 80), 1] for _ in range(2)]
+    assert data_digest(wide[0]) == data_digest(wide[1])
+    several = [
+        [*wide[0], 1],
+        [int("7" * 79 + "6"), 1],
+        np.zeros(4),
+        np.zeros((2, 2)),
+        np.zeros(4, np.float32),
+        np.ones(4),
+    ]
+    digests = {data_digest(data) for data in [wide[0], *several]}
+    assert len(digests) == len(several) + 1
+    strided = np.arange(8)[::2]
+    assert data_digest(strided) == data_digest(strided.copy()) != data_digest(strided[::-1])
+
+
+def test_user_without_a_home_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("SPIKESIM_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cache_folder.Path, "home", homeless)
+    with pytest.raises(OutputError, match=r"the user has no home; SPIKESIM_CACHE names one$"):
+        user_folder()
+
+
+def test_built_core_is_built_anew_with_other_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither another compiler or Verilator nor other options of theirs run what was built before."""
+    tools = {"toolchain": "13-x86_64-5.48", "digest": "options"}
+    built: list[dict[str, str]] = []
+
+    def emit(folder: Path, _: CoreConfig) -> Path:
+        (folder / "core.v").write_text(DESIGN)
+        return folder / "core.v"
+
+    def build(_sources: list[Path], top: str, folder: Path, **_: Any) -> Path:
+        folder.mkdir()
+        built.append(dict(tools))
+        return folder / top
+
+    build.__module__ = verilator.__name__
+    monkeypatch.setattr(lockstep, "emit_core", emit)
+    monkeypatch.setattr(lockstep, "build", build)
+    monkeypatch.setattr(lockstep, "toolchain", lambda: tools["toolchain"])
+    monkeypatch.setattr(lockstep, "digest", lambda name: f"{name} {tools['digest']}")
+
+    def binary() -> Path:
+        return BuiltCore(CONFIG, tmp_path / "core").binary()
+
+    assert binary() == binary() == tmp_path / "core" / "build" / TOP
+    assert len(built) == 1
+    for name in tools:
+        tools[name] += " changed"
+        binary()
+        binary()
+        assert built[-1] == tools
+    assert len(built) == 3

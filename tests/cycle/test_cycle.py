@@ -1,0 +1,219 @@
+"""Cycles in closed form against a slow machine that takes one event, and drains one word, per cycle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.played import banks_of, plane_order_cycles
+from helpers.programs import angles, compiled_layer, small_config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikesim import timing
+from spikesim.cycle.model import skip_cycles
+from spikesim.hardware import HardwareConfig
+from spikesim.run.simulator import Simulator
+from spikesim.spikes.digits import digits
+
+
+def _event_cycles(counts: np.ndarray, coding: str, hardware: HardwareConfig) -> int:
+    """Cycles of the events of some counts, in row order or with ternary planes those of the bank that has most."""
+    spikes, array = digits(counts, coding) != 0, hardware.array
+    if array.order == "row" or coding == "ternary":
+        return int(banks_of(spikes, array.ways).sum(axis=(0, 1)).max())
+    return plane_order_cycles(spikes, array.ways, skew=array.skew, scan=array.scan_bits)
+
+
+def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int, ways: int = 2) -> int:
+    """Plays a gather: the array fills the accumulators, a drain buffer empties one word per cycle beside it."""
+    now = -(-channels // min(2, ways)) + timing.GATHER_LATENCY
+    buffer_free = now
+    events = max(events, 1)  # the results are taken over in a cycle of their own if there is no event
+    chunks = -(-outputs // lanes) * passes
+    for chunk in range(chunks):
+        done = now + events
+        handed = max(done, buffer_free)
+        words = lanes if chunk < chunks - 1 else outputs - (-(-outputs // lanes) - 1) * lanes
+        buffer_free = handed + words
+        now = handed
+    return buffer_free if chunks else 0
+
+
+@given(
+    st.integers(1, 300),
+    st.integers(1, 70),
+    st.integers(0, 60),
+    st.sampled_from([1, 2, 8, 16]),
+    st.sampled_from([1, 2]),
+)
+def test_gather_closed_form(channels: int, outputs: int, events: int, lanes: int, passes: int) -> None:
+    """The closed form equals the played gather for every shape, also where the drain is the bottleneck."""
+    load = timing.load_counts(np.int64(channels), 2)
+    closed = timing.gather(load, np.int64(outputs), np.int64(events), lanes=lanes, passes=passes)
+    assert int(closed) == _drained(channels, outputs, events, lanes, passes)
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    ways=st.sampled_from([1, 4, 16]),
+    lanes=st.sampled_from([2, 8]),
+    order=st.sampled_from(["plane", "row"]),
+    coding=st.sampled_from(["ternary", "bitwise", "twos_complement", "signed_digit"]),
+    kind=st.sampled_from([0, 1, 2]),
+    skew=st.sampled_from([0, 1]),
+    scan=st.sampled_from([1, 4, 16]),
+)
+def test_every_gather_of_a_layer_costs_what_its_events_take(
+    ways: int, lanes: int, order: str, coding: str, kind: int, skew: int, scan: int
+) -> None:
+    """All gathers of real layers, token by token, against the played array, spiking and dense."""
+    hardware = HardwareConfig().replace(
+        **{
+            "array.ways": ways,
+            "array.lanes": lanes,
+            "array.order": order,
+            "array.skew": skew,
+            "array.scan_bits": scan,
+            "numerics.coding": coding,
+            "limits.max_context": 64,
+        }
+    )
+    config = small_config()
+    compiled = compiled_layer(config, kind, hardware, tokens=13, sequences=1)
+    simulator = Simulator(compiled.program, hardware, 1, detail=True)
+    weights: dict[str, list[np.ndarray]] = {}
+    original = simulator._observe
+
+    def observe(section, frame) -> None:  # type: ignore[no-untyped-def]
+        for instruction in section.instructions:
+            if instruction.op == "gather" and instruction.operand == "values":
+                weights.setdefault(instruction.counts.name, []).append(frame.scores[instruction.counts.name])
+        original(section, frame)
+
+    simulator._observe = observe  # type: ignore[method-assign]
+    vectors = simulator.run({"h": compiled.words, **angles(config, 13, 1)})
+    checked = 0
+    assert simulator.per_token is not None
+    for number, instruction in enumerate(compiled.program.instructions()):
+        if instruction.op != "gather" or instruction.operand not in ("matrix", "state"):
+            continue
+        spiking = np.concatenate(simulator.per_token[number]["spiking"])
+        dense = np.concatenate(simulator.per_token[number]["dense"])
+        view = instruction.counts
+        for token in range(13):
+            groups = vectors[view.name][token, 0, view.offset :][: view.words].reshape(
+                view.groups, view.length
+            )
+            outputs = instruction.dst.length
+            passes = 2 if instruction.operand == "state" else 1
+            expected = [
+                sum(_drained(view.length, outputs, e, lanes, passes, ways) for e in events)
+                for events in (
+                    [_event_cycles(group.astype(np.int8), coding, hardware) for group in groups],
+                    [-(-view.length // ways)] * view.groups,
+                )
+            ]
+            copies = getattr(instruction, "partition", None) is not None
+            issue = timing.ISSUE_CYCLES + (timing.PARTITION_CYCLES if copies else 0)
+            assert [spiking[token], dense[token]] == [cycles + issue for cycles in expected]
+            checked += 1
+    assert checked >= 13 * 4
+
+
+@pytest.mark.parametrize("scan", [1, 2, 16])
+def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int) -> None:
+    """Value gathers of a window and of MoBA against played arrays built from the definition of the cache layout."""
+    hardware = HardwareConfig().replace(
+        **{"array.ways": 4, "array.lanes": 4, "array.scan_bits": scan, "limits.max_context": 64}
+    )
+    config = small_config()
+    for kind, cache in ((0, "attn"), (1, "swa")):
+        compiled = compiled_layer(config, kind, hardware, tokens=20, sequences=1)
+        simulator = Simulator(compiled.program, hardware, 1, detail=True)
+        seen: list[tuple[int, np.ndarray]] = []
+        original = simulator._observe
+
+        def observe(section, frame, seen=seen, original=original) -> None:  # type: ignore[no-untyped-def]
+            for instruction in section.instructions:
+                if instruction.op == "gather" and instruction.operand == "values":
+                    keys = frame.keys(instruction.keys)
+                    for row, counts in enumerate(frame.scores[instruction.counts.name]):
+                        full = np.zeros((counts.shape[0], 64), np.int64)
+                        full[:, keys.first : keys.stop] = counts
+                        seen.append((int(frame.positions()[row]), full))
+            original(section, frame)
+
+        simulator._observe = observe  # type: ignore[method-assign]
+        simulator.run({"h": compiled.words, **angles(config, 20, 1)})
+        assert simulator.per_token is not None
+        number = next(
+            n
+            for n, i in enumerate(compiled.program.instructions())
+            if i.op == "gather" and i.operand == "values"
+        )
+        cycles = np.concatenate(simulator.per_token[number]["spiking"])
+        fixed = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
+        for (position, weights), got in zip(seen, cycles, strict=True):
+            expected = 0
+            for head in weights:
+                if cache == "swa":
+                    valid = [p for p in range(position + 1) if p > position - config.window_size]
+                    slots = {p: p % config.window_size for p in valid}
+                else:
+                    # One past block of 5 tokens, if there is any, padded to 8 so that the next starts in bank 0.
+                    own = position // 5
+                    past = sorted(_chosen(head, own))[:1] or [0] * min(1, own)
+                    slots = {p: p % 5 + 8 * len(past) for p in range(own * 5, position + 1)}
+                    slots |= {block * 5 + s: s for block in past for s in range(5)}
+                    valid = [p for p in slots if p // 5 == own or p // 5 in past]
+                banked = np.zeros(max(slots.values()) + 1, np.int8)
+                for p, slot in slots.items():
+                    banked[slot] += head[p]
+                events = _event_cycles(banked, hardware.numerics.coding, hardware)
+                if cache == "swa":
+                    expected += _drained(len(valid), config.head_dim, events, 4, 1, 4)
+                else:
+                    # two counts a cycle; each block of its own; the list of past blocks is read first
+                    past = min(1, own)
+                    loads = past * 6 + -(-(position % 5 + 1) // 2) * 2
+                    expected += _drained(loads, config.head_dim, events, 4, 1, 4) + timing.block_list(past)
+            assert got == expected + fixed
+
+
+def _chosen(head: np.ndarray, own: int) -> set[int]:
+    """Past blocks with any weight."""
+    return {block for block in range(own) if head[block * 5 : block * 5 + 5].any()}
+
+
+@pytest.mark.parametrize("ways", [1, 4, 16])
+@pytest.mark.parametrize("channels", [1, 37, 64])
+def test_skipping_zeros_takes_the_fullest_bank_at_least_a_cycle(ways: int, channels: int) -> None:
+    generator = np.random.default_rng(channels)
+    counts = generator.integers(-127, 128, (20, channels)) * (generator.random((20, channels)) < 0.4)
+    counts[3] = 0
+    hardware = HardwareConfig().replace(**{"array.ways": ways})
+    expected = [max(1, *(int((row[b::ways] != 0).sum()) for b in range(ways)), 0) for row in counts]
+    assert skip_cycles(counts.astype(np.int8), hardware).tolist() == expected
+
+
+@pytest.mark.parametrize("ways", [1, 16])
+def test_decay_sweeps_are_charged_when_they_happen(ways: int) -> None:
+    """Decay factors cost three slots per head, and a sweep goes over all row chunks of each head that was shifted."""
+    array = {"array.ways": ways, "array.lanes": 8}
+    hardware = HardwareConfig().replace(**array, **{"limits.max_context": 64})
+    config = small_config()
+    compiled = compiled_layer(config, 1, hardware, tokens=24, sequences=1)
+    simulator = Simulator(compiled.program, hardware, 1, detail=True)
+    vectors = simulator.run({"h": compiled.words, **angles(config, 24, 1)})
+    assert simulator.per_token is not None
+    sweep, swept = -(-16 // ways) * 2, 0
+    for number, instruction in enumerate(compiled.program.instructions()):
+        if instruction.op == "decay":
+            shifts = vectors[instruction.dst.name + ".shift"][:, 0]
+            swept += int((shifts > 0).sum())
+            issue = timing.ISSUE_CYCLES + (0 if instruction.partition is None else timing.PARTITION_CYCLES)
+            factors = 3 * 4 + 2 + timing.POINTWISE_LATENCY
+            fixed = 2 * issue + factors + 4 * timing.SWEEP_GROUP + timing.SWEEP_LATENCY
+            expected = fixed + sweep * (shifts > 0).sum(axis=1)
+            assert np.array_equal(np.concatenate(simulator.per_token[number]["spiking"]), expected)
+    assert swept > 0

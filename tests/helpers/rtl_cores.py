@@ -1,0 +1,86 @@
+"""Cores that the tests build, and keep under `build/cores` from run to run while nothing changed."""
+
+from __future__ import annotations
+
+import fcntl
+from dataclasses import dataclass, field
+from typing import Any
+
+from helpers.places import CHECKOUT
+
+from spikesim.hardware import HardwareConfig
+from spikesim.rtl.config import CoreConfig, core_config
+from spikesim.verify.lockstep import BuiltCore
+
+BUILDS = CHECKOUT / "build" / "cores"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """A configuration under test; `programs` random programs run on it, from `first_seed` on."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    dense: bool = False
+    first_seed: int = 0
+    programs: int = 13
+
+    @property
+    def hardware(self) -> HardwareConfig:
+        """Small memories compile and start faster."""
+        return HardwareConfig().replace(
+            **{
+                "limits.max_context": 64,
+                "memory.row_kib": 512,
+                "memory.program_words": 16384,
+                **self.settings,
+            }
+        )
+
+    def config(self) -> CoreConfig:
+        """A core that any random program fits into."""
+        ways = self.hardware.array.ways
+        return core_config(
+            self.hardware,
+            dense=self.dense,
+            encoder_rows=max(1, 128 // ways),
+            scatter_rows=max(1, 32 // ways),
+            blocks=4,
+        )
+
+
+def _array(ways: int, lanes: int, order: str, coding: str, **more: Any) -> dict[str, Any]:
+    names = {"ways": ways, "lanes": lanes, "order": order}
+    return {**{f"array.{name}": value for name, value in names.items()}, "numerics.coding": coding, **more}
+
+
+CORES = {
+    "plane": Core(settings=_array(16, 8, "plane", "bitwise"), first_seed=0),
+    "dense": Core(settings=_array(16, 8, "plane", "bitwise"), dense=True, first_seed=13),
+    "row": Core(
+        settings=_array(4, 4, "row", "signed_digit", **{"array.scan_bits": 8}),
+        first_seed=26,
+    ),
+    "naf": Core(
+        settings=_array(2, 4, "plane", "signed_digit", **{"array.scan_bits": 2, "array.skew": 0}),
+        first_seed=39,
+    ),
+    "single": Core(
+        settings=_array(1, 1, "plane", "twos_complement", **{"array.accumulator_bits": 28}), first_seed=52
+    ),
+    "ternary": Core(settings=_array(4, 2, "plane", "ternary", **{"array.scan_bits": 4}), first_seed=65),
+    "ternary_row": Core(settings=_array(8, 4, "row", "ternary"), first_seed=78),
+    "dense_wide": Core(
+        settings=_array(2, 16, "row", "bitwise", **{"array.accumulator_bits": 40}), dense=True, first_seed=91
+    ),
+}
+"""Codings, orders, one bank and many, narrow and wide: with 13 random programs each, 104 in all."""
+
+
+def built_core(name: str, config: CoreConfig) -> BuiltCore:
+    """The core, compiled; two test processes do not compile the same one."""
+    BUILDS.mkdir(parents=True, exist_ok=True)
+    core = BuiltCore(config, BUILDS / name)
+    with (BUILDS / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        core.binary()
+    return core

@@ -1,0 +1,196 @@
+"""Plausible bugs of the array unit; its bench, in one of the smaller shapes, must fail with each."""
+
+from __future__ import annotations
+
+
+def _mutant(file: str, old: str, new: str, why: str, shape: str = "plane_signed") -> dict[str, str]:
+    bench = f"tests/rtl/test_array.py -k test_bench[{shape}]"
+    return {"file": f"rtl/{file}.py", "old": old, "new": new, "why": why, "bench": bench}
+
+
+MUTANTS = [
+    _mutant(
+        "array/planes",
+        "codes.write.enable[i].eq(here | self.open)",
+        "codes.write.enable[i].eq(here)",
+        "codes of the group before fire again",
+    ),
+    _mutant(
+        "array/planes",
+        "(~self.open if i else self.load)",
+        "Const(1)",
+        "a bank without a count takes another's when its word is opened",
+    ),
+    _mutant(
+        "array/planes",
+        "single.eq((head & (head - 1)[:scan]) == 0)",
+        "single.eq(head == 0)",
+        "a word keeps its bank a cycle too long",
+    ),
+    _mutant(
+        "array/planes",
+        "~after_first & (after_plane >= self.limit)",
+        "(after_plane >= self.limit)",
+        "the next chunk's first entry keeps the last from ending",
+    ),
+    _mutant(
+        "array/planes", "plane[0] ^ self.base[0]", "0", "a bank that is behind adds half", "plane_bitwise"
+    ),
+    _mutant(
+        "array/planes",
+        "early.eq(after_first)",
+        "early.eq(0)",
+        "a bank that is done goes on with the next chunk",
+    ),
+    _mutant(
+        "array/gather",
+        "self.limit.eq(Mux(following == 0, 0, following + config.skew))",
+        "self.limit.eq(following + config.skew)",
+        "the chunk ends before the last plane of a bank that is behind",
+    ),
+    _mutant(
+        "baseline/dense",
+        "jumps.eq(self.blocks & ((self.row & mask) == self.block_last))",
+        "jumps.eq(0)",
+        "rows that no block has are read",
+        "dense_small",
+    ),
+    _mutant(
+        "baseline/dense",
+        "counts.write.enable.eq(self.load | self.open)",
+        "counts.write.enable.eq(self.load)",
+        "rows of the group before count",
+        "dense",
+    ),
+    _mutant(
+        "baseline/skip",
+        "with m.If(self.begin | (self.go & self.end)):",
+        "with m.If(self.begin | (self.go & ~self.left)):",
+        "a bank that is done goes on with the next chunk instead of waiting",
+        "dense_skip",
+    ),
+    _mutant(
+        "baseline/skip",
+        "valid.eq(takes)",
+        "valid.eq(self.go)",
+        "a bank that is done adds a row again",
+        "dense_skip",
+    ),
+    _mutant(
+        "baseline/skip",
+        "(self.hold | place[:index].any())",
+        "place[:index].any()",
+        "a scatter ends before the lower half of its last counts",
+        "dense_skip",
+    ),
+    _mutant(
+        "array/unit",
+        "scattering | loader.code[port].any()",
+        "1",
+        "zeros are listed for gathers",
+        "dense_skip",
+    ),
+    _mutant(
+        "array/list",
+        "Mux(fires & single, ~after_first, ~early)",
+        "Mux(fires & single, ~after_first, 1)",
+        "a bank that is done keeps the chunk from ending",
+        "row_signed",
+    ),
+    _mutant(
+        "array/list",
+        "digits.bit_select(plane, 1), negatives.bit_select(plane, 1)",
+        "digits.bit_select(plane, 1), negatives[0]",
+        "the sign of the lowest plane counts for all",
+        "row_signed",
+    ),
+    _mutant("array/load", "gap.eq(1)]", "gap.eq(0)]", "words between blocks are not emptied", "plane_twos"),
+    _mutant(
+        "array/load",
+        "self.done.eq(running & ~gap & ending",
+        "self.done.eq(running & ending",
+        "the gap before a last block of one count is taken for its end",
+        "plane_twos",
+    ),
+    _mutant(
+        "array/load",
+        "(left[2:] == 0) & ~left[:2].all()",
+        "left[2:] == 0",
+        "an odd channel at the end is not loaded",
+    ),
+    _mutant("array/load", "Cat(Const(1), taken[1])", "Const(1)", "the second port is not enabled"),
+    _mutant(
+        "array/load", " row.eq(next_block[:rows])", " row.eq(row + 1)", "blocks follow each other densely"
+    ),
+    _mutant(
+        "array/gather",
+        "doubling.eq(turn & (self.base != 0))",
+        "doubling.eq(turn)",
+        "the sum is doubled once after the last plane",
+    ),
+    _mutant(
+        "array/gather",
+        "pace.eq(config.lanes - 1)",
+        "pace.eq(config.lanes - 2)",
+        "chunks come faster than results drain",
+    ),
+    _mutant(
+        "array/gather",
+        "left.eq(fields.sharing - fields.head_phase)",
+        "left.eq(fields.sharing)",
+        "phase ignored",
+    ),
+    _mutant(
+        "array/gather",
+        "Mux(read[0], self.resolved.finished, self.word[:17])",
+        "self.word[:17]",
+        "the token's own block is taken from the list",
+    ),
+    _mutant(
+        "array/rows", "event.valid & event.first", "event.valid & event.last", "a row read late", "row_signed"
+    ),
+    _mutant(
+        "array/operands",
+        "(state[:8] & low)",
+        "((state[:8] ^ SIGN) & low)",
+        "the low byte of a state is signed",
+    ),
+    _mutant("array/sum", "lacking.eq(negative - ", "lacking.eq(-", "negation without its one", "row_bitwise"),
+    _mutant("array/sum", "Mux(low, counts << 7, 0)", "0", "half a byte of a state is missing", "dense_small"),
+    _mutant("array/drain", "upper[0] << 8", "upper[0] << 7", "the pass over upper bytes weighs half"),
+    _mutant(
+        "array/state",
+        "(~tie | (operand >> self.shift)[0])",
+        "(~tie | 1)",
+        "halves round up, not to even",
+    ),
+    _mutant("array/state", "over & self.write", "over", "wraps of words that are not written count"),
+    _mutant(
+        "array/state",
+        "before = product << 4 if",
+        "before = product << 3 if",
+        "halves of a count",
+        "dense_small",
+    ),
+    _mutant(
+        "array/scatter", "Mux(arrived[1], self.word[:16], 0)", "self.word[:16]", "columns that do not exist"
+    ),
+    _mutant(
+        "array/sweep", 'self.reads.eq(fsm.ongoing("READ"))', "self.reads.eq(self.row)", "shifts are not read"
+    ),
+    _mutant(
+        "array/sweep", "Mux(self.word[4:31].any(), 17, self.word[:5])", "self.word[:4]", "shift of 16 lost"
+    ),
+    _mutant(
+        "array/store",
+        "Mux(fields.finished, 0, self.resolved.finished)",
+        "self.resolved.finished",
+        "means in blocks",
+    ),
+    _mutant(
+        "array/store",
+        "row.eq(0), head.eq(head + fields.head_stride)",
+        "head.eq(head + fields.head_stride)",
+        "row kept",
+    ),
+]

@@ -1,0 +1,93 @@
+"""Plausible bugs of sequencer, core, assembler and memory; random programs in lockstep must fail with each."""
+
+from __future__ import annotations
+
+_BENCH = "tests/verify/test_lockstep.py -k random_programs[row]"
+_COUNTERS = "tests/rtl/test_core.py"
+
+MUTANTS = [
+    {
+        "file": "rtl/sequencer.py",
+        "old": "fits = ~difference[-1]",
+        "new": "fits = ~difference[-1] & (difference != 0)",
+        "why": "a position that is a multiple of the span is not seen as one",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/sequencer.py",
+        "old": "Mux(known < common.span, known, common.span)",
+        "new": "Mux(known > common.span, known, common.span)",
+        "why": "the window is the longer of context and span",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/sequencer.py",
+        "old": "skip.eq(nothing | (common.block_end & (resolved.slot + 1 != common.span)))",
+        "new": "skip.eq(nothing)",
+        "why": "a mean is stored for every token",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/sequencer.py",
+        "old": "skip.eq(nothing | (",
+        "new": "skip.eq((",
+        "why": "block means are gathered before there are any",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/sequencer.py",
+        "old": "self.read.enable.eq(state == State.ADDRESS),",
+        "new": "self.read.enable.eq(state == State.COPY),",
+        "why": "the number of the copy is read a cycle late",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/core.py",
+        "old": "keys.eq(port.resolved.n), cached.eq(port.resolved.position + 1)",
+        "new": "keys.eq(port.resolved.n), cached.eq(port.resolved.position)",
+        "why": "the token's own key is not counted",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/core.py",
+        "old": "(fields.run == Run.OUTPUTS) & (common.extent != Extent.FINISHED)",
+        "new": "(fields.run == Run.OUTPUTS)",
+        "why": "block means are counted as keys",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/core.py",
+        "old": "Mux(array.active, array.lanes, 0)",
+        "new": "Mux(array.active, self.config.lanes, 0)",
+        "why": "lanes without a column are counted",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/assemble.py",
+        "old": '"head_phase": i.first_head % i.sharing,',
+        "new": '"head_phase": 1 if i.sharing > 1 else 0,',
+        "why": "query heads share the wrong key/value head",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/memory.v",
+        "old": "words[write_address][granule*GRANULE +: GRANULE] <= write_data[granule*GRANULE +: GRANULE];",
+        "new": "words[write_address] <= write_data;",
+        "why": "storing a key's feature overwrites its neighbours",
+        "bench": _BENCH,
+    },
+    {
+        "file": "rtl/core.py",
+        "old": "high.eq(high + carry),",
+        "new": "high.eq(high + 0 * carry),",
+        "why": "the carry from the low to the high half of every counter is lost",
+        "bench": _COUNTERS,
+    },
+    {
+        "file": "rtl/core.py",
+        "old": "shown.eq(low),",
+        "new": "shown.eq(low + step),",
+        "why": "the low half is shown a cycle before the high one that belongs to it",
+        "bench": _COUNTERS,
+    },
+]

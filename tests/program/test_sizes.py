@@ -1,0 +1,181 @@
+"""One definition of sizes: what is placed and reported is what is linked and assembled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.places import CHECKOUT
+from helpers.programs import TINY, compiled_layer, small_config
+from typer.testing import CliRunner
+
+from spikesim import program as isa
+from spikesim.cli.app import app
+from spikesim.errors import CapacityError
+from spikesim.flow import map_model
+from spikesim.hardware import HardwareConfig
+from spikesim.mapping.dssa.compile import compile_position
+from spikesim.mapping.link import link
+from spikesim.mapping.place import Placer
+from spikesim.program import Program
+from spikesim.program.file import load_program
+from spikesim.program.sizes import ENDS, INSTRUCTION_WORDS, chain_words, clearing_parts, parts
+from spikesim.rtl.assemble import assemble
+from spikesim.rtl.isa import INSTRUCTION
+from spikesim.run.runner import Runner, Stopwatch
+from spikesim.run.tokens import InputRequest
+from spikesim.verify.random_programs import RandomProgram
+
+SHIPPED = CHECKOUT / "examples" / "tiny_dssa"
+ROOMY = HardwareConfig().replace(**{"memory.row_kib": 65536})
+
+
+def _chains() -> dict[str, list[Program]]:
+    config = small_config()
+    layers = [compiled_layer(config, n, ROOMY, tokens=4, sequences=1, seed=n).program for n in range(3)]
+    chains = {"layers": [compile_position(config), *layers]}
+    for seed in range(12):
+        chains[f"random {seed}"] = [RandomProgram(seed).program()]
+    return chains
+
+
+CHAINS = _chains()
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_assembler_and_sizes_agree(name: str) -> None:
+    """Hardware instructions of every instruction, of clearing, of the whole chain."""
+    programs = CHAINS[name]
+    layout = link(programs, ROOMY)
+    words = assemble(programs, layout, ways=ROOMY.array.ways).instructions
+    for number, program in enumerate(programs):
+        for index, instruction in enumerate(program.instructions()):
+            found = sum((w.program, w.instruction) == (number, index) for w in words)
+            assert found == parts(instruction), instruction.op
+    of_none = sum(w.program < 0 for w in words)
+    assert of_none == ENDS + sum(clearing_parts(program.text) for program in programs)
+    assert len(words) * INSTRUCTION_WORDS == chain_words(program.text for program in programs)
+    assert INSTRUCTION.size == 32 * INSTRUCTION_WORDS
+
+
+@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("array", [{}, {"array.ways": 2, "array.lanes": 4}, {"array.ways": 64}])
+def test_placer_and_linker_agree(name: str, array: dict[str, Any]) -> None:
+    """Words, rows, and where every vector and matrix lies, when all is resident on one core."""
+    hardware, programs = ROOMY.replace(**array), CHAINS[name]
+    placer = Placer(hardware)
+    for program in programs:
+        placer.place(program)
+    layout, placements = link(programs, hardware), placer.finished()
+    bank = hardware.array.ways * hardware.row_bytes
+    assert placer.vector_words == layout.vector_words
+    assert placer.row_used == layout.row_words * bank
+    assert placer.state_used == layout.state_words * bank * 2
+    assert not placer.beyond_rtl()
+    for placement, own in zip(placements, layout.programs, strict=True):
+        assert placement.resident
+        assert placement.cache_resident
+        assert placement.state_resident
+        assert placement.constants_resident
+        assert placement.addresses == own.vectors
+        assert placement.matrices == {matrix: at.base for matrix, at in own.matrices.items()}
+
+
+def test_constants_that_do_not_fit_stream_and_no_vector_is_beyond_the_memory() -> None:
+    """With a word too few the last program's constants stream, through the words that programs share."""
+    programs = CHAINS["layers"]
+    whole = link(programs, ROOMY).vector_words
+    tight = ROOMY.replace(**{"memory.vector_words": whole - 1, "limits.max_context": 64})
+    placer = Placer(tight)
+    placements = [placer.place(program) for program in programs]
+    assert [p.constants_resident for p in placements] == [True] * (len(programs) - 1) + [False]
+    assert placements[-1].dram_bytes == 4 * placements[-1].constant_words > 0
+    assert placer.vector_words < whole
+    for program, placement in zip(programs, placer.finished(), strict=True):
+        for vector, first in placement.addresses.items():
+            assert first + program.text.vectors[vector] <= placer.vector_words
+    with pytest.raises(
+        CapacityError, match=r"memory.vector_words must be at least \d+ for layer_00, not 1024"
+    ):
+        map_small = Placer(ROOMY.replace(**{"memory.vector_words": 1024, "limits.max_context": 64}))
+        for program in programs:
+            map_small.place(program)
+
+
+def test_report_and_manifest_of_the_shipped_model(tmp_path: Path) -> None:
+    """`map` reports the words that the RTL's manifest lists as used."""
+    request = InputRequest(random_tokens=4, sequence_length=4)
+    hardware = HardwareConfig()
+    report = map_model(SHIPPED, output=tmp_path, hardware=hardware, request=request)
+    names = ["position", *(f"layer_{n:02d}" for n in range(len(report.model.layer_kinds))), "head"]
+    programs = [load_program(tmp_path / "programs", name) for name in names]
+    layout = link(programs, hardware)
+    instructions = len(assemble(programs, layout, ways=hardware.array.ways).instructions)
+    used = {memory.name: memory.used for memory in report.cores.memories}
+    assert used["program memory"] == instructions * 16 == 7184
+    assert used["vector memory"] == layout.vector_words == 43079
+    mapping = json.loads((tmp_path / "mapping.json").read_text(encoding="utf-8"))
+    assert [p["addresses"] for p in mapping["programs"]] == [own.vectors for own in layout.programs]
+    assert any("needs memory.row_kib 2800" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"system.cores": 2}, "Several cores are in the cycle model only"),
+        (
+            {"limits.max_context": 2**18, "memory.vector_words": 2**22, "numerics.softmax_bits": 2},
+            "Positions beyond 131072",
+        ),
+        ({"memory.row_kib": 16, "limits.max_context": 64}, "a core in RTL needs memory.row_kib"),
+        ({}, ""),
+    ],
+)
+def test_map_says_what_only_the_cycle_model_does(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
+    """Several cores, long contexts, streaming; of what the RTL can do as well, nothing."""
+    request = InputRequest(random_tokens=4, sequence_length=4)
+    roomy = HardwareConfig().replace(**{"memory.row_kib": 2**20, **changes})
+    report = map_model(TINY, output=tmp_path, hardware=roomy, request=request)
+    said = [warning for warning in report.warnings if "random" not in warning]
+    assert len(said) == bool(words)
+    assert all(words in warning for warning in said)
+
+
+def test_map_refuses_what_the_instruction_word_does_not_hold() -> None:
+    """The same sentence as of `rtl`, before a token is simulated."""
+    (program,) = CHAINS["random 0"]
+    first = program.text.sections[0]
+    many = isa.View(name="many", groups=5000, length=1, stride=1)
+    peaks = isa.Reduction(kind="max_abs", dst=many.model_copy(update={"name": "peaks"}))
+    section = first.model_copy(
+        update={"instructions": (isa.Reduce(a=many, reduction=peaks), *first.instructions)}
+    )
+    text = program.text.model_copy(
+        update={
+            "sections": (section, *program.text.sections[1:]),
+            "vectors": {**program.text.vectors, "many": 5000, "peaks": 5000},
+        }
+    )
+    constants = {**program.constants, "many": np.zeros(5000, np.int32)}
+    wrong = Program(text=text, constants=constants, matrices=program.matrices)
+    sentence = r"common.groups of random_\d+, instruction 0 \(reduce\) must be in 0 … 4095"
+    with pytest.raises(CapacityError, match=sentence):
+        assemble([wrong], link([wrong], ROOMY), ways=8)
+    runner = Runner(ROOMY, 1, Stopwatch(), None)
+    with pytest.raises(CapacityError, match=sentence):
+        runner.position(wrong, 1, 1)
+
+
+def test_rtl_and_map_in_one_command_line(tmp_path: Path) -> None:
+    """A folder that `map` wrote for small memories is taken by `rtl`, which raises them."""
+    path = tmp_path / "hardware.toml"
+    path.write_text(HardwareConfig().replace(**{"memory.row_kib": 16, "limits.max_context": 64}).to_toml())
+    words = ["--hardware", str(path), "-o"]
+    mapped = CliRunner().invoke(app, ["map", str(TINY), "--random-tokens", "4", *words, str(tmp_path / "a")])
+    assert mapped.exit_code == 0, mapped.output
+    core = CliRunner().invoke(app, ["rtl", str(tmp_path / "a"), *words, str(tmp_path / "b")])
+    assert core.exit_code == 0, core.output
+    assert "memory.row_kib raised to" in core.output

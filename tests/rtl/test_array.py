@@ -1,0 +1,77 @@
+"""`ArrayUnit` in many shapes: its cocotb bench, and its lint."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from helpers.bench import run_bench
+
+from spikesim.errors import HardwareError
+from spikesim.hardware import HardwareConfig
+from spikesim.rtl.array.unit import ArrayUnit
+from spikesim.rtl.config import CoreConfig, core_config
+from spikesim.rtl.verilog import WAIVERS, verilog
+from spikesim.tools import verilator
+
+SMALL: dict[str, Any] = {
+    "row_depth": 128,
+    "state_depth": 128,
+    "encoder_rows": 24,
+    "scatter_rows": 12,
+    "blocks": 5,
+}
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "plane_bitwise": {"ways": 8, "lanes": 4, "coding": "bitwise", "scan_bits": 8, "encoder_rows": 20},
+    "plane_signed": {"ways": 2, "lanes": 4, "coding": "signed_digit", "scan_bits": 2},
+    "plane_twos": {
+        "ways": 1,
+        "lanes": 1,
+        "coding": "twos_complement",
+        "scan_bits": 1,
+        "encoder_rows": 30,
+        "skew": 0,
+    },
+    "plane_ternary": {"ways": 4, "lanes": 2, "coding": "ternary", "scan_bits": 4, "accumulator_bits": 18},
+    "row_bitwise": {
+        "ways": 4,
+        "lanes": 4,
+        "order": "row",
+        "coding": "bitwise",
+        "scan_bits": 8,
+        "accumulator_bits": 48,
+    },
+    "row_signed": {"ways": 8, "lanes": 4, "order": "row", "coding": "signed_digit", "accumulator_bits": 16},
+    "row_ternary": {"ways": 4, "lanes": 4, "order": "row", "coding": "ternary"},
+    "row_twos": {"ways": 2, "lanes": 8, "order": "row", "coding": "twos_complement"},
+    "dense": {"ways": 16, "lanes": 8, "dense": True},
+    "dense_skip": {"ways": 4, "lanes": 4, "dense": True, "skip_zeros": True},
+    "dense_small": {"ways": 1, "lanes": 2, "dense": True, "coding": "ternary"},
+}
+
+
+def unit(shape: str) -> tuple[ArrayUnit, dict[str, Any]]:
+    settings = {**SMALL, **SHAPES[shape]}
+    return ArrayUnit(CoreConfig(**settings)), settings
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bench(shape):
+    component, settings = unit(shape)
+    run_bench(component, f"array_{shape}", "array", environment={"BENCH": json.dumps({"config": settings})})
+
+
+@pytest.mark.parametrize("shape", ["plane_bitwise", "row_signed", "dense", "dense_skip"])
+def test_lint(tmp_path, shape):
+    source = tmp_path / "array_unit.v"
+    source.write_text(verilog(unit(shape)[0], "array_unit"))
+    assert verilator.lint([source], "array_unit", waived=[waiver.code for waiver in WAIVERS]) == []
+
+
+def test_only_the_dense_twin_skips_zeros():
+    hardware = HardwareConfig()
+    assert core_config(hardware, dense=True, skip_zeros=True).skip_zeros
+    with pytest.raises(HardwareError, match="dense"):
+        core_config(hardware, skip_zeros=True)

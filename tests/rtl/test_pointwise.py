@@ -1,0 +1,36 @@
+"""`PointwiseUnit`: its cocotb bench and those of its rounding shifter and normaliser, its lint."""
+
+from __future__ import annotations
+
+from helpers.bench import run_bench
+
+from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.isa import Operation
+from spikesim.rtl.pointwise.normalise import Normaliser
+from spikesim.rtl.pointwise.rounding import RoundingShifter
+from spikesim.rtl.pointwise.unit import PointwiseUnit
+from spikesim.rtl.verilog import WAIVERS, verilog
+from spikesim.tools import verilator
+
+OPERATIONS = [f"operation/name={number}" for number, _ in enumerate(Operation)]
+UNIT_TESTS = [*OPERATIONS, "long_runs", "mixed", "all_silent", "reset_in_the_middle"]
+
+
+def test_bench():
+    run_bench(PointwiseUnit(CoreConfig()), "pointwise", "pointwise", testcases=UNIT_TESTS)
+
+
+def test_rounding_shifter():
+    run_bench(
+        RoundingShifter(width=51, bits=48), "rounding_shifter", "pointwise", testcases=["rounding_shifter"]
+    )
+
+
+def test_normaliser():
+    run_bench(Normaliser(), "normaliser", "pointwise", testcases=["normaliser"])
+
+
+def test_lint(tmp_path):
+    source = tmp_path / "pointwise.v"
+    source.write_text(verilog(PointwiseUnit(CoreConfig()), "pointwise"))
+    assert verilator.lint([source], "pointwise", waived=[waiver.code for waiver in WAIVERS]) == []
