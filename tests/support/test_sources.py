@@ -137,7 +137,9 @@ def test_everything_that_is_really_imported_is_found(module: str) -> None:
 
 def test_digest_covers_what_was_forgotten_once() -> None:
     generator = sources_of("spikesim.rtl.core", "spikesim.rtl.verilog")
-    assert {"program/tables.py", "timing.py", "program/instructions.py", "rtl/memory.v"} <= set(generator.files)
+    assert {"program/tables.py", "timing.py", "program/instructions.py", "rtl/memory.v"} <= set(
+        generator.files
+    )
     assert {"amaranth", "pyosys"} <= generator.packages
     synthesis = sources_of("spikesim.power_models.synthesis.synthesis")
     assert {"power_models/synthesis/cells.v", "power_models/timing/analysis.py", "support/jit.py"} <= set(
