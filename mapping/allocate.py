@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
-from spikesim.program import Program, View
+from spikesim.program import Program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,26 +14,6 @@ class Allocation:
 
     addresses: dict[str, int]
     words: int
-
-
-def operands(instruction: Any) -> tuple[list[str], list[str]]:
-    """Names of the vectors an instruction (reads, writes)."""
-    reads: list[str] = []
-    writes: list[str] = []
-    for field, value in instruction:
-        if isinstance(value, View):
-            (writes if field in ("dst", "cos", "sin") and _is_output(instruction, field) else reads).append(
-                value.name
-            )
-        elif field in ("reduce", "reduction") and value is not None:
-            writes.append(value.dst.name)
-        elif field == "keys" and value is not None and value.selected is not None:
-            reads.append(value.selected.name)
-    return reads, writes
-
-
-def _is_output(instruction: Any, field: str) -> bool:
-    return field == "dst" or instruction.op == "phase"
 
 
 def allocate(program: Program, pinned: Collection[str] = ()) -> Allocation:
@@ -49,8 +28,7 @@ def allocate(program: Program, pinned: Collection[str] = ()) -> Allocation:
     last: dict[str, int] = dict.fromkeys(inputs, -1)
     end = 0
     for number, instruction in enumerate(program.instructions()):
-        reads, writes = operands(instruction)
-        for name in names.intersection(reads + writes):
+        for name in names.intersection(view.name for _, view, _ in instruction.views()):
             first.setdefault(name, number)
             last[name] = number
         end = number

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, assert_never
 
 from spikesim import program as isa
 from spikesim.errors import CapacityError
@@ -156,10 +156,43 @@ class _Assembler:
     def __init__(self, program: Program, own: ProgramLayout, layout: CoreLayout, ways: int) -> None:
         self.program, self.own, self.layout, self.ways = program, own, layout, ways
 
-    def assemble(self, instruction: Any) -> Iterator[HardwareInstruction]:
-        """One to three hardware instructions."""
-        parts: Iterator[HardwareInstruction] = getattr(self, "_" + instruction.op)(instruction)
-        return parts
+    def assemble(self, instruction: isa.Instruction) -> Iterator[HardwareInstruction]:
+        """`PARTS` hardware instructions."""
+        match instruction:
+            case isa.Multiply():
+                return self._multiply(instruction)
+            case isa.Add():
+                return self._add(instruction)
+            case isa.Reduce():
+                return self._reduce(instruction)
+            case isa.Invert():
+                return self._invert(instruction)
+            case isa.ScalarMultiply():
+                return self._scalar_multiply(instruction)
+            case isa.Exponential():
+                return self._exponential(instruction)
+            case isa.Lookup():
+                return self._lookup(instruction)
+            case isa.SoftmaxWeights():
+                return self._softmax_weights(instruction)
+            case isa.Phase():
+                return self._phase(instruction)
+            case isa.Rotate():
+                return self._rotate(instruction)
+            case isa.SelectTop():
+                return self._select_top(instruction)
+            case isa.Gather():
+                return self._gather(instruction)
+            case isa.Scatter():
+                return self._scatter(instruction)
+            case isa.Decay():
+                return self._decay(instruction)
+            case isa.Store():
+                return self._store(instruction)
+            case isa.Pool():
+                return self._pool(instruction)
+            case _:
+                assert_never(instruction)
 
     def _at(self, view: View) -> int:
         return self.own.vectors[view.name] + view.offset

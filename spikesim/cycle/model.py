@@ -7,7 +7,7 @@ vector cross the broadcast network once.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +40,36 @@ class CycleModel:
         self.broadcast_words = hardware.system.broadcast_words_per_cycle
         self._planes = _planes_of_counts(self.coding)
 
-    def cost(self, instruction: Any, frame: Frame) -> Cost:
+    def cost(self, instruction: isa.Instruction, frame: Frame) -> Cost:
         """What the instruction costs each token of the frame, all its hardware instructions from fetch to done."""
-        cost: Cost = getattr(self, "_" + instruction.op, self._pointwise)(instruction, frame)
-        return cost
+        match instruction:
+            case (
+                isa.Multiply()
+                | isa.Add()
+                | isa.Reduce()
+                | isa.Invert()
+                | isa.ScalarMultiply()
+                | isa.Exponential()
+                | isa.Lookup()
+                | isa.SoftmaxWeights()
+                | isa.Phase()
+                | isa.Rotate()
+            ):
+                return self._pointwise(instruction, frame)
+            case isa.SelectTop():
+                return self._select_top(instruction, frame)
+            case isa.Store():
+                return self._store(instruction, frame)
+            case isa.Pool():
+                return self._pool(instruction, frame)
+            case isa.Decay():
+                return self._decay(instruction, frame)
+            case isa.Gather():
+                return self._gather(instruction, frame)
+            case isa.Scatter():
+                return self._scatter(instruction, frame)
+            case _:
+                assert_never(instruction)
 
     # Pointwise instructions cost the same on both cores.
 

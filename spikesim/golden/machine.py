@@ -7,7 +7,7 @@ instructions may run for many tokens together (`spikesim.program.Section`); `tes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -105,9 +105,43 @@ class Machine:
             yield start, stop
             start = stop
 
-    def execute(self, instruction: Any, frame: Frame) -> None:
+    def execute(self, instruction: isa.Instruction, frame: Frame) -> None:
         """Run one instruction for the tokens of a frame."""
-        getattr(self, "_" + instruction.op)(instruction, frame)
+        match instruction:
+            case isa.Multiply():
+                self._multiply(instruction, frame)
+            case isa.Add():
+                self._add(instruction, frame)
+            case isa.Reduce():
+                self._reduce(instruction, frame)
+            case isa.Invert():
+                self._invert(instruction, frame)
+            case isa.ScalarMultiply():
+                self._scalar_multiply(instruction, frame)
+            case isa.Exponential():
+                self._exponential(instruction, frame)
+            case isa.Lookup():
+                self._lookup(instruction, frame)
+            case isa.SoftmaxWeights():
+                self._softmax_weights(instruction, frame)
+            case isa.Phase():
+                self._phase(instruction, frame)
+            case isa.Rotate():
+                self._rotate(instruction, frame)
+            case isa.SelectTop():
+                self._select_top(instruction, frame)
+            case isa.Gather():
+                self._gather(instruction, frame)
+            case isa.Scatter():
+                self._scatter(instruction, frame)
+            case isa.Decay():
+                self._decay(instruction, frame)
+            case isa.Store():
+                self._store(instruction, frame)
+            case isa.Pool():
+                self._pool(instruction, frame)
+            case _:
+                assert_never(instruction)
 
     def _multiply(self, i: isa.Multiply, frame: Frame) -> None:
         a = frame.view(i.a)

@@ -28,6 +28,7 @@ from spikesim.program.instructions import (
     SoftmaxWeights,
     Store,
     View,
+    is_matrix,
 )
 from spikesim.program.program import CacheSpec, Program, ProgramText, Section, StateSpec
 
@@ -61,4 +62,5 @@ __all__ = [
     "StateSpec",
     "Store",
     "View",
+    "is_matrix",
 ]

@@ -6,7 +6,8 @@ widths and rounding.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -89,7 +90,71 @@ class CacheKeys(Frozen):
     selected: View | None = None
 
 
-class Multiply(Frozen):
+SectionKind = Literal["parallel", "attention", "recurrent"]
+
+
+class Operation(Frozen):
+    """What every instruction has: views that it reads and writes, the store it touches, where in a program it may be.
+
+    `RESULTS`: the fields that it writes; statistics are written too, and every other view is read. `PARTS`: hardware
+    instructions that it becomes. `CHANGES_STORE`: whether it writes the cache or state that it touches.
+    """
+
+    RESULTS: ClassVar[tuple[str, ...]] = ("dst",)
+    PARTS: ClassVar[int] = 1
+    CHANGES_STORE: ClassVar[bool] = False
+
+    op: str
+
+    def views(self) -> Iterator[tuple[str, View, bool]]:
+        """(field, view, whether it is written) of every view, in the order of the fields.
+
+        >>> [field for field, _, _ in Add(dst=View(name="c"), a=View(name="a"), b=View(name="b")).views()]
+        ['dst', 'a', 'b']
+        """
+        for name, value in self:
+            if isinstance(value, View):
+                yield name, value, name in self.RESULTS
+            elif isinstance(value, Reduction):
+                yield f"{name}.dst", value.dst, True
+            elif isinstance(value, CacheKeys) and value.selected is not None:
+                yield f"{name}.selected", value.selected, False
+
+    def reads(self) -> tuple[View, ...]:
+        """The views that it reads, constants included."""
+        return tuple(view for _, view, written in self.views() if not written)
+
+    def writes(self) -> tuple[View, ...]:
+        """The views that it writes, its result before its statistic."""
+        return tuple(view for _, view, written in self.views() if written)
+
+    @property
+    def label(self) -> str:
+        """Its op, and of a gather what it reads: "gather matrix", "gather keys" …"""
+        return self.op
+
+    @property
+    def cached(self) -> CacheKeys | None:
+        """The cached tokens that it works on; None if it works on none."""
+        return next((value for _, value in self if isinstance(value, CacheKeys)), None)
+
+    @property
+    def store(self) -> str | None:
+        """The cache or state that it reads or writes, by name; None if it touches none."""
+        return None if self.cached is None else self.cached.cache
+
+    @property
+    def section(self) -> SectionKind | None:
+        """The only kind of section that it may be in; None if any will do."""
+        return None if self.cached is None else "attention"
+
+    @property
+    def keyed(self) -> bool:
+        """Whether its result has one word per cached key or block, which exist only while attention runs."""
+        return False
+
+
+class Multiply(Operation):
     """dst = saturate(round(round(a · b / 2^shift_b) · scalar / 2^shift)); `b` or `scalar` may be absent.
 
     Without `scalar` the second step is only round(· / 2^shift). With `clip` saturated words are counted as clipped.
@@ -107,8 +172,13 @@ class Multiply(Frozen):
     reduce: Reduction | None = None
     keys: CacheKeys | None = None
 
+    @property
+    def keyed(self) -> bool:
+        """With keys it is."""
+        return self.keys is not None
 
-class Add(Frozen):
+
+class Add(Operation):
     """dst = saturate(a ± b)."""
 
     op: Literal["add"] = "add"
@@ -120,13 +190,15 @@ class Add(Frozen):
     reduce: Reduction | None = None
 
 
-class Reduce(Frozen):
+class Reduce(Operation):
     """reduction.dst = statistic of `a` alone.
 
     For `sum_squares` of words wider than 16 bits, `norm` is their `max_abs`: each word is first shifted right,
     rounding, so that the largest fits 15 bits, and the result's exponent makes up for it. `initial` is added
     to the sum, rounded to its unit.
     """
+
+    RESULTS = ()
 
     op: Literal["reduce"] = "reduce"
     a: View
@@ -135,7 +207,7 @@ class Reduce(Frozen):
     initial: Constant | None = None
 
 
-class Invert(Frozen):
+class Invert(Operation):
     """dst = constant / src, or constant / √src with `root`; 0 where src is 0. Packed scalars."""
 
     op: Literal["invert"] = "invert"
@@ -145,7 +217,7 @@ class Invert(Frozen):
     root: bool = False
 
 
-class ScalarMultiply(Frozen):
+class ScalarMultiply(Operation):
     """dst = a · b · constant, packed scalars."""
 
     op: Literal["scalar_multiply"] = "scalar_multiply"
@@ -155,7 +227,7 @@ class ScalarMultiply(Frozen):
     constant: Constant
 
 
-class Exponential(Frozen):
+class Exponential(Operation):
     """dst = 2^(−src / 2^fraction) as a packed scalar, src ≥ 0 a plain word."""
 
     op: Literal["exponential"] = "exponential"
@@ -164,7 +236,7 @@ class Exponential(Frozen):
     fraction: int
 
 
-class Lookup(Frozen):
+class Lookup(Operation):
     """dst = function(a), a piecewise linear table; `fraction` is the binary point of `a`.
 
     `sigmoid` gives 16 fractional bits, `softplus` 20, `step` (1 where a > 0) none.
@@ -177,7 +249,7 @@ class Lookup(Frozen):
     fraction: int
 
 
-class SoftmaxWeights(Frozen):
+class SoftmaxWeights(Operation):
     """dst = round(limit · 2^((a − maximum) / 2^fraction)): softmax weights as counts, their sum to `reduce`."""
 
     op: Literal["softmax_weights"] = "softmax_weights"
@@ -189,9 +261,16 @@ class SoftmaxWeights(Frozen):
     reduce: Reduction
     keys: CacheKeys
 
+    @property
+    def keyed(self) -> bool:
+        """Always."""
+        return True
 
-class Phase(Frozen):
+
+class Phase(Operation):
     """cos, sin = table of the angle (position · increment mod 2^32) / 2^32 turns, with 15 fractional bits."""
+
+    RESULTS = ("cos", "sin")
 
     op: Literal["phase"] = "phase"
     cos: View
@@ -199,7 +278,7 @@ class Phase(Frozen):
     increment: View
 
 
-class Rotate(Frozen):
+class Rotate(Operation):
     """RoPE of each group: (x1, x2) -> (x1 c − x2 s, x1 s + x2 c), halves paired, rounded once, saturated."""
 
     op: Literal["rotate"] = "rotate"
@@ -210,7 +289,7 @@ class Rotate(Frozen):
     reduce: Reduction | None = None
 
 
-class SelectTop(Frozen):
+class SelectTop(Operation):
     """dst = indices of the `count` largest words of `a` per group, ascending; equal words: the lower index wins.
 
     With `keys` (MoBA) `a` has one word per finished past block, and missing choices are −1.
@@ -223,7 +302,7 @@ class SelectTop(Frozen):
     keys: CacheKeys | None = None
 
 
-class Gather(Frozen):
+class Gather(Operation):
     """dst[lane] = Σ over channels of count · row[lane], per group: the event-driven product.
 
     `operand` names what the rows are: a weight matrix, cached keys (lane = token), cached values (row = token), block
@@ -242,12 +321,37 @@ class Gather(Frozen):
     first_head: int = 0
     sharing: int = 1
 
+    @property
+    def label(self) -> str:
+        """With what it reads."""
+        return f"gather {self.operand}"
 
-class Scatter(Frozen):
+    @property
+    def store(self) -> str | None:
+        """Of a matrix none."""
+        return None if self.operand == "matrix" else self.name
+
+    @property
+    def section(self) -> SectionKind | None:
+        """A matrix may be gathered anywhere."""
+        if self.operand == "matrix":
+            return None
+        return "recurrent" if self.operand == "state" else "attention"
+
+    @property
+    def keyed(self) -> bool:
+        """Keys and means have one lane each."""
+        return self.operand in ("keys", "means")
+
+
+class Scatter(Operation):
     """state[row][lane] += round(count[row] · update[lane] / 2^shift), per group; 16-bit words wrap, which is counted.
 
     Every row is written once, so that its rounding does not depend on the coding of the counts.
     """
+
+    RESULTS = ()
+    CHANGES_STORE = True
 
     op: Literal["scatter"] = "scatter"
     counts: View
@@ -256,12 +360,25 @@ class Scatter(Frozen):
     state: str
     partition: View | None = None
 
+    @property
+    def store(self) -> str | None:
+        """The state that it writes."""
+        return self.state
 
-class Decay(Frozen):
+    @property
+    def section(self) -> SectionKind | None:
+        """A state steps from token to token."""
+        return "recurrent"
+
+
+class Decay(Operation):
     """G ← G · factor per group; if G falls below ½ the rows are shifted right, rounding, and G is doubled to match.
 
     The group's new factor goes to `dst` as a packed scalar.
     """
+
+    PARTS = 2  # the factors, and the shifting of rows
+    CHANGES_STORE = True
 
     op: Literal["decay"] = "decay"
     dst: View
@@ -269,21 +386,48 @@ class Decay(Frozen):
     state: str
     partition: View | None = None
 
+    @property
+    def store(self) -> str | None:
+        """The state that it writes."""
+        return self.state
 
-class Store(Frozen):
+    @property
+    def section(self) -> SectionKind | None:
+        """A state steps from token to token."""
+        return "recurrent"
+
+
+class Store(Operation):
     """Append the counts `src` [kv heads, head size] to a cache as this token's keys or values."""
+
+    RESULTS = ()
+    CHANGES_STORE = True
 
     op: Literal["store"] = "store"
     src: View
     cache: str
     kind: Literal["keys", "values"]
 
+    @property
+    def store(self) -> str | None:
+        """The cache that it writes."""
+        return self.cache
 
-class Pool(Frozen):
+    @property
+    def section(self) -> SectionKind | None:
+        """A cache is complete before attention reads it."""
+        return "parallel"
+
+
+class Pool(Operation):
     """Add the keys `src` to the running sum of their block; at its last token store the mean.
 
     The mean is saturate(round(sum · scale / 2^shift)).
     """
+
+    RESULTS = ()
+    PARTS = 3  # the running sum, its mean, and storing that
+    CHANGES_STORE = True
 
     op: Literal["pool"] = "pool"
     src: View
@@ -291,6 +435,16 @@ class Pool(Frozen):
     block: int
     scale: int
     shift: int
+
+    @property
+    def store(self) -> str | None:
+        """The cache that it writes."""
+        return self.cache
+
+    @property
+    def section(self) -> SectionKind | None:
+        """A cache is complete before attention reads it."""
+        return "parallel"
 
 
 Instruction = Annotated[
@@ -312,3 +466,8 @@ Instruction = Annotated[
     | Pool,
     Field(discriminator="op"),
 ]
+
+
+def is_matrix(instruction: Operation) -> TypeGuard[Gather]:
+    """Whether it is a gather of a weight matrix."""
+    return isinstance(instruction, Gather) and instruction.operand == "matrix"

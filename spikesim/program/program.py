@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from spikesim.program.instructions import Frozen, Instruction
+from spikesim.program.instructions import Frozen, Instruction, SectionKind
 
 
 class Section(Frozen):
@@ -32,7 +31,7 @@ class Section(Frozen):
     sections: it runs all instructions of a token, then the next token.
     """
 
-    kind: Literal["parallel", "attention", "recurrent"]
+    kind: SectionKind
     instructions: tuple[Instruction, ...]
 
 
@@ -83,7 +82,7 @@ class Program:
     constants: Mapping[str, NDArray[np.int32]]
     matrices: Mapping[str, NDArray[np.int8]]
 
-    def instructions(self) -> Iterator[Any]:
+    def instructions(self) -> Iterator[Instruction]:
         """All instructions in the order in which the core executes them for one token."""
         for section in self.text.sections:
             yield from section.instructions

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from spikesim.program import CacheSpec, Decay, Pool, ProgramText, StateSpec
+from spikesim.program import CacheSpec, ProgramText, StateSpec
 from spikesim.support.arithmetic import ceil_div
 
 INSTRUCTION_WORDS = 16
@@ -17,14 +16,6 @@ INSTRUCTION_WORDS = 16
 
 ENDS = 2
 """Hardware instructions that end a chain: one behind the instructions of a token, one behind those that clear."""
-
-
-def parts(instruction: Any) -> int:
-    """Hardware instructions that an instruction of a program becomes.
-
-    A decay is two, the factors and the shifting of rows; a pool three, the running sum, its mean and storing that.
-    """
-    return 2 if isinstance(instruction, Decay) else 3 if isinstance(instruction, Pool) else 1
 
 
 def clearing_parts(text: ProgramText) -> int:
@@ -38,7 +29,7 @@ def clearing_parts(text: ProgramText) -> int:
 
 def program_words(text: ProgramText) -> int:
     """Words of program memory that a program takes, clearing included; a chain takes `ENDS` instructions more."""
-    own = sum(parts(i) for section in text.sections for i in section.instructions)
+    own = sum(i.PARTS for section in text.sections for i in section.instructions)
     return INSTRUCTION_WORDS * (own + clearing_parts(text))
 
 

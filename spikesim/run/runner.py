@@ -15,8 +15,7 @@ from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import LOGIT_FRACTION
 from spikesim.mapping.place import Placer
-from spikesim.program import Program
-from spikesim.program.access import is_matrix
+from spikesim.program import Program, is_matrix
 from spikesim.program.file import save_program
 from spikesim.results.report import Raster
 from spikesim.rtl.assemble import check_fits

@@ -14,8 +14,8 @@ from spikesim.cycle.model import CycleModel
 from spikesim.golden.frame import Frame, Words
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Gather, Program, Section, View
-from spikesim.program.access import STREAM, is_matrix
+from spikesim.program import Gather, Program, Section, View, is_matrix
+from spikesim.program.access import STREAM
 from spikesim.program.accumulators import check_accumulators
 from spikesim.program.verifier import verify_chain, verify_stream
 from spikesim.spikes.statistics import SpikeStatistics
@@ -53,7 +53,7 @@ class Simulator:
         self.program = program
         self.machine = Machine(program, sequences)
         self.model = CycleModel(program, hardware)
-        self.cycles = [InstructionCycles(kind=_kind(i)) for i in program.instructions()]
+        self.cycles = [InstructionCycles(kind=i.label) for i in program.instructions()]
         self.tokens = 0
         self.spikes: dict[str, SpikeStatistics] = {}
         self.per_token: list[dict[str, list[Any]]] | None = None
@@ -144,7 +144,3 @@ def run_chain(simulators: Sequence[Simulator], words: NDArray[np.int32]) -> NDAr
         if STREAM in text.inputs:
             stream = results[text.output]
     return stream
-
-
-def _kind(instruction: Any) -> str:
-    return f"gather {instruction.operand}" if isinstance(instruction, Gather) else str(instruction.op)

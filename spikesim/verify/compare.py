@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from spikesim import timing
 from spikesim.program import Program
-from spikesim.program.sizes import parts
 from spikesim.rtl.assemble import Executable
 from spikesim.verify.expected import Expected
 from spikesim.verify.record import Record, TokenRecord
@@ -190,7 +189,7 @@ def _counters(programs: Sequence[Program], expected: Expected, core: str) -> dic
         # The end of a program is fetched and decoded like any instruction.
         "cycles": sum(int(entry[core].sum()) for entry in expected.cycles) + tokens * timing.ISSUE_CYCLES,
         # Executed or skipped; nothing is left out or done twice.
-        "instructions": tokens * sum(parts(i) for program in programs for i in program.instructions()),
+        "instructions": tokens * sum(i.PARTS for program in programs for i in program.instructions()),
         "events": counters.row_reads_dense if dense else counters.events,
         "spikes": counters.spikes_dense if dense else counters.spikes,
         "row_reads": counters.row_reads_dense if dense else counters.row_reads,

@@ -32,8 +32,7 @@ from spikesim.golden.frame import Frame
 from spikesim.golden.machine import Machine
 from spikesim.golden.product import product
 from spikesim.hardware import Coding, HardwareConfig
-from spikesim.program import Gather, Instruction, Program, ProgramText, Section, View
-from spikesim.program.access import is_matrix
+from spikesim.program import Gather, Instruction, Program, ProgramText, Section, View, is_matrix
 from spikesim.run.tokens import InputRequest
 from spikesim.spikes.digits import INT8_PLANES, digits
 from spikesim.support.files import atomic_directory

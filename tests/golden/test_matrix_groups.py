@@ -15,8 +15,17 @@ from spikesim.flow import map_model
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
-from spikesim.program import Add, Gather, Instruction, Multiply, Program, ProgramText, Section, View
-from spikesim.program.access import is_matrix
+from spikesim.program import (
+    Add,
+    Gather,
+    Instruction,
+    Multiply,
+    Program,
+    ProgramText,
+    Section,
+    View,
+    is_matrix,
+)
 from spikesim.rtl.assemble import assemble
 from spikesim.run.simulator import Simulator, encoders
 from spikesim.run.tokens import InputRequest

@@ -22,7 +22,7 @@ from spikesim.mapping.link import link
 from spikesim.mapping.place import Placer
 from spikesim.program import Program
 from spikesim.program.file import load_program
-from spikesim.program.sizes import ENDS, INSTRUCTION_WORDS, chain_words, clearing_parts, parts
+from spikesim.program.sizes import ENDS, INSTRUCTION_WORDS, chain_words, clearing_parts
 from spikesim.rtl.assemble import assemble
 from spikesim.rtl.isa import INSTRUCTION
 from spikesim.run.runner import Runner, Stopwatch
@@ -54,7 +54,7 @@ def test_assembler_and_sizes_agree(name: str) -> None:
     for number, program in enumerate(programs):
         for index, instruction in enumerate(program.instructions()):
             found = sum((w.program, w.instruction) == (number, index) for w in words)
-            assert found == parts(instruction), instruction.op
+            assert found == instruction.PARTS, instruction.op
     of_none = sum(w.program < 0 for w in words)
     assert of_none == ENDS + sum(clearing_parts(program.text) for program in programs)
     assert len(words) * INSTRUCTION_WORDS == chain_words(program.text for program in programs)

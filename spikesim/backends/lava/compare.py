@@ -14,8 +14,7 @@ from spikesim.backends.lava.expected import Expected
 from spikesim.backends.lava.plan import Plan, Stage
 from spikesim.backends.lava.spikes import GRADED, SERIAL, decode
 from spikesim.errors import NumericError
-from spikesim.program import Gather, Scatter
-from spikesim.program.access import is_matrix, writes
+from spikesim.program import Gather, Scatter, is_matrix
 from spikesim.results.lava import Compared, Difference
 from spikesim.spikes.digits import digits
 from spikesim.spikes.encode import encode
@@ -75,7 +74,7 @@ class Comparison:
         self._same("transit", stage, "live words", sent, arrived, max(1, arrived.size // max(1, tokens)))
         # What arrives from matrices comes before what the instructions make of it: the first difference is a cause.
         for n in (*stage.arriving, *stage.instructions):
-            for k, view in enumerate(writes(n.instruction)):
+            for k, view in enumerate(n.instruction.writes()):
                 self._words(stage, view.name, f"word.{n.number}.{k}", expected, record)
             if isinstance(n.instruction, Gather | Scatter) and not is_matrix(n.instruction):
                 self._words(stage, n.instruction.counts.name, f"counts.{n.number}", expected, record)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from spikesim.program import (
     Decay,
     Exponential,
     Gather,
+    Instruction,
     Invert,
     Lookup,
     Multiply,
@@ -47,8 +48,8 @@ from spikesim.program import (
     SelectTop,
     SoftmaxWeights,
     Store,
+    is_matrix,
 )
-from spikesim.program.access import is_matrix, writes
 from spikesim.results.lava import Share
 
 Kind = Literal["matrix", "pointwise", "cache", "state", "processor"]
@@ -207,7 +208,7 @@ def _obstacles(name: str, matrix: NDArray[np.int8], target: Target) -> Iterator[
         )
 
 
-def _programmable(instruction: Any, contexts: dict[str, int]) -> Iterator[Part]:
+def _programmable(instruction: Instruction, contexts: dict[str, int]) -> Iterator[Part]:
     """The parts of an instruction that is no matrix, on a chip whose neurons run microcode."""
     i = instruction
     match i:
@@ -229,15 +230,14 @@ def _programmable(instruction: Any, contexts: dict[str, int]) -> Iterator[Part]:
         case Reduce() | Decay() | Scatter() | Store() | Pool():
             pass  # a statistic, see below; the others are what the neurons of a state or cache do
         case _:
-            raise TypeError(f"no place is known for {type(i).__name__}")
+            assert_never(i)
     if isinstance(i, Reduce):
         yield _statistic(i.reduction, i.a.words)
     elif isinstance(i, Multiply | Add | Rotate | SoftmaxWeights) and i.reduce is not None:
-        keys = getattr(i, "keys", None)
-        yield _statistic(i.reduce, i.dst.words, *_growth(keys, contexts))
+        yield _statistic(i.reduce, i.dst.words, *_growth(i.cached, contexts))
 
 
-def _fixed(instruction: Any) -> Iterator[Part]:
+def _fixed(instruction: Instruction) -> Iterator[Part]:
     """Everything but matrices, on a chip whose neurons only add and fire."""
     match instruction:
         case Scatter():
@@ -245,7 +245,7 @@ def _fixed(instruction: Any) -> Iterator[Part]:
         case Store() | Pool():
             words = instruction.src.words
         case _:
-            words = sum(view.words for view in writes(instruction))
+            words = sum(view.words for view in instruction.writes())
     name = _ON_PROCESSORS.get(instruction.op, instruction.op)
     yield Part(name=name, kind="processor", on="processor", words=words, note="fixed neurons")
 

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spikesim.program import Gather, Program, View
-from spikesim.program.access import STREAM, changes_store, reads, store_of, writes
+from spikesim.program.access import STREAM
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ def _arrivals(program: Program, planes: int, arrived: dict[str, int]) -> dict[st
     arrived = dict(arrived)
     changed: dict[str, int] = {}
     for instruction in program.instructions():
-        store = store_of(instruction)
-        ready = max((arrived.get(view.name, 0) for view in reads(instruction)), default=0)
+        store = instruction.store
+        ready = max((arrived.get(view.name, 0) for view in instruction.reads()), default=0)
         if store is not None:
             ready = max(ready, changed.get(store, 0))
         done = ready + _steps(instruction, planes)
-        for view in writes(instruction):
+        for view in instruction.writes():
             arrived[view.name] = max(arrived.get(view.name, 0), done + _is_statistic(instruction, view))
-        if store is not None and changes_store(instruction):
+        if store is not None and instruction.CHANGES_STORE:
             changed[store] = done
     return arrived
 
@@ -77,20 +77,20 @@ def _arrivals(program: Program, planes: int, arrived: dict[str, int]) -> dict[st
 def _recurrences(program: Program, planes: int) -> dict[str, int]:
     """Steps of the longest path from the first access of each cache or state to its last change."""
     found: dict[str, int] = {}
-    stores = {store_of(instruction) for instruction in program.instructions()} - {None}
+    stores = {instruction.store for instruction in program.instructions()} - {None}
     for store in stores:
         # Steps since the first access; what does not depend on one has no entry.
         since: dict[str, int] = {}
         last = 0
         for instruction in program.instructions():
-            touches = store_of(instruction) == store
-            behind = [since[view.name] for view in reads(instruction) if view.name in since]
+            touches = instruction.store == store
+            behind = [since[view.name] for view in instruction.reads() if view.name in since]
             if not touches and not behind:
                 continue
             done = max([*behind, last if touches else 0]) + _steps(instruction, planes)
-            for view in writes(instruction):
+            for view in instruction.writes():
                 since[view.name] = max(since.get(view.name, 0), done + _is_statistic(instruction, view))
-            if touches and changes_store(instruction):
+            if touches and instruction.CHANGES_STORE:
                 last = done
         if store is not None and last:
             found[store] = last

@@ -18,7 +18,7 @@ from spikesim.golden.frame import Frame, Words
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.program import Gather, Program, Scatter
-from spikesim.program.access import STREAM, is_keyed, writes
+from spikesim.program.access import STREAM
 from spikesim.run.simulator import Simulator
 
 
@@ -95,8 +95,8 @@ class _Recorder(Machine):
             keyed = isinstance(instruction, Gather) and instruction.operand == "values"
             self._note(f"counts.{number}", instruction.counts, frame, instruction if keyed else None)
         super().execute(instruction, frame)
-        for k, view in enumerate(writes(instruction)):
-            keyed = k == 0 and is_keyed(instruction)
+        for k, view in enumerate(instruction.writes()):
+            keyed = k == 0 and instruction.keyed
             self._note(f"word.{number}.{k}", view, frame, instruction if keyed else None)
 
     def _note(self, name: str, view: isa.View, frame: Frame, keyed: Any) -> None:

@@ -6,9 +6,8 @@ and no line of arithmetic, so that Lava is a witness of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,47 +88,47 @@ class Microcode:
         for words in self.vectors.values():
             words[...] = 0
 
-    def execute(self, i: Any) -> None:
-        """Run one instruction; TypeError for one that is not known, a matrix gather among them."""
-        run: Callable[[Any], None]
+    def execute(self, i: isa.Instruction) -> None:
+        """Run one instruction; TypeError for a matrix gather, which is no matter of a stage."""
         match i:
             case isa.Multiply():
-                run = self._multiply
+                self._multiply(i)
             case isa.Add():
-                run = self._add
+                self._add(i)
             case isa.Reduce():
-                run = self._reduce
+                self._reduce(i)
             case isa.Invert():
-                run = self._invert
+                self._invert(i)
             case isa.ScalarMultiply():
-                run = self._scalar_multiply
+                self._scalar_multiply(i)
             case isa.Exponential():
-                run = self._exponential
+                self._exponential(i)
             case isa.Lookup():
-                run = self._lookup
+                self._lookup(i)
             case isa.SoftmaxWeights():
-                run = self._softmax_weights
+                self._softmax_weights(i)
             case isa.Phase():
-                run = self._phase
+                self._phase(i)
             case isa.Rotate():
-                run = self._rotate
+                self._rotate(i)
             case isa.SelectTop():
-                run = self._select_top
+                self._select_top(i)
             case isa.Gather(operand="state"):
-                run = self._gather_state
+                self._gather_state(i)
             case isa.Gather(operand="keys" | "values" | "means"):
-                run = self._gather_cache
+                self._gather_cache(i)
             case isa.Scatter():
-                run = self._scatter
+                self._scatter(i)
             case isa.Decay():
-                run = self._decay
+                self._decay(i)
             case isa.Store():
-                run = self._store
+                self._store(i)
             case isa.Pool():
-                run = self._pool
-            case _:
+                self._pool(i)
+            case isa.Gather():
                 raise TypeError(f"a stage cannot execute {i!r}")
-        run(i)
+            case _:
+                assert_never(i)
 
     def read(self, view: isa.View) -> Integers:
         """int64[groups, length] of a view; of a vector indexed by key, all keys of the token's range."""

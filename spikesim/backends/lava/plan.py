@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from spikesim import program as isa
 from spikesim.errors import CapacityError
-from spikesim.program import Gather, Program
-from spikesim.program.access import STREAM, is_keyed, is_matrix, reads, store_of, writes
+from spikesim.program import Gather, Program, is_matrix
+from spikesim.program.access import STREAM
 
 SUM_LIMIT = 2**31
 """Dense adds up in 32 bits, with weights twice as large as they are (see `network`)."""
@@ -133,7 +133,7 @@ def levels(program: Program) -> list[int]:
         found = _one_pass(program, instructions, floors)
         wanted: dict[str, int] = {}
         for instruction, level in zip(instructions, found, strict=True):
-            store = store_of(instruction)
+            store = instruction.store
             if store is not None:
                 wanted[store] = max(wanted.get(store, 0), level)
         if wanted == floors:
@@ -153,9 +153,9 @@ def _one_pass(program: Program, instructions: Sequence[Any], floors: dict[str, i
         if is_matrix(i):
             found.append(uses.matrix(i.counts.name, i.dst.name))
             continue
-        inputs = [view.name for view in reads(i) if view.name not in program.constants]
-        outputs = [view.name for view in writes(i)]
-        found.append(uses.instruction(inputs, outputs, floors.get(store_of(i) or "", 0)))
+        inputs = [view.name for view in i.reads() if view.name not in program.constants]
+        outputs = [view.name for view in i.writes()]
+        found.append(uses.instruction(inputs, outputs, floors.get(i.store or "", 0)))
     return found
 
 
@@ -204,12 +204,12 @@ def _borders(
     """Per border inside the program, the vectors that are known before it and used after it."""
     first: dict[str, int] = dict.fromkeys(program.text.inputs, 0)
     last: dict[str, int] = dict.fromkeys((program.text.output, *exported), count - 1)
-    local = {view.name for n in numbered if is_keyed(n.instruction) for view in (n.instruction.dst,)}
+    local = {view.name for n in numbered if n.instruction.keyed for view in (n.instruction.dst,)}
     for n, level in zip(numbered, at, strict=True):
         lands = level + is_matrix(n.instruction)
-        for view in writes(n.instruction):
+        for view in n.instruction.writes():
             first[view.name] = min(first.get(view.name, lands), lands)
-        for view in reads(n.instruction):
+        for view in n.instruction.reads():
             last[view.name] = max(last.get(view.name, 0), level)
     return [
         tuple(

@@ -25,8 +25,7 @@ from spikesim.backends.lava.plan import Plan, plan
 from spikesim.backends.lava.spikes import CODINGS, GRADED, steps_needed
 from spikesim.errors import CapacityError, CodingError, ConfigError
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Program
-from spikesim.program.access import is_matrix
+from spikesim.program import Program, is_matrix
 from spikesim.program.file import save_program
 from spikesim.results.lava import LavaCoding
 from spikesim.support.progress import SILENT, Progress

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError
-from spikesim.program import COUNT_LIMIT, Gather, Multiply, Program
-from spikesim.program.access import is_matrix
+from spikesim.program import COUNT_LIMIT, Gather, Multiply, Program, is_matrix
 from spikesim.spikes.digits import COUNT_CODINGS, digits, steps_for
 
 GRADED: Final = "graded"
@@ -77,9 +76,5 @@ def _largest(program: Program, gather: Gather) -> int:
     name = gather.counts.name
     if name in program.constants:
         return min(int(np.abs(program.constants[name]).max(initial=0)), COUNT_LIMIT)
-    limits = [
-        i.limit
-        for i in program.instructions()
-        if getattr(i, "dst", None) is not None and i.dst.name == name and isinstance(i, Multiply)
-    ]
+    limits = [i.limit for i in program.instructions() if isinstance(i, Multiply) and i.dst.name == name]
     return min(max(limits, default=COUNT_LIMIT), COUNT_LIMIT)

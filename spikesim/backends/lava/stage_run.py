@@ -15,7 +15,6 @@ from spikesim.backends.lava.plan import Live, Numbered, Stage
 from spikesim.backends.lava.spikes import spikes
 from spikesim.backends.lava.timetable import Timetable
 from spikesim.program import Gather, Program, Scatter
-from spikesim.program.access import is_keyed, reads, store_of, writes
 
 Words = NDArray[np.int32]
 
@@ -84,7 +83,7 @@ class StageRun:
             # before it writes, since an instruction may overwrite what it reads
             self.record.keep(f"counts.{n.number}", self.core.read(i.counts).astype(np.int32))
         self.core.execute(i)
-        for k, view in enumerate(writes(i)):
+        for k, view in enumerate(i.writes()):
             self.record.keep(f"word.{n.number}.{k}", self.core.read(view).astype(np.int32))
 
     def _encode(self, gather: Gather) -> Words:
@@ -141,11 +140,11 @@ def _microcode(stage: Stage, program: Program) -> Microcode:
     text = program.text
     instructions = [n.instruction for n in stage.instructions]
     used = {item.name for item in (*stage.live_in, *stage.live_out) if not item.through}
-    used |= {view.name for i in instructions for view in (*reads(i), *writes(i))}
+    used |= {view.name for i in instructions for view in (*i.reads(), *i.writes())}
     used |= {n.instruction.dst.name for n in stage.arriving}
     used |= {n.instruction.counts.name for n in stage.leaving}
-    keyed = {i.dst.name for i in instructions if is_keyed(i)}
-    stores = {store_of(i) for i in instructions}
+    keyed = {i.dst.name for i in instructions if i.keyed}
+    stores = {i.store for i in instructions}
     return Microcode(
         words={name: text.vectors[name] for name in sorted(used - keyed) if name not in program.constants},
         constants={name: program.constants[name] for name in sorted(used) if name in program.constants},

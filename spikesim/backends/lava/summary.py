@@ -8,7 +8,7 @@ from spikesim.backends.lava.place import place
 from spikesim.backends.lava.run import Execution
 from spikesim.backends.lava.spikes import GRADED, steps_needed
 from spikesim.backends.lava.target import Target
-from spikesim.program.access import is_matrix
+from spikesim.program import is_matrix
 from spikesim.results.lava import LavaRun, ProgramRun, Steps, Traffic, Width
 
 

@@ -24,8 +24,7 @@ from spikesim.backends.nir.manifest import (
 from spikesim.backends.nir.package import nir_package
 from spikesim.backends.nir.targets import Target
 from spikesim.errors import CheckpointError
-from spikesim.program import COUNT_LIMIT, Program
-from spikesim.program.access import is_matrix
+from spikesim.program import COUNT_LIMIT, Program, is_matrix
 from spikesim.spikes.digits import INT8_PLANES
 from spikesim.support.progress import SILENT, Progress
 

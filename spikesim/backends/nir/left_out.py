@@ -8,8 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spikesim.backends.nir.manifest import LeftOut
-from spikesim.program import Program
-from spikesim.program.access import is_matrix
+from spikesim.program import Program, is_matrix
 
 _CACHE = "its rows are cached at run time; weights of NIR are constants"
 

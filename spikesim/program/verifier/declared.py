@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from spikesim.program import Program
-from spikesim.program.access import SHIFT_SUFFIX, is_matrix
+from spikesim.program import Program, is_matrix
+from spikesim.program.access import SHIFT_SUFFIX
 from spikesim.program.verifier.findings import Findings
 from spikesim.program.verifier.views import MOST_WORDS
 

@@ -8,7 +8,7 @@ from spikesim.program.verifier.findings import Finding, Findings, raise_if_any
 from spikesim.program.verifier.keys import check_keyed_read
 from spikesim.program.verifier.rules import Rules
 from spikesim.program.verifier.stores import Stores, check_sections
-from spikesim.program.verifier.views import check_view, views_of
+from spikesim.program.verifier.views import check_view
 from spikesim.program.verifier.words import WordTable, Writer, instructions_of
 
 
@@ -45,7 +45,7 @@ def findings_of(program: Program) -> list[Finding]:
 
 
 def _check_views(writer: Writer, program: Program, found: Findings) -> bool:
-    views = views_of(writer.instruction)
+    views = writer.instruction.views()
     inside = [check_view(field, view, program, found, written=written) for field, view, written in views]
     return all(inside)
 
@@ -55,7 +55,7 @@ def _check_reads(writer: Writer, words: WordTable, found: Findings) -> bool:
     there = [
         words.check_read(field, view, writer.number, found)
         and check_keyed_read(field, view, writer, words, found)
-        for field, view, written in views_of(writer.instruction)
+        for field, view, written in writer.instruction.views()
         if not written
     ]
     return all(there)

@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from spikesim import program as isa
 from spikesim.program import Program
-from spikesim.program.access import is_keyed, is_matrix, store_of
 from spikesim.program.verifier.findings import Findings
 from spikesim.program.verifier.words import Writer, instructions_of
-
-
-def section_of(i: Any) -> str | None:
-    """The only kind of section that an instruction may be in; None if any will do."""
-    if isinstance(i, isa.Store | isa.Pool):
-        return "parallel"
-    if isinstance(i, isa.Scatter | isa.Decay) or (isinstance(i, isa.Gather) and i.operand == "state"):
-        return "recurrent"
-    if is_keyed(i) or getattr(i, "keys", None) is not None or isinstance(i, isa.Gather):
-        return None if is_matrix(i) else "attention"
-    return None
 
 
 class Stores:
@@ -39,8 +25,8 @@ class Stores:
             found.require(
                 first is writer, "cache", f"given {kind} once", f"{i.cache}, as by instruction {first.number}"
             )
-        elif section_of(i) == "recurrent":
-            name = str(store_of(i))
+        elif i.section == "recurrent":
+            name = str(i.store)
             first = self.home.setdefault(name, writer)
             where = f"that of instruction {first.number}"
             found.require(first.section == writer.section, f"section of {name}", where, "another")
@@ -61,7 +47,7 @@ def check_sections(program: Program, found: Findings) -> None:
     sections = program.text.sections
     for writer in instructions_of(program):
         i, kind = writer.instruction, sections[writer.section].kind
-        wanted = section_of(i)
+        wanted = i.section
         found.at(writer.number, i.op).require(wanted in (None, kind), "section", f"{wanted}", kind)
     for number, section in enumerate(sections):
         if section.kind == "attention":

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-from spikesim.program import CacheKeys, Program, Reduction, View
-from spikesim.program.access import writes
+from spikesim.program import Program, View
 from spikesim.program.verifier.findings import Findings
 
 MOST_WORDS = 2**24
 """Words of a vector, and of any step through it: what an address of the vector memory reaches (`spikesim.rtl.isa`)."""
-
-
-def views_of(instruction: Any) -> Iterator[tuple[str, View, bool]]:
-    """(field, view, whether it is written) of every view of an instruction, as `access` counts them."""
-    written = {id(view) for view in writes(instruction)}
-    for name, value in instruction:
-        if isinstance(value, View):
-            yield name, value, id(value) in written
-        elif isinstance(value, Reduction):
-            yield f"{name}.dst", value.dst, True
-        elif isinstance(value, CacheKeys) and value.selected is not None:
-            yield f"{name}.selected", value.selected, False
 
 
 def check_view(field: str, view: View, program: Program, found: Findings, *, written: bool) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
-from spikesim.program import ACTIVATION_LIMIT, WORD_LIMIT, Program, Reduction, View
-from spikesim.program.access import is_keyed
+from spikesim.program import ACTIVATION_LIMIT, WORD_LIMIT, Instruction, Program, Reduction, View
 from spikesim.program.verifier.findings import Findings
 
 SIGMOID_ONE = 2**16
@@ -47,8 +46,8 @@ def _within(limit: int) -> Content:
     return Content(low=-limit, high=limit)
 
 
-def contents(i: Any) -> Iterator[tuple[View, Content]]:
-    """Every view that an instruction writes, in the order of `access.writes`, and what it leaves there."""
+def contents(i: Instruction) -> Iterator[tuple[View, Content]]:
+    """Every view that an instruction writes, in the order of `writes`, and what it leaves there."""
     match i:
         case isa.Multiply() | isa.Add():
             yield from _with_statistic(i.dst, _within(i.limit), i.reduce)
@@ -72,6 +71,10 @@ def contents(i: Any) -> Iterator[tuple[View, Content]]:
             yield i.dst, Content(low=-1 if short else 0, high=max(i.a.length - 1, 0))
         case isa.Gather():
             yield i.dst, ANY_WORD
+        case isa.Scatter() | isa.Store() | isa.Pool():
+            return
+        case _:
+            assert_never(i)
 
 
 def _with_statistic(
@@ -113,7 +116,7 @@ class WordTable:
         for name, words in program.constants.items():
             self._contents[name] = {_constant(words): None}
 
-    def unknown(self, i: Any) -> None:
+    def unknown(self, i: Instruction) -> None:
         """What an instruction writes that is broken itself: nothing is said of the users of its vectors."""
         self._unknown.update(view.name for view, _ in contents(i))
 
@@ -130,7 +133,7 @@ class WordTable:
             if found.require(earlier < 0, field, "words that nothing else writes", value):
                 self.by_view[view] = writer
             places[...] = writer.number
-            if number == 0 and is_keyed(writer.instruction):
+            if number == 0 and writer.instruction.keyed:
                 self.keyed[view.name] = writer
 
     def is_written(self, name: str) -> bool:

@@ -22,8 +22,7 @@ from spikesim.errors import CapacityError
 from spikesim.golden import arithmetic
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import compile_position
-from spikesim.program import Program, ProgramText, Section, View
-from spikesim.program.access import is_keyed, is_matrix, reads, store_of, writes
+from spikesim.program import Program, ProgramText, Section, View, is_matrix
 from spikesim.spikes.digits import INT8_PLANES
 from spikesim.spikes.encode import encode
 from spikesim.verify.chain import model_chain
@@ -139,7 +138,7 @@ def _gather_of(limit: int) -> Program:
 
 
 def _program(*instructions: isa.Instruction, **stores: object) -> Program:
-    names = {view.name: view.offset + view.words for i in instructions for view in (*reads(i), *writes(i))}
+    names = {view.name: view.offset + view.words for i in instructions for view in (*i.reads(), *i.writes())}
     text = ProgramText(
         name="made",
         kind="made",
@@ -171,11 +170,11 @@ def test_stages_keep_the_order_of_what_depends_on_each_other(seed: int) -> None:
     for later, j in enumerate(instructions):
         for earlier in range(later):
             i = instructions[earlier]
-            written = {v.name for v in writes(i)}
-            clash = written & {v.name for v in (*reads(j), *writes(j))} or {v.name for v in reads(i)} & {
-                v.name for v in writes(j)
+            written = {v.name for v in i.writes()}
+            clash = written & {v.name for v in (*j.reads(), *j.writes())} or {v.name for v in i.reads()} & {
+                v.name for v in j.writes()
             }
-            if clash or (store_of(i) is not None and store_of(i) == store_of(j)):
+            if clash or (i.store is not None and i.store == j.store):
                 assert place[earlier] < place[later], (i, j)
 
 
@@ -186,9 +185,9 @@ def test_a_store_lies_in_one_stage(seed: int) -> None:
     keyed: dict[str, set[int]] = {}
     for stage in cut.stages:
         for n in stage.instructions:
-            if (store := store_of(n.instruction)) is not None:
+            if (store := n.instruction.store) is not None:
                 homes.setdefault(store, set()).add(stage.number)
-            if is_keyed(n.instruction):
+            if n.instruction.keyed:
                 keyed.setdefault(n.instruction.dst.name, set()).add(stage.number)
     assert all(len(stages) == 1 for stages in (*homes.values(), *keyed.values()))
 

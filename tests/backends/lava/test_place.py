@@ -349,14 +349,6 @@ def test_long_context_is_named_with_the_longest_that_fits() -> None:
     assert not place([attention(name, longest + 1) for name in "ab"], shipped()).fits
 
 
-def test_unknown_instruction_is_an_error() -> None:
-    unknown = ProgramText.model_construct(
-        name="x", sections=(Section.model_construct(instructions=(object(),)),), caches={}, states={}
-    )
-    with pytest.raises(TypeError, match="no place is known for object"):
-        asked(Program(text=unknown, constants={}, matrices={}), shipped(), "graded")
-
-
 # Time steps
 
 

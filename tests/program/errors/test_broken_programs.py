@@ -22,7 +22,6 @@ from spikesim.mapping.builder import ProgramBuilder, Value
 from spikesim.mapping.dssa.compile import compile_position
 from spikesim.mapping.link import link
 from spikesim.program import Instruction, Multiply, Program, View
-from spikesim.program.access import writes
 from spikesim.program.file import load_program, save_program
 from spikesim.program.verifier import findings_of, verify_chain, verify_program
 from spikesim.program.verifier.words import contents
@@ -115,7 +114,7 @@ def test_the_sound_program_is_sound(tmp_path: Path) -> None:
 def test_the_contents_are_those_of_what_is_written() -> None:
     """Two descriptions of an instruction, kept apart, name the same views in the same order."""
     for i in program([]).instructions():
-        assert [view for view, _ in contents(i)] == list(writes(i))
+        assert [view for view, _ in contents(i)] == list(i.writes())
 
 
 def test_random_programs_are_accepted() -> None:
