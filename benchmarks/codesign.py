@@ -45,7 +45,7 @@ def ratio(hardware: HardwareConfig, tokens: int) -> tuple[float, float]:
     simulators = [Simulator(program, chain.hardware) for program in chain.programs]
     run_chain(simulators, chain.words[:, None])
     entries = [entry for simulator in simulators for entry in simulator.cycles]
-    gathers = [entry.counters for entry in entries if entry.kind.startswith("gather")]
+    gathers = [entry.counters for entry in entries if entry.label.startswith("gather")]
     events = sum(c.array_cycles for c in gathers) / sum(c.array_cycles_dense for c in gathers)
     return events, sum(e.spiking for e in entries) / sum(e.dense for e in entries)
 

@@ -20,7 +20,7 @@ from spikesim.compare.parts import (
 )
 from spikesim.compare.work import GatherWork, Work
 from spikesim.results.comparison import Design, EventEnergy, OperationEnergy
-from spikesim.run.simulator import InstructionCycles
+from spikesim.run.observers import InstructionCost
 from spikesim.spikes.digits import digits
 
 
@@ -100,7 +100,7 @@ def _shares(work: Work, design: Design, *, dense: bool, frequency_hz: float) -> 
     return energy
 
 
-def _rows(entry: InstructionCycles, *, dense: bool) -> float:
+def _rows(entry: InstructionCost, *, dense: bool) -> float:
     return entry.counters.row_reads_dense if dense else entry.counters.row_reads
 
 

@@ -18,11 +18,13 @@ from spikesim.flow import PROGRAM_FOLDER, read_mapping
 from spikesim.golden.frame import Frame
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
-from spikesim.program import Gather, Program
+from spikesim.program import Instruction, Program, is_matrix
 from spikesim.program.layout import CoreLayout
+from spikesim.program.trace import Place
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.run.mapped import mapped_program
-from spikesim.run.simulator import InstructionCycles, Simulator, run_chain
+from spikesim.run.observers import InstructionCost
+from spikesim.run.simulator import Simulator, run_chain
 from spikesim.run.tokens import InputRequest, load_tokens
 from spikesim.support.arithmetic import ceil_div
 from spikesim.timing import ISSUE_CYCLES
@@ -71,24 +73,26 @@ class Work:
     words: NDArray[np.int32]
     outputs: NDArray[np.int32]
     cycles: dict[str, NDArray[np.int64]]
-    by_kind: dict[str, InstructionCycles]
+    by_kind: dict[str, InstructionCost]
     gathers: list[GatherWork]
 
 
-class _Recorder(Simulator):
-    """A simulator that keeps the last token's counts of every gather of a matrix."""
+class GatherRecorder:
+    """Keeps the last token's counts of every gather of a matrix, in `gathers`, by instruction and group."""
 
-    def __init__(self, program: Program, hardware: HardwareConfig) -> None:
-        super().__init__(program, hardware, STREAMS, detail=True)
+    def __init__(self, program: Program) -> None:
+        self.program = program
         self.gathers: dict[tuple[int, int], GatherWork] = {}
 
-    def gathered(self, number: int, gather: Gather, frame: Frame) -> None:
+    def executed(self, place: Place, instruction: Instruction, frame: Frame) -> None:
         """Keep the counts of every group; a matrix may be gathered by several instructions."""
-        counts = frame.view(gather.counts)[-STREAMS:].astype(np.int8)
+        if not is_matrix(instruction):
+            return
+        counts = frame.view(instruction.counts)[-STREAMS:].astype(np.int8)
         for group in range(counts.shape[1]):
-            self.gathers[number, group] = GatherWork(
-                name=f"{self.program.text.name} {gather.name}",
-                matrix=np.asarray(self.program.matrices[gather.name]),
+            self.gathers[place.number, group] = GatherWork(
+                name=f"{place.program} {instruction.name}",
+                matrix=np.asarray(self.program.matrices[instruction.name]),
                 counts=np.ascontiguousarray(counts[:, group]),
             )
 
@@ -104,13 +108,17 @@ def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:
     sized, notes = enlarged(programs, single)
     ids = load_tokens(folder / PROGRAM_FOLDER, InputRequest(), summary.vocab_size).ids.reshape(-1)
     words = table[_pieces(ids, tokens)].astype(np.int32)
-    simulators = [_Recorder(program, sized) for program in programs]
+    recorders = [GatherRecorder(program) for program in programs]
+    simulators = [
+        Simulator(program, sized, STREAMS, detail=True, observers=[recorder])
+        for program, recorder in zip(programs, recorders, strict=True)
+    ]
     outputs = run_chain(simulators, words)
     layout = link(programs, sized)
-    by_kind: dict[str, InstructionCycles] = {}
+    by_kind: dict[str, InstructionCost] = {}
     for simulator in simulators:
         for entry in simulator.cycles:
-            kind = by_kind.setdefault(entry.kind, InstructionCycles(kind=entry.kind))
+            kind = by_kind.setdefault(entry.label, InstructionCost(label=entry.label))
             kind.spiking += entry.spiking
             kind.dense += entry.dense
             kind.counters.add(entry.counters)
@@ -126,7 +134,7 @@ def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:
             core: _token_cycles(simulators, core).reshape(tokens, STREAMS) for core in ("spiking", "dense")
         },
         by_kind=by_kind,
-        gathers=[gather for simulator in simulators for gather in simulator.gathers.values()],
+        gathers=[gather for recorder in recorders for gather in recorder.gathers.values()],
     )
 
 

@@ -1,4 +1,4 @@
-"""Cycles of each instruction for all tokens of a frame.
+"""Cycles of each instruction for a batch of tokens, from its effects alone.
 
 Several cores share every instruction: column chunks of a weight matrix, heads, or words of a vector are dealt
 out evenly; an instruction is done when its slowest core is. Inputs of a projection and statistics of a whole
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from spikesim import program as isa
 from spikesim import timing
 from spikesim.cycle.cost import Array, Cost, Counters
-from spikesim.golden.frame import Frame, Words
 from spikesim.hardware import HardwareConfig
-from spikesim.program.access import SHIFT_SUFFIX
 from spikesim.program.layout import block_bits
+from spikesim.program.trace import Effects
 from spikesim.spikes.digits import digits
 from spikesim.spikes.events import EventStatistics, event_statistics
 from spikesim.support.arithmetic import ceil_div
+
+Counts = NDArray[np.int8]
 
 
 class CycleModel:
@@ -40,8 +41,8 @@ class CycleModel:
         self.broadcast_words = hardware.system.broadcast_words_per_cycle
         self._planes = _planes_of_counts(self.coding)
 
-    def cost(self, instruction: isa.Instruction, frame: Frame) -> Cost:
-        """What the instruction costs each token of the frame, all its hardware instructions from fetch to done."""
+    def cost(self, instruction: isa.Instruction, effects: Effects) -> Cost:
+        """What the instruction costs each token, all its hardware instructions from fetch to done."""
         match instruction:
             case (
                 isa.Multiply()
@@ -55,28 +56,27 @@ class CycleModel:
                 | isa.Phase()
                 | isa.Rotate()
             ):
-                return self._pointwise(instruction, frame)
+                return self._pointwise(instruction, effects)
             case isa.SelectTop():
-                return self._select_top(instruction, frame)
+                return self._select_top(instruction, effects)
             case isa.Store():
-                return self._store(instruction, frame)
+                return self._store(instruction, effects)
             case isa.Pool():
-                return self._pool(instruction, frame)
+                return self._pool(instruction, effects)
             case isa.Decay():
-                return self._decay(instruction, frame)
+                return self._decay(instruction, effects)
             case isa.Gather():
-                return self._gather(instruction, frame)
+                return self._gather(instruction, effects)
             case isa.Scatter():
-                return self._scatter(instruction, frame)
+                return self._scatter(instruction, effects)
             case _:
                 assert_never(instruction)
 
     # Pointwise instructions cost the same on both cores.
 
-    def _pointwise(self, i: Any, frame: Frame) -> Cost:
-        if getattr(i, "keys", None) is not None:
-            words = frame.keys(i.keys).valid.sum(axis=2, dtype=np.int64)
-            per_group = np.broadcast_to(words, (frame.batch, i.dst.groups)) + 1
+    def _pointwise(self, i: Any, effects: Effects) -> Cost:
+        if i.cached is not None:
+            per_group = self._keys_per_group(i.cached, effects, i.dst.groups) + 1
             # a header per group is in it; the last statistic's is in the rule's fixed part
             slots = self._slowest(per_group) - 1
             return self._both(timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES + timing.pointwise(1, slots))
@@ -84,37 +84,36 @@ class CycleModel:
         cycles = timing.ISSUE_CYCLES + timing.pointwise(groups, length)
         if self.cores > 1 and groups == 1 and (isinstance(i, isa.Reduce) or getattr(i, "reduce", None)):
             cycles += self.broadcast_latency
-        return self._both(np.full(frame.batch, cycles))
+        return self._both(np.full(effects.batch, cycles))
 
-    def _select_top(self, i: isa.SelectTop, frame: Frame) -> Cost:
+    def _select_top(self, i: isa.SelectTop, effects: Effects) -> Cost:
         groups = ceil_div(i.dst.groups, self.cores)
         if i.keys is None:
-            candidates: Array = np.full(frame.batch, i.a.length, np.int64)
+            candidates: Array = np.full(effects.batch, i.a.length, np.int64)
             issue = timing.ISSUE_CYCLES
         else:
-            candidates = frame.positions() // i.keys.span
+            candidates = effects.positions // i.keys.span
             issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
         return self._both(issue + timing.select_top(groups, i.count, candidates))
 
-    def _store(self, i: isa.Store, frame: Frame) -> Cost:
+    def _store(self, i: isa.Store, effects: Effects) -> Cost:
         spec = self.program.text.caches[i.cache]
         counts = ceil_div(spec.heads, self.cores) * spec.size
         issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
-        return self._both(np.full(frame.batch, issue + timing.store(counts)))
+        return self._both(np.full(effects.batch, issue + timing.store(counts)))
 
-    def _pool(self, i: isa.Pool, frame: Frame) -> Cost:
+    def _pool(self, i: isa.Pool, effects: Effects) -> Cost:
         heads, words = ceil_div(i.src.groups, self.cores), i.src.length
-        ends = (frame.positions() + 1) % i.block == 0
+        ends = (effects.positions + 1) % i.block == 0
         mean = timing.pointwise(1, heads * words) + timing.store(heads * words)
         issue = 3 * (timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES)
         total = timing.pointwise(*self._shape(i)) + np.where(ends, mean, 0)
         return self._both(issue + total)
 
-    def _decay(self, i: isa.Decay, frame: Frame) -> Cost:
+    def _decay(self, i: isa.Decay, effects: Effects) -> Cost:
         size, heads = self.program.text.states[i.state].size, ceil_div(i.dst.groups, self.cores)
-        shifts = frame.vectors[i.dst.name + SHIFT_SUFFIX][frame.start : frame.stop]
         sweep = timing.sweep(1, size, ways=self.ways, lanes=self.lanes)
-        swept = self._slowest((shifts.reshape(frame.batch, -1) > 0) * sweep)
+        swept = self._slowest((_known(effects.shifts) > 0) * sweep)
         issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
         factors = timing.pointwise(*self._shape(i))
         fixed = 2 * issue + factors + heads * timing.SWEEP_GROUP + timing.SWEEP_LATENCY
@@ -122,34 +121,36 @@ class CycleModel:
 
     # Event-driven instructions.
 
-    def _gather(self, i: isa.Gather, frame: Frame) -> Cost:
+    def _gather(self, i: isa.Gather, effects: Effects) -> Cost:
         if i.operand == "matrix":
-            return self._gather_matrix(i, frame)
+            return self._gather_matrix(i, effects)
         if i.operand == "values":
-            return self._gather_values(i, frame)
-        counts = frame.view(i.counts)
+            return self._gather_values(i, effects)
+        counts = _known(effects.counts)
         size, groups = i.counts.length, i.counts.groups
         statistics = self._statistics(counts.reshape(-1, size))
-        spiking = self._event_cycles(statistics).reshape(frame.batch, groups)
+        spiking = self._event_cycles(statistics).reshape(effects.batch, groups)
         dense = np.full_like(spiking, ceil_div(size, self.ways))
-        channels = np.full((frame.batch, groups), size)
+        channels = np.full((effects.batch, groups), size)
         if i.operand == "state":
-            outputs = np.full((frame.batch, groups), size)
-            return self._gathered(i, frame, statistics, channels, outputs, outputs, spiking, dense, passes=2)
+            outputs = np.full((effects.batch, groups), size)
+            return self._gathered(
+                i, effects, statistics, channels, outputs, outputs, spiking, dense, passes=2
+            )
         if i.operand == "means":
-            finished = frame.positions() // _keys(i).span
+            finished = effects.positions // _keys(i).span
             outputs = np.repeat(finished[:, None], groups, axis=1)
-            return self._gathered(i, frame, statistics, channels, outputs, outputs, spiking, dense)
-        outputs = self._keys_per_group(i, frame, groups)
-        padded = self._padded(_keys(i), frame, groups, self.lanes, whole=False)
-        cost = self._gathered(i, frame, statistics, channels, outputs, padded, spiking, dense)
+            return self._gathered(i, effects, statistics, channels, outputs, outputs, spiking, dense)
+        outputs = self._keys_per_group(_keys(i), effects, groups)
+        padded = self._padded(_keys(i), effects, groups, self.lanes, whole=False)
+        cost = self._gathered(i, effects, statistics, channels, outputs, padded, spiking, dense)
         cost.counters.keys_read = int(outputs.sum())
-        cost.counters.keys_cached = int((frame.positions() + 1).sum()) * groups
+        cost.counters.keys_cached = int((effects.positions + 1).sum()) * groups
         return cost
 
-    def _gather_matrix(self, i: isa.Gather, frame: Frame) -> Cost:
+    def _gather_matrix(self, i: isa.Gather, effects: Effects) -> Cost:
         groups, channels, outputs = i.counts.groups, i.counts.length, i.dst.length
-        statistics = self._statistics(frame.view(i.counts).reshape(-1, channels))
+        statistics = self._statistics(_known(effects.counts).reshape(-1, channels))
         spiking = self._event_cycles(statistics)
         dense = np.full_like(spiking, ceil_div(channels, self.ways))
         # Every core has all groups and its share of the column chunks.
@@ -161,7 +162,7 @@ class CycleModel:
 
         def cycles(events: Array) -> Array:
             per_group: Array = timing.gather(load * one, mine * one, events, lanes=self.lanes)
-            total: Array = fixed + per_group.reshape(frame.batch, groups).sum(axis=1)
+            total: Array = fixed + per_group.reshape(effects.batch, groups).sum(axis=1)
             return total
 
         every = np.full(spiking.size, outputs)
@@ -173,22 +174,22 @@ class CycleModel:
             ),
         )
 
-    def _gather_values(self, i: isa.Gather, frame: Frame) -> Cost:
+    def _gather_values(self, i: isa.Gather, effects: Effects) -> Cost:
         keys = _keys(i)
-        weights = frame.view(i.counts)
-        rows, lengths = self._banked(keys, frame, weights)
+        weights = _known(effects.counts)
+        rows, lengths = self._banked(keys, effects, weights)
         statistics = self._statistics(rows, lengths)
         groups, size = i.dst.groups, i.dst.length
-        spiking = self._event_cycles(statistics).reshape(frame.batch, groups)
-        channels = self._keys_per_group(i, frame, groups)
-        dense = self._padded(keys, frame, groups, self.ways) // self.ways
-        outputs = np.full((frame.batch, groups), size)
-        return self._gathered(i, frame, statistics, channels, outputs, outputs, spiking, dense)
+        spiking = self._event_cycles(statistics).reshape(effects.batch, groups)
+        channels = self._keys_per_group(_keys(i), effects, groups)
+        dense = self._padded(keys, effects, groups, self.ways) // self.ways
+        outputs = np.full((effects.batch, groups), size)
+        return self._gathered(i, effects, statistics, channels, outputs, outputs, spiking, dense)
 
     def _gathered(
         self,
         i: isa.Gather,
-        frame: Frame,
+        effects: Effects,
         statistics: EventStatistics,
         channels: Array,
         outputs: Array,
@@ -213,7 +214,7 @@ class CycleModel:
             issue += timing.PARTITION_CYCLES
         if i.keys is not None and i.keys.selected is not None:
             # Every block starts in bank 0, so that its counts are loaded by themselves.
-            past, own = self._blocks(i.keys, frame, groups)
+            past, own = self._blocks(i.keys, effects, groups)
             if i.operand == "values":
                 per_block = timing.load_counts(i.keys.span, self.ways)
                 if self.plane_order:
@@ -233,9 +234,9 @@ class CycleModel:
             spiking=cycles(spiking, load + spiking_load), dense=cycles(dense, load), counters=counters
         )
 
-    def _scatter(self, i: isa.Scatter, frame: Frame) -> Cost:
+    def _scatter(self, i: isa.Scatter, effects: Effects) -> Cost:
         size, groups = i.counts.length, i.counts.groups
-        counts = frame.view(i.counts).reshape(-1, size)
+        counts = _known(effects.counts).reshape(-1, size)
         statistics = self._statistics(counts)
         spiking = self._row_serial_cycles(counts)
         # The dense twin multiplies bytes: a 16-bit update takes it two passes.
@@ -244,7 +245,7 @@ class CycleModel:
 
         def cycles(events: Array) -> Array:
             per_group = timing.scatter(size, size, events, ways=self.ways, lanes=self.lanes)
-            return issue + self._slowest(per_group.reshape(frame.batch, groups))
+            return issue + self._slowest(per_group.reshape(effects.batch, groups))
 
         every = np.full(spiking.size, size)
         counters = self._counters(statistics, every, every, spiking, dense, every, per_row=True)
@@ -252,15 +253,15 @@ class CycleModel:
 
     # Shared pieces.
 
-    def _statistics(self, counts: Words, lengths: Array | None = None) -> EventStatistics:
+    def _statistics(self, counts: Counts, lengths: Array | None = None) -> EventStatistics:
         return _event_statistics(counts, self.hardware, lengths)
 
     def _event_cycles(self, statistics: EventStatistics) -> Array:
         return _event_cycles(statistics, self.hardware)
 
-    def _row_serial_cycles(self, counts: Words) -> Array:
+    def _row_serial_cycles(self, counts: Counts) -> Array:
         """int64[rows]: cycles of the bank that needs most to step through the planes of its rows one by one."""
-        planes = self._planes[counts + isa.COUNT_LIMIT]
+        planes = self._planes[counts.astype(np.int16) + isa.COUNT_LIMIT]
         padded = np.zeros((counts.shape[0], ceil_div(counts.shape[1], self.ways) * self.ways), np.int64)
         padded[:, : counts.shape[1]] = planes
         busiest: Array = padded.reshape(counts.shape[0], -1, self.ways).sum(axis=1).max(axis=1)
@@ -320,64 +321,69 @@ class CycleModel:
         slowest: Array = padded.reshape(batch, rounds, self.cores).sum(axis=1).max(axis=1)
         return slowest
 
-    def _keys_per_group(self, i: isa.Gather, frame: Frame, groups: int) -> Array:
+    def _keys_per_group(self, keys: isa.CacheKeys, effects: Effects, groups: int) -> Array:
         """int64[batch, groups]: how many keys each group reads."""
-        counts = frame.keys(_keys(i)).valid.sum(axis=2, dtype=np.int64)
-        return np.broadcast_to(counts, (frame.batch, groups))
+        known = np.repeat(effects.positions[:, None] + 1, groups, axis=1)
+        if keys.kind == "window":
+            return np.minimum(known, keys.span)
+        if effects.selected is None:
+            return known
+        past, own = self._blocks(keys, effects, groups)
+        return past * keys.span + own
 
-    def _blocks(self, keys: isa.CacheKeys, frame: Frame, groups: int) -> tuple[Array, Array]:
+    def _blocks(self, keys: isa.CacheKeys, effects: Effects, groups: int) -> tuple[Array, Array]:
         """int64[batch, groups]: past blocks that are read, and tokens of the block that is not finished."""
-        own = np.repeat((frame.positions() % keys.span + 1)[:, None], groups, axis=1)
-        if keys.selected is None:
+        own = np.repeat((effects.positions % keys.span + 1)[:, None], groups, axis=1)
+        if effects.selected is None:
             return np.zeros_like(own), own
-        past = (frame.view(keys.selected) >= 0).sum(axis=2, dtype=np.int64)
+        past = (effects.selected >= 0).sum(axis=2, dtype=np.int64)
         return np.broadcast_to(past, own.shape), own
 
     def _padded(
-        self, keys: isa.CacheKeys, frame: Frame, groups: int, unit: int, *, whole: bool = True
+        self, keys: isa.CacheKeys, effects: Effects, groups: int, unit: int, *, whole: bool = True
     ) -> Array:
         """Keys per token and head, every block (the last only with `whole`) rounded up to `unit`: [batch, groups]."""
-        known = np.repeat(frame.positions()[:, None] + 1, groups, axis=1)
+        known = np.repeat(effects.positions[:, None] + 1, groups, axis=1)
         past: Array = np.zeros_like(known)
         if keys.kind == "window":
             own = np.minimum(known, keys.span)
         elif keys.kind == "full" or keys.selected is None:
             own = known
         else:
-            blocks, own = self._blocks(keys, frame, groups)
+            blocks, own = self._blocks(keys, effects, groups)
             past = blocks * (ceil_div(keys.span, unit) * unit)
         if whole:
             own = ceil_div(own, unit) * unit
         return own + past
 
-    def _banked(self, keys: isa.CacheKeys, frame: Frame, weights: Words) -> tuple[Words, Array]:
+    def _banked(self, keys: isa.CacheKeys, effects: Effects, weights: Counts) -> tuple[Counts, Array]:
         """weights[batch, groups, keys] -> [rows, columns], lengths: as the encoder numbers the keys that it loads.
 
         Column c lies in bank c mod ways. Each block starts in bank 0, its number of rows rounded up to a power of two;
         the past ones come in the order in which they were chosen, the token's own last.
         """
         batch, groups, _ = weights.shape
-        valid, position = frame.keys(keys), np.repeat(frame.positions(), groups)
+        position = np.repeat(effects.positions, groups)
         rows = weights.reshape(batch * groups, -1)
         if keys.kind != "blocks" or keys.selected is None:
             if keys.kind == "window":
-                slot = np.arange(valid.first, valid.stop) % keys.span
+                slot = np.arange(effects.first_key, effects.first_key + rows.shape[1]) % keys.span
                 lengths = np.minimum(position + 1, keys.span)
-                banked = np.zeros((len(rows), int(slot.max()) + 1), np.int32)
+                banked = np.zeros((len(rows), int(slot.max()) + 1), np.int8)
                 # In a ring two positions share a slot, but no query sees both; adding is therefore storing.
                 np.add.at(banked.T, slot, rows.T)
                 return banked, lengths
             return rows, position + 1
         own = position // keys.span
-        chosen = frame.view(keys.selected)
+        chosen = _known(effects.selected)
         chosen = np.broadcast_to(chosen, (batch, groups, chosen.shape[2])).reshape(len(rows), -1)
         past = (chosen >= 0).sum(axis=1)
         stride = self.ways << block_bits(keys.span, self.ways)
-        banked = np.zeros((len(rows), (chosen.shape[1] + 1) * stride), np.int32)
+        banked = np.zeros((len(rows), (chosen.shape[1] + 1) * stride), np.int8)
         within, every = np.arange(keys.span), np.arange(len(rows))
         for number in range(chosen.shape[1] + 1):
             block = np.where(number == past, own, chosen[:, min(number, chosen.shape[1] - 1)])
-            read = block[:, None] * keys.span + within - valid.first
+            read = block[:, None] * keys.span + within - effects.first_key
             there = (number <= past)[:, None] & (read >= 0) & (read < rows.shape[1])
             found = rows[every[:, None], np.where(there, read, 0)]
             banked[:, number * stride : number * stride + keys.span] = np.where(there, found, 0)
@@ -395,12 +401,10 @@ def skip_cycles(counts: NDArray[np.int8], hardware: HardwareConfig) -> Array:
     return np.maximum(busiest, 1).astype(np.int64)
 
 
-def _event_statistics(
-    counts: NDArray[Any], hardware: HardwareConfig, lengths: Array | None
-) -> EventStatistics:
+def _event_statistics(counts: Counts, hardware: HardwareConfig, lengths: Array | None) -> EventStatistics:
     array = hardware.array
     return event_statistics(
-        counts.astype(np.int8),
+        counts,
         array.ways,
         hardware.numerics.coding,
         skew=array.skew,
@@ -432,3 +436,10 @@ def _keys(i: isa.Gather) -> isa.CacheKeys:
     if i.keys is None:
         raise ValueError(f"a gather of {i.operand} must say which keys it reads")
     return i.keys
+
+
+def _known(part: NDArray[Any] | None) -> NDArray[Any]:
+    """A part of the effects that the instruction at hand has."""
+    if part is None:
+        raise ValueError("the effects must be those of this instruction")
+    return part

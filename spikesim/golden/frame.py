@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from spikesim.golden.cache import Cache
 from spikesim.program import CacheKeys, View
 
 Words = NDArray[np.int32]
@@ -34,14 +35,24 @@ class Frame:
     """Tokens `start` … `stop` − 1 of `vectors`; token t has position `position + t`.
 
     `vectors`: int32[tokens, sequences, words] by name. `constants`: int32[words] by name, the same for every token.
-    `scores`: vectors indexed by key, int32[batch, heads, keys].
+    `scores`: vectors indexed by key, int32[batch, heads, keys]. `shifts`: of every decay, by its `dst`, by how much it
+    shifted rows, int32[tokens, sequences, heads]. `caches`: by name, with all of these tokens in them.
     """
 
     def __init__(
-        self, vectors: dict[str, Words], constants: Mapping[str, Words], position: int, start: int, stop: int
+        self,
+        vectors: dict[str, Words],
+        constants: Mapping[str, Words],
+        shifts: Mapping[View, Words],
+        caches: Mapping[str, Cache],
+        position: int,
+        start: int,
+        stop: int,
     ) -> None:
         self.vectors = vectors
         self.constants = constants
+        self.shifts = shifts
+        self.caches = caches
         self.start = start
         self.stop = stop
         self.first_position = position + start
@@ -76,6 +87,10 @@ class Frame:
     def scalars(self, view: View) -> Words:
         """int32[batch, groups] of a view of single words."""
         return self.view(view)[:, :, 0]
+
+    def shifts_of(self, dst: View) -> Words:
+        """int32[batch, heads]: the shifts of the decay that writes `dst`."""
+        return self.shifts[dst][self.start : self.stop].reshape(self.batch, -1)
 
     def positions(self) -> NDArray[np.int64]:
         """int64[batch]: each token's position in its sequence."""

@@ -6,8 +6,8 @@ instructions may run for many tokens together (`spikesim.program.Section`); `tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, assert_never
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, assert_never
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -21,11 +21,18 @@ from spikesim.golden.frame import Frame, Words
 from spikesim.golden.product import batched_product, product
 from spikesim.golden.select import select_top
 from spikesim.golden.state import State
-from spikesim.program.access import SHIFT_SUFFIX
+from spikesim.program.trace import Place
 from spikesim.program.verifier import verify_inputs, verify_program
 
-Observer = Callable[[isa.Section, Frame], None]
-"""Called when a section is done for a frame's tokens, while all its vectors are still there."""
+
+class Observer(Protocol):
+    """Watches a run: the one way by which cycles, statistics and records are taken of it."""
+
+    def executed(self, place: Place, instruction: isa.Instruction, frame: Frame) -> None:
+        """An instruction is done for the tokens of a frame, and so is its section: all words that were written and
+        read are there, those of vectors indexed by key for the last time.
+        """
+
 
 SCORE_WORDS = 2**22
 """Words of one vector indexed by key that may be alive at a time: bounds the memory of attention."""
@@ -49,7 +56,7 @@ class Machine:
         self.states = {name: State(spec, sequences) for name, spec in program.text.states.items()}
         self.clipped: dict[str, int] = {}
 
-    def run(self, inputs: dict[str, Words], observe: Observer | None = None) -> dict[str, Words]:
+    def run(self, inputs: dict[str, Words], observers: Sequence[Observer] = ()) -> dict[str, Words]:
         """inputs: int32[tokens, sequences, words] by vector name -> every vector of the program, same layout.
 
         Tokens continue where the last call stopped.
@@ -60,39 +67,34 @@ class Machine:
         for name, words in self.program.text.vectors.items():
             if name not in vectors and name not in self.program.constants:
                 vectors[name] = np.zeros((tokens, self.sequences, words), np.int32)
+        shifts = {
+            i.dst: np.zeros((tokens, self.sequences, i.dst.groups), np.int32)
+            for i in self.program.instructions()
+            if isinstance(i, isa.Decay)
+        }
+
+        def frame(start: int, stop: int) -> Frame:
+            return Frame(vectors, self.program.constants, shifts, self.caches, self.position, start, stop)
+
+        first = 0
         for section in self.program.text.sections:
-            if section.kind == "recurrent":
-                self._run_recurrent(section, vectors, tokens, observe)
-                continue
             for start, stop in self._spans(section, tokens):
-                frame = self._frame(vectors, start, stop)
-                for instruction in section.instructions:
-                    self.execute(instruction, frame)
-                if observe is not None:
-                    observe(section, frame)
+                whole = frame(start, stop)
+                steps = map(frame, range(start, stop), range(start + 1, stop + 1))
+                for part in steps if section.kind == "recurrent" else (whole,):
+                    for instruction in section.instructions:
+                        self.execute(instruction, part)
+                for number, instruction in enumerate(section.instructions, first):
+                    place = Place(program=self.program.text.name, number=number)
+                    for observer in observers:
+                        observer.executed(place, instruction, whole)
+            first += len(section.instructions)
         self.position += tokens
         return vectors
 
-    def _frame(self, vectors: dict[str, Words], start: int, stop: int) -> Frame:
-        return Frame(vectors, self.program.constants, self.position, start, stop)
-
-    def _run_recurrent(
-        self, section: isa.Section, vectors: dict[str, Words], tokens: int, observe: Observer | None
-    ) -> None:
-        for instruction in section.instructions:
-            if isinstance(instruction, isa.Decay):
-                shape = (tokens, self.sequences, instruction.dst.groups)
-                vectors[instruction.dst.name + SHIFT_SUFFIX] = np.zeros(shape, np.int32)
-        for token in range(tokens):
-            frame = self._frame(vectors, token, token + 1)
-            for instruction in section.instructions:
-                self.execute(instruction, frame)
-        if observe is not None:
-            observe(section, self._frame(vectors, 0, tokens))
-
     def _spans(self, section: isa.Section, tokens: int) -> Iterator[tuple[int, int]]:
         """Slices of tokens whose key-indexed vectors stay within `SCORE_WORDS`."""
-        if section.kind == "parallel":
+        if section.kind != "attention":
             yield 0, tokens
             return
         heads = max(i.dst.groups for i in section.instructions if isinstance(i, isa.Gather))
@@ -271,7 +273,7 @@ class Machine:
         )
 
     def _decay(self, i: isa.Decay, frame: Frame) -> None:
-        shifts = frame.vectors[i.dst.name + SHIFT_SUFFIX][frame.start]
+        shifts = frame.shifts[i.dst][frame.start]
         copies = self._copies(i.partition, frame)
         self.states[i.state].decay(frame.scalars(i.dst), shifts, frame.scalars(i.factor), copies)
 

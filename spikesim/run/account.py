@@ -27,7 +27,7 @@ from spikesim.results.report import (
     Spikes,
     coarse_histogram,
 )
-from spikesim.run.simulator import InstructionCycles as Entry
+from spikesim.run.observers import InstructionCost
 from spikesim.run.simulator import Simulator
 from spikesim.spikes.digits import encoder_planes
 from spikesim.spikes.statistics import DEFINITIONS, SpikeStatistics
@@ -63,7 +63,7 @@ class ProgramTally:
     """
 
     index: int | None
-    entries: list[Entry]
+    entries: list[InstructionCost]
     counters: Counters
     copies: int
     touched: int
@@ -230,7 +230,7 @@ class Tally:
             elapsed, elapsed_dense = elapsed + max(mine[0], dram), elapsed_dense + max(mine[1], dram)
             counters.add(tally.counters)
             for entry in tally.entries:
-                sums = by_instruction.setdefault(entry.kind, [0, 0, 0])
+                sums = by_instruction.setdefault(entry.label, [0, 0, 0])
                 sums[0] += entry.spiking
                 sums[1] += entry.dense
                 sums[2] += self.tokens

@@ -3,98 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.cycle.cost import Counters
-from spikesim.cycle.model import CycleModel
-from spikesim.golden.frame import Frame, Words
-from spikesim.golden.machine import Machine
+from spikesim.golden.frame import Words
+from spikesim.golden.machine import Machine, Observer
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Gather, Program, Section, View, is_matrix
+from spikesim.program import Program
 from spikesim.program.access import STREAM
 from spikesim.program.accumulators import check_accumulators
 from spikesim.program.verifier import verify_chain, verify_stream
+from spikesim.run.observers import CycleObserver, InstructionCost, SpikeObserver
 from spikesim.spikes.statistics import SpikeStatistics
-
-
-@dataclass(kw_only=True)
-class InstructionCycles:
-    """Cycles of one instruction summed over all tokens, and its counters.
-
-    `kind`: its op, for a gather with what it reads: "gather matrix", "gather keys" …
-    """
-
-    kind: str
-    spiking: int = 0
-    dense: int = 0
-    counters: Counters = field(default_factory=Counters)
 
 
 class Simulator:
     """Runs one program for some sequences side by side and adds up what every instruction costs.
 
-    `cycles`: one `InstructionCycles` per instruction, in program order. `spikes`: statistics of every counts
-    vector that drives a weight matrix, by its name. `per_token`: with `detail`, per instruction the cycles of
-    every token, {"spiking", "dense"} -> int64[tokens · sequences]. `encoders`: the gathers whose counts are in
-    `spikes`.
+    `cycles`: one `InstructionCost` per instruction, in program order. `spikes`: statistics of every counts vector that
+    drives a weight matrix, by its name. `per_token`: with `detail`, per instruction the cycles of every token,
+    {"spiking", "dense"} -> int64[tokens · sequences]. `encoders`: the gathers whose counts are in `spikes`. `observers`
+    watch the run as well.
 
     Raises CapacityError for a program whose sums may not fit the hardware's accumulators: its values would not be the
     hardware's.
     """
 
     def __init__(
-        self, program: Program, hardware: HardwareConfig, sequences: int = 1, *, detail: bool = False
+        self,
+        program: Program,
+        hardware: HardwareConfig,
+        sequences: int = 1,
+        *,
+        detail: bool = False,
+        observers: Sequence[Observer] = (),
     ) -> None:
         check_accumulators([program], hardware)
         self.program = program
         self.machine = Machine(program, sequences)
-        self.model = CycleModel(program, hardware)
-        self.cycles = [InstructionCycles(kind=i.label) for i in program.instructions()]
         self.tokens = 0
-        self.spikes: dict[str, SpikeStatistics] = {}
-        self.per_token: list[dict[str, list[Any]]] | None = None
-        if detail:
-            self.per_token = [{"spiking": [], "dense": []} for _ in self.cycles]
-        self.encoders = encoders(program)
-        self._first: dict[int, int] = {}
-        first = 0
-        for section in program.text.sections:
-            self._first[id(section)] = first
-            first += len(section.instructions)
+        self._cycles = CycleObserver(program, hardware, detail=detail)
+        self._spikes = SpikeObserver(program)
+        self._observers: tuple[Observer, ...] = (self._cycles, self._spikes, *observers)
 
     def run(self, inputs: dict[str, Words]) -> dict[str, Words]:
         """inputs: int32[tokens, sequences, words] by name -> all vectors; continues where the last call stopped."""
-        vectors = self.machine.run(inputs, self._observe)
+        vectors = self.machine.run(inputs, self._observers)
         self.tokens += next(iter(inputs.values())).shape[0] * self.machine.sequences
         return vectors
 
-    def _observe(self, section: Section, frame: Frame) -> None:
-        first = self._first[id(section)]
-        for number, instruction in enumerate(section.instructions, first):
-            cost = self.model.cost(instruction, frame)
-            entry = self.cycles[number]
-            entry.spiking += int(cost.spiking.sum())
-            entry.dense += int(cost.dense.sum())
-            entry.counters.add(cost.counters)
-            if self.per_token is not None:
-                self.per_token[number]["spiking"].append(cost.spiking)
-                self.per_token[number]["dense"].append(cost.dense)
-            if is_matrix(instruction):
-                self.gathered(number, instruction, frame)
-                if number in self.encoders:
-                    self._count(instruction, frame)
+    @property
+    def cycles(self) -> list[InstructionCost]:
+        """What every instruction cost, in program order."""
+        return self._cycles.costs
 
-    def gathered(self, number: int, gather: Gather, frame: Frame) -> None:
-        """Called for every matrix gather of a frame, `number` in the program; does nothing here."""
+    @property
+    def per_token(self) -> list[dict[str, list[NDArray[np.int64]]]] | None:
+        """With `detail`, the cycles of every token and instruction."""
+        return self._cycles.per_token
 
-    def _count(self, gather: Gather, frame: Frame) -> None:
-        statistics = SpikeStatistics.of(frame.view(gather.counts))
-        known = self.spikes.get(gather.counts.name)
-        self.spikes[gather.counts.name] = statistics if known is None else known + statistics
+    @property
+    def spikes(self) -> dict[str, SpikeStatistics]:
+        """Statistics of every counts vector that drives a weight matrix."""
+        return self._spikes.statistics
+
+    @property
+    def encoders(self) -> frozenset[int]:
+        """The gathers whose counts are in `spikes`, by number."""
+        return self._spikes.encoders
 
     def counters(self) -> Counters:
         """All instructions' counters together."""
@@ -112,15 +90,6 @@ class Simulator:
     def clipped(self) -> dict[str, int]:
         """Counts that saturated to the window, by vector name."""
         return self.machine.clipped
-
-
-def encoders(program: Program) -> frozenset[int]:
-    """The matrix gathers, by number, that read their counts first: an input that several share counts once."""
-    first: dict[View, int] = {}
-    for number, instruction in enumerate(program.instructions()):
-        if is_matrix(instruction):
-            first.setdefault(instruction.counts, number)
-    return frozenset(first.values())
 
 
 def run_chain(simulators: Sequence[Simulator], words: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -7,7 +7,6 @@ reads the cache: `_slots` translates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +14,10 @@ from numpy.typing import NDArray
 from spikesim import program as isa
 from spikesim.cycle.cost import Counters
 from spikesim.golden.frame import Frame
-from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.program import Program, View
-from spikesim.program.access import SHIFT_SUFFIX
 from spikesim.program.layout import CoreLayout, ProgramLayout
+from spikesim.program.trace import Place
 from spikesim.run.simulator import Simulator, run_chain
 
 Integers = NDArray[np.int64]
@@ -47,9 +45,12 @@ def expect(
 ) -> Expected:
     """Simulates `words`: int32[tokens, words], the input of each token, through all programs."""
     parts: list[list[Integers]] = [[] for _ in range(words.shape[0])]
-    simulators = [Simulator(program, hardware, detail=True) for program in programs]
-    for number, (simulator, own) in enumerate(zip(simulators, layout.programs, strict=True)):
-        simulator.machine = _Recorder(simulator.program, own, layout, number, parts)
+    simulators = [
+        Simulator(
+            program, hardware, detail=True, observers=[_WriteRecorder(program, own, layout, number, parts)]
+        )
+        for number, (program, own) in enumerate(zip(programs, layout.programs, strict=True))
+    ]
     outputs = run_chain(simulators, words[:, None])[:, 0]
     cycles, counters, clipped, overflows = [], Counters(), 0, 0
     for simulator in simulators:
@@ -78,8 +79,8 @@ def _sorted(writes: Integers) -> Integers:
     return ordered
 
 
-class _Recorder(Machine):
-    """A golden machine that notes what every instruction writes, when it writes it: names are used again later."""
+class _WriteRecorder:
+    """Notes every word that instructions write and its address, per token."""
 
     def __init__(
         self,
@@ -89,17 +90,25 @@ class _Recorder(Machine):
         number: int,
         parts: list[list[Integers]],
     ) -> None:
-        super().__init__(program)
+        self.program = program
         self._own, self._layout, self._program_number, self._parts = own, layout, number, parts
-        self._numbers = {id(instruction): n for n, instruction in enumerate(program.instructions())}
+        self._number = 0
         self._sums: dict[str, Integers] = {}
 
-    def execute(self, instruction: Any, frame: Frame) -> None:
-        """Executes and records."""
-        super().execute(instruction, frame)
-        record = getattr(self, f"_record_{instruction.op}", self._record_results)
-        self._number = self._numbers[id(instruction)]
-        record(instruction, frame)
+    def executed(self, place: Place, instruction: isa.Instruction, frame: Frame) -> None:
+        """Records what an instruction wrote to vector memory."""
+        self._number = place.number
+        match instruction:
+            case isa.Decay():
+                self._put_decay(instruction, frame)
+            case isa.Pool():
+                self._put_pool(instruction, frame)
+            case _:
+                for k, view in enumerate(instruction.writes()):
+                    if k == 0 and instruction.keyed and instruction.cached is not None:
+                        self._put_keyed(view, instruction.cached, frame)
+                    else:
+                        self._put_view(view, frame)
 
     def _put(self, token: int, address: Integers, word: Integers) -> None:
         """Of one token: the words at the addresses, arrays of any one shape."""
@@ -120,20 +129,6 @@ class _Recorder(Machine):
         groups = np.arange(view.groups, dtype=np.int64)[:, None] * view.stride
         return first + groups + np.arange(view.length, dtype=np.int64)
 
-    def _record_results(self, i: Any, frame: Frame) -> None:
-        keys: isa.CacheKeys | None = getattr(i, "keys", None)
-        if keys is not None and not (isinstance(i, isa.SelectTop) or getattr(i, "operand", "") == "values"):
-            self._put_keyed(i.dst, keys, frame)
-        elif hasattr(i, "dst"):
-            self._put_view(i.dst, frame)
-        reduction = getattr(i, "reduce", None) or getattr(i, "reduction", None)
-        if reduction is not None:
-            self._put_view(reduction.dst, frame)
-
-    def _record_phase(self, i: isa.Phase, frame: Frame) -> None:
-        self._put_view(i.cos, frame)
-        self._put_view(i.sin, frame)
-
     def _put_keyed(self, view: View, keys: isa.CacheKeys, frame: Frame) -> None:
         words, first = frame.view(view), frame.keys(keys).first
         start = self._own.vectors[view.name] + view.offset
@@ -145,29 +140,23 @@ class _Recorder(Machine):
                 address = start + g * view.stride + np.arange(slots.size, dtype=np.int64)
                 self._put(frame.start + b, address, run.astype(np.int64))
 
-    def _record_decay(self, i: isa.Decay, frame: Frame) -> None:
-        token = frame.start
-        heads = self.program.text.states[i.state].heads
-        copy = 0 if i.partition is None else int(frame.scalars(i.partition)[0, 0])
-        factors = self._own.states[i.state].factors + copy * heads + np.arange(i.dst.groups, dtype=np.int64)
-        scratch = self._layout.scratch + np.arange(i.dst.groups, dtype=np.int64)
-        shifts = frame.vectors[i.dst.name + SHIFT_SUFFIX][token].reshape(-1).astype(np.int64)
-        new = frame.scalars(i.dst)[0].astype(np.int64)
-        self._put(token, self._addresses(i.dst), new)
-        self._put(token, factors, new)
-        self._put(token, scratch, shifts)
+    def _put_decay(self, i: isa.Decay, frame: Frame) -> None:
+        """The new factors, twice: for who reads them, and for the next token; and by how much rows are shifted."""
+        own, heads = self._own.states[i.state], self.program.text.states[i.state].heads
+        groups = np.arange(i.dst.groups, dtype=np.int64)
+        new, shifts = frame.scalars(i.dst).astype(np.int64), frame.shifts_of(i.dst).astype(np.int64)
+        copies = np.zeros(frame.batch, np.int64) if i.partition is None else frame.scalars(i.partition)[:, 0]
+        for b, copy in enumerate(copies):
+            token = frame.start + b
+            self._put(token, self._addresses(i.dst), new[b])
+            self._put(token, own.factors + int(copy) * heads + groups, new[b])
+            self._put(token, self._layout.scratch + groups, shifts[b])
 
-    def _record_scatter(self, i: isa.Scatter, frame: Frame) -> None:
-        """Writes state memory alone."""
-
-    def _record_store(self, i: isa.Store, frame: Frame) -> None:
-        """Writes row memory alone."""
-
-    def _record_pool(self, i: isa.Pool, frame: Frame) -> None:
+    def _put_pool(self, i: isa.Pool, frame: Frame) -> None:
         """The running sum, and at the end of a block the mean in its place."""
         spec, first = self.program.text.caches[i.cache], self._own.caches[i.cache].sums
         address = first + np.arange(spec.heads * spec.size, dtype=np.int64)
-        means = self.caches[i.cache].means
+        means = frame.caches[i.cache].means
         for b, position in enumerate(frame.positions()):
             words = frame.view(i.src)[b].reshape(-1).astype(np.int64)
             before = self._sums.get(i.cache) if position % i.block else None

@@ -61,7 +61,7 @@ from spikesim.rtl.array.core import ArrayCore
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.core import SpikeCore
 from spikesim.rtl.emit import resident_config
-from spikesim.run.simulator import InstructionCycles
+from spikesim.run.observers import InstructionCost
 from spikesim.run.tokens import TOKENS_FILE, InputRequest
 
 CLOCK = 200e6
@@ -518,16 +518,16 @@ def test_core_and_other_baselines_by_hand() -> None:
     assert both.others["another"].energy == pytest.approx(-3)
 
 
-def kind(name: str, cycles: float, rows: int = 0) -> InstructionCycles:
+def kind(name: str, cycles: float, rows: int = 0) -> InstructionCost:
     """The same in both cores."""
     counters = Counters(row_reads=rows, row_reads_dense=rows)
-    return InstructionCycles(kind=name, spiking=cycles, dense=cycles, counters=counters)  # type: ignore[arg-type]
+    return InstructionCost(label=name, spiking=cycles, dense=cycles, counters=counters)  # type: ignore[arg-type]
 
 
-def work_of(*kinds: InstructionCycles) -> Work:
+def work_of(*kinds: InstructionCost) -> Work:
     """All that the figures look at."""
     work = object.__new__(Work)
-    object.__setattr__(work, "by_kind", {entry.kind: entry for entry in kinds})
+    object.__setattr__(work, "by_kind", {entry.label: entry for entry in kinds})
     return work
 
 
@@ -552,7 +552,7 @@ def test_energy_by_operation_by_hand() -> None:
 def test_energy_by_operation_is_all_of_it(left_out: str) -> None:
     """Also that of units which nothing uses."""
     kinds = [kind("gather", 50, 30), kind("scatter", 10), kind("norm", 10)]
-    work = work_of(*(entry for entry in kinds if entry.kind != left_out))
+    work = work_of(*(entry for entry in kinds if entry.label != left_out))
     spiking = made_up(1000, array=(1, 4), pointwise=(1, 6), update=(1, 3), control=(1, 4))
     dense = made_up(500, array=(1, 9), pointwise=(1, 6), rows=(1, 2))
     found = operation_energies(work, spiking, dense, MEGAHERTZ)

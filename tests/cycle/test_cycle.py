@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from spikesim import timing
 from spikesim.cycle.model import skip_cycles
+from spikesim.golden.frame import Frame
 from spikesim.hardware import HardwareConfig
+from spikesim.program import Decay, Gather, Instruction
+from spikesim.program.trace import Place
 from spikesim.run.simulator import Simulator
 from spikesim.spikes.digits import digits
 
@@ -81,16 +84,6 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
     config = small_config()
     compiled = compiled_layer(config, kind, hardware, tokens=13, sequences=1)
     simulator = Simulator(compiled.program, hardware, 1, detail=True)
-    weights: dict[str, list[np.ndarray]] = {}
-    original = simulator._observe
-
-    def observe(section, frame) -> None:  # type: ignore[no-untyped-def]
-        for instruction in section.instructions:
-            if instruction.op == "gather" and instruction.operand == "values":
-                weights.setdefault(instruction.counts.name, []).append(frame.scores[instruction.counts.name])
-        original(section, frame)
-
-    simulator._observe = observe  # type: ignore[method-assign]
     vectors = simulator.run({"h": compiled.words, **angles(config, 13, 1)})
     checked = 0
     assert simulator.per_token is not None
@@ -120,6 +113,21 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
     assert checked >= 13 * 4
 
 
+class WeightWatcher:
+    """Position and softmax weights of every token, int64[heads, 64], by key."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, np.ndarray]] = []
+
+    def executed(self, _place: Place, instruction: Instruction, frame: Frame) -> None:
+        if isinstance(instruction, Gather) and instruction.operand == "values":
+            keys = frame.keys(instruction.keys)
+            for position, counts in zip(frame.positions(), frame.view(instruction.counts), strict=True):
+                full = np.zeros((counts.shape[0], 64), np.int64)
+                full[:, keys.first : keys.stop] = counts
+                self.seen.append((int(position), full))
+
+
 @pytest.mark.parametrize("scan", [1, 2, 16])
 def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int) -> None:
     """Value gathers of a window and of MoBA against played arrays built from the definition of the cache layout."""
@@ -129,21 +137,8 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int) -> 
     config = small_config()
     for kind, cache in ((0, "attn"), (1, "swa")):
         compiled = compiled_layer(config, kind, hardware, tokens=20, sequences=1)
-        simulator = Simulator(compiled.program, hardware, 1, detail=True)
-        seen: list[tuple[int, np.ndarray]] = []
-        original = simulator._observe
-
-        def observe(section, frame, seen=seen, original=original) -> None:  # type: ignore[no-untyped-def]
-            for instruction in section.instructions:
-                if instruction.op == "gather" and instruction.operand == "values":
-                    keys = frame.keys(instruction.keys)
-                    for row, counts in enumerate(frame.scores[instruction.counts.name]):
-                        full = np.zeros((counts.shape[0], 64), np.int64)
-                        full[:, keys.first : keys.stop] = counts
-                        seen.append((int(frame.positions()[row]), full))
-            original(section, frame)
-
-        simulator._observe = observe  # type: ignore[method-assign]
+        watcher = WeightWatcher()
+        simulator = Simulator(compiled.program, hardware, 1, detail=True, observers=[watcher])
         simulator.run({"h": compiled.words, **angles(config, 20, 1)})
         assert simulator.per_token is not None
         number = next(
@@ -153,7 +148,7 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int) -> 
         )
         cycles = np.concatenate(simulator.per_token[number]["spiking"])
         fixed = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
-        for (position, weights), got in zip(seen, cycles, strict=True):
+        for (position, weights), got in zip(watcher.seen, cycles, strict=True):
             expected = 0
             for head in weights:
                 if cache == "swa":
@@ -196,6 +191,17 @@ def test_skipping_zeros_takes_the_fullest_bank_at_least_a_cycle(ways: int, chann
     assert skip_cycles(counts.astype(np.int8), hardware).tolist() == expected
 
 
+class ShiftWatcher:
+    """Of every decay, by number, the shifts of all tokens: int32[tokens, heads]."""
+
+    def __init__(self) -> None:
+        self.shifts: dict[int, np.ndarray] = {}
+
+    def executed(self, place: Place, instruction: Instruction, frame: Frame) -> None:
+        if isinstance(instruction, Decay):
+            self.shifts[place.number] = frame.shifts_of(instruction.dst)
+
+
 @pytest.mark.parametrize("ways", [1, 16])
 def test_decay_sweeps_are_charged_when_they_happen(ways: int) -> None:
     """Decay factors cost three slots per head, and a sweep goes over all row chunks of each head that was shifted."""
@@ -203,13 +209,14 @@ def test_decay_sweeps_are_charged_when_they_happen(ways: int) -> None:
     hardware = HardwareConfig().replace(**array, **{"limits.max_context": 64})
     config = small_config()
     compiled = compiled_layer(config, 1, hardware, tokens=24, sequences=1)
-    simulator = Simulator(compiled.program, hardware, 1, detail=True)
-    vectors = simulator.run({"h": compiled.words, **angles(config, 24, 1)})
+    watcher = ShiftWatcher()
+    simulator = Simulator(compiled.program, hardware, 1, detail=True, observers=[watcher])
+    simulator.run({"h": compiled.words, **angles(config, 24, 1)})
     assert simulator.per_token is not None
     sweep, swept = -(-16 // ways) * 2, 0
     for number, instruction in enumerate(compiled.program.instructions()):
         if instruction.op == "decay":
-            shifts = vectors[instruction.dst.name + ".shift"][:, 0]
+            shifts = watcher.shifts[number]
             swept += int((shifts > 0).sum())
             issue = timing.ISSUE_CYCLES + (0 if instruction.partition is None else timing.PARTITION_CYCLES)
             factors = 3 * 4 + 2 + timing.POINTWISE_LATENCY

@@ -27,7 +27,8 @@ from spikesim.program import (
     is_matrix,
 )
 from spikesim.rtl.assemble import assemble
-from spikesim.run.simulator import Simulator, encoders
+from spikesim.run.observers import encoders
+from spikesim.run.simulator import Simulator
 from spikesim.run.tokens import InputRequest
 from spikesim.spikes.digits import encoder_planes
 from spikesim.support.arithmetic import ceil_div
@@ -227,9 +228,10 @@ def test_two_gathers_of_a_matrix_are_both_powered() -> None:
         ),
         {"h": size, "a": OUTPUTS, "b": 2 * OUTPUTS, "out": OUTPUTS},
     )
-    recorder = compare_work._Recorder(program, HardwareConfig())
+    recorder = compare_work.GatherRecorder(program)
+    simulator = Simulator(program, HardwareConfig(), compare_work.STREAMS, observers=[recorder])
     words = np.random.default_rng(4).integers(-127, 128, (2, compare_work.STREAMS, size)).astype(np.int32)
-    vectors = recorder.run({"h": words})
+    vectors = simulator.run({"h": words})
     works = list(recorder.gathers.values())
     sums = [vectors["a"], vectors["b"][:, :, :OUTPUTS], vectors["b"][:, :, OUTPUTS:]]
     assert len(works) == len(sums)

@@ -19,6 +19,7 @@ from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
 from spikesim.program import Gather, Program, Scatter
 from spikesim.program.access import STREAM
+from spikesim.program.trace import Place
 from spikesim.run.simulator import Simulator
 
 
@@ -60,9 +61,8 @@ class GoldenChain:
 
     def run(self, program: Program) -> Expected:
         """The next program, everything recorded."""
-        simulator = Simulator(program, self.hardware)
-        recorder = _Recorder(program)
-        simulator.machine = recorder
+        recorder = _Recorder()
+        simulator = Simulator(program, self.hardware, observers=[recorder])
         text = program.text
         inputs = {name: self._stream if name == STREAM else self._vectors[name] for name in text.inputs}
         if not inputs:
@@ -75,31 +75,28 @@ class GoldenChain:
         return Expected(
             program=program,
             words=recorder.words,
-            stores=dict(_stores(recorder)),
+            stores=dict(_stores(simulator.machine)),
             spikes=[entry.counters.spikes for entry in simulator.cycles],
         )
 
 
-class _Recorder(Machine):
-    """A golden machine that notes what every instruction reads as counts and writes, when it does."""
+class _Recorder:
+    """Notes what every instruction reads as counts and writes: `words`, as `Expected` has them."""
 
-    def __init__(self, program: Program) -> None:
-        super().__init__(program)
+    def __init__(self) -> None:
         self.words: dict[str, list[NDArray[np.int32]]] = {}
-        self._numbers = {id(instruction): n for n, instruction in enumerate(program.instructions())}
 
-    def execute(self, instruction: Any, frame: Frame) -> None:
-        """Executes and notes."""
-        number = self._numbers[id(instruction)]
+    def executed(self, place: Place, instruction: isa.Instruction, frame: Frame) -> None:
+        """Notes the words of one instruction."""
+        number = place.number
         if isinstance(instruction, Gather | Scatter):
             keyed = isinstance(instruction, Gather) and instruction.operand == "values"
             self._note(f"counts.{number}", instruction.counts, frame, instruction if keyed else None)
-        super().execute(instruction, frame)
         for k, view in enumerate(instruction.writes()):
             keyed = k == 0 and instruction.keyed
             self._note(f"word.{number}.{k}", view, frame, instruction if keyed else None)
 
-    def _note(self, name: str, view: isa.View, frame: Frame, keyed: Any) -> None:
+    def _note(self, name: str, view: isa.View, frame: Frame, keyed: isa.Operation | None) -> None:
         """Append the words of each token of the frame; of a vector indexed by key, those of the token's range."""
         words = frame.view(view)
         kept = self.words.setdefault(name, [])
@@ -108,9 +105,9 @@ class _Recorder(Machine):
             kept.append(np.array(own, np.int32).reshape(-1))
 
 
-def _range(instruction: Any, position: int, frame: Frame) -> slice:
+def _range(instruction: isa.Operation, position: int, frame: Frame) -> slice:
     """Where the keys, or finished blocks, of a token lie among those of its frame."""
-    keys: isa.CacheKeys | None = instruction.keys
+    keys = instruction.cached
     if isinstance(instruction, Gather) and instruction.operand == "means":
         return slice(0, position // keys.span if keys is not None else 0)
     if keys is None:

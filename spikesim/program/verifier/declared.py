@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 
 from spikesim.program import Program, is_matrix
-from spikesim.program.access import SHIFT_SUFFIX
 from spikesim.program.verifier.findings import Findings
 from spikesim.program.verifier.views import MOST_WORDS
 
@@ -78,20 +77,3 @@ def check_unused(program: Program, found: Findings) -> None:
     used = {i.name for i in program.instructions() if is_matrix(i)}
     for name in program.matrices:
         found.require(name in used, f"matrix {name}", "the operand of a gather", "unused")
-
-
-def check_shift_vectors(program: Program, found: Findings) -> None:
-    """A simulator keeps the shifts of a decay beside its `dst`: that name must be free, and each decay's its own."""
-    seen: set[str] = set()
-    for number, i in enumerate(program.instructions()):
-        if i.op == "decay":
-            at = found.at(number, i.op)
-            name = i.dst.name
-            at.require(name not in seen, "dst", "in a vector of its own", f"{name}, as another decay's")
-            at.require(
-                name + SHIFT_SUFFIX not in program.text.vectors,
-                f"vector {name}{SHIFT_SUFFIX}",
-                "left to the simulator",
-                "declared",
-            )
-            seen.add(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spikesim.program import Program
-from spikesim.program.verifier.declared import check_declarations, check_shift_vectors, check_unused
+from spikesim.program.verifier.declared import check_declarations, check_unused
 from spikesim.program.verifier.findings import Finding, Findings, raise_if_any
 from spikesim.program.verifier.keys import check_keyed_read
 from spikesim.program.verifier.rules import Rules
@@ -33,7 +33,6 @@ def findings_of(program: Program) -> list[Finding]:
         else:
             words.unknown(writer.instruction)
     check_sections(program, found)
-    check_shift_vectors(program, found)
     check_unused(program, found)
     _check_output(program, words, found)
     rules = Rules(words, stores)

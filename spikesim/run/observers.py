@@ -1,0 +1,97 @@
+"""What a run is watched for: cycles of every instruction, and statistics of the spikes at every input of a matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.cycle.cost import Counters
+from spikesim.cycle.model import CycleModel
+from spikesim.golden.effects import effects
+from spikesim.golden.frame import Frame
+from spikesim.hardware import HardwareConfig
+from spikesim.program import Instruction, Program, View, is_matrix
+from spikesim.program.trace import Effects, Place, Trace
+from spikesim.spikes.statistics import SpikeStatistics
+
+
+@dataclass(kw_only=True)
+class InstructionCost:
+    """Cycles of one instruction summed over all tokens, and its counters.
+
+    `label`: its op, for a gather with what it reads: "gather matrix", "gather keys" …
+    """
+
+    label: str
+    spiking: int = 0
+    dense: int = 0
+    counters: Counters = field(default_factory=Counters)
+
+
+class CycleObserver:
+    """Adds up what every instruction of a program costs: `costs`, in program order.
+
+    With `detail` `per_token` has the cycles of every token: {"spiking", "dense"} -> int64[tokens · sequences] per
+    instruction, in the parts in which they were simulated.
+    """
+
+    def __init__(self, program: Program, hardware: HardwareConfig, *, detail: bool = False) -> None:
+        self.model = CycleModel(program, hardware)
+        self.costs = [InstructionCost(label=i.label) for i in program.instructions()]
+        self.per_token: list[dict[str, list[NDArray[np.int64]]]] | None = None
+        if detail:
+            self.per_token = [{"spiking": [], "dense": []} for _ in self.costs]
+
+    def executed(self, place: Place, instruction: Instruction, frame: Frame) -> None:
+        """The cycles of an instruction that has just been executed."""
+        self.add(place, instruction, effects(instruction, frame))
+
+    def add(self, place: Place, instruction: Instruction, found: Effects) -> None:
+        """The cycles of an instruction of which the effects are known."""
+        cost = self.model.cost(instruction, found)
+        entry = self.costs[place.number]
+        entry.spiking += int(cost.spiking.sum())
+        entry.dense += int(cost.dense.sum())
+        entry.counters.add(cost.counters)
+        if self.per_token is not None:
+            self.per_token[place.number]["spiking"].append(cost.spiking)
+            self.per_token[place.number]["dense"].append(cost.dense)
+
+
+def costs(program: Program, trace: Trace, hardware: HardwareConfig) -> list[InstructionCost]:
+    """What a program's instructions cost on an array, from the trace of a run on whatever array."""
+    observer = CycleObserver(program, hardware)
+    instructions = list(program.instructions())
+    for place, found in trace.of(program.text.name):
+        observer.add(place, instructions[place.number], found)
+    return observer.costs
+
+
+class SpikeObserver:
+    """Statistics of every counts vector that drives a weight matrix, by its name: `statistics`.
+
+    `encoders`: the gathers, by number, that are counted; an input that several matrices share counts once.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.encoders = encoders(program)
+        self.statistics: dict[str, SpikeStatistics] = {}
+
+    def executed(self, place: Place, instruction: Instruction, frame: Frame) -> None:
+        """The spikes at the input of a matrix."""
+        if place.number in self.encoders and is_matrix(instruction):
+            name = instruction.counts.name
+            statistics = SpikeStatistics.of(frame.view(instruction.counts))
+            known = self.statistics.get(name)
+            self.statistics[name] = statistics if known is None else known + statistics
+
+
+def encoders(program: Program) -> frozenset[int]:
+    """The matrix gathers, by number, that read their counts first: an input that several share counts once."""
+    first: dict[View, int] = {}
+    for number, instruction in enumerate(program.instructions()):
+        if is_matrix(instruction):
+            first.setdefault(instruction.counts, number)
+    return frozenset(first.values())
