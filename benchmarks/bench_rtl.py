@@ -25,12 +25,12 @@ from helpers.rtl_cores import BUILDS
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import compile_position
 from spikesim.mapping.link import link
-from spikesim.program import Program
+from spikesim.program import Chain, series
 from spikesim.rtl.config import core_config
 from spikesim.rtl.emit import resident_config
+from spikesim.run.session import run_chain
 from spikesim.run.simulator import Simulator
-from spikesim.verify.chain import model_chain
-from spikesim.verify.expected import run_chain
+from spikesim.verify.job import model_job
 from spikesim.verify.lockstep import BuiltCore, Lockstep, enlarged
 
 SCALES = (1, 2, 4)
@@ -39,13 +39,13 @@ MODEL = Path(__file__).parents[1] / "examples" / "tiny_dssa"
 COCOTB_CYCLES = 20_000
 
 
-def simulator_rate(programs: list[Program], hardware: HardwareConfig, words: np.ndarray) -> float:
+def simulator_rate(chain: Chain, hardware: HardwareConfig, words: np.ndarray) -> float:
     """Core cycles per second of the simulator: the same chain, all tokens in one call, after a warm-up."""
     best = 0.0
     for _ in range(3):
-        simulators = [Simulator(program, hardware) for program in programs]
+        simulators = [Simulator(program, hardware) for program in chain.programs]
         start = time.perf_counter()
-        run_chain(simulators, words[:, None])
+        run_chain(chain, simulators, words[:, None])
         seconds = time.perf_counter() - start
         cycles = sum(entry.spiking for simulator in simulators for entry in simulator.cycles)
         best = max(best, cycles / seconds)
@@ -76,20 +76,20 @@ def main() -> None:
         help="the core under cocotb too: its build, with every signal visible, takes many minutes",
     )
     arguments = parser.parse_args()
-    chain = model_chain(arguments.model, HardwareConfig(), tokens=arguments.tokens)
-    hardware, _ = enlarged(chain.programs, chain.hardware)
-    layout = link(chain.programs, hardware)
+    job = model_job(arguments.model, HardwareConfig(), tokens=arguments.tokens)
+    hardware, _ = enlarged(job.chain, job.hardware)
+    layout = link(job.chain, hardware)
     core = BuiltCore(resident_config(hardware, layout), BUILDS / "bench_rtl")
     core.binary()
     print(f"build of the RTL: {core.seconds:.0f} s (0: kept from before)")
     with tempfile.TemporaryDirectory(prefix="bench-rtl-") as folder:
-        lockstep = Lockstep(chain.programs, hardware, core, Path(folder))
-        result = lockstep.run(chain.words)
+        lockstep = Lockstep(job.chain, hardware, core, Path(folder))
+        result = lockstep.run(job.words)
     print(f"agree: {result.comparison.agrees}")
     verilator = result.clock_cycles / result.seconds["Verilator"]
-    repeats = max(1, 256 // len(chain.words))
-    many = np.tile(chain.words, (repeats, 1))
-    simulator = simulator_rate(chain.programs, hardware, many)
+    repeats = max(1, 256 // len(job.words))
+    many = np.tile(job.words, (repeats, 1))
+    simulator = simulator_rate(job.chain, hardware, many)
     print(f"{'whole model':24} simulator {simulator / 1e6:10.1f} M cycles/s")
     print(
         f"{'':24} Verilator {verilator / 1e6:10.3f} M cycles/s, simulator {simulator / verilator:,.0f} times faster"
@@ -111,7 +111,7 @@ def growth() -> None:
     for scale in SCALES:
         config = small_config(hidden_size=64 * scale, num_heads=4 * scale, intermediate_size=128 * scale)
         layer = compiled_layer(config, 1, hardware, tokens=GROWTH_TOKENS, sequences=1)
-        chain, words = [compile_position(config), layer.program], layer.words[:, 0]
+        chain, words = series([compile_position(config), layer.program]), layer.words[:, 0]
         sized, _ = enlarged(chain, hardware)
         with tempfile.TemporaryDirectory(prefix="bench-rtl-") as folder:
             core.binary()

@@ -24,9 +24,9 @@ from spikesim.rtl.baseline.skip import SkipBank
 from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.rtl.memory import MODULE, black_boxed
 from spikesim.rtl.verilog import verilog
+from spikesim.run.session import run_chain
 from spikesim.run.simulator import Simulator
-from spikesim.verify.chain import model_chain
-from spikesim.verify.expected import run_chain
+from spikesim.verify.job import model_job
 
 MODEL = Path(__file__).parents[1] / "examples" / "tiny_dssa"
 
@@ -41,9 +41,9 @@ def area(component: Any) -> tuple[float, float]:
 
 def ratio(hardware: HardwareConfig, tokens: int) -> tuple[float, float]:
     """Spiking over dense, of the shipped model: cycles of all gathers' events, and of all instructions."""
-    chain = model_chain(MODEL, hardware, tokens=tokens)
-    simulators = [Simulator(program, chain.hardware) for program in chain.programs]
-    run_chain(simulators, chain.words[:, None])
+    job = model_job(MODEL, hardware, tokens=tokens)
+    simulators = [Simulator(program, job.hardware) for program in job.programs]
+    run_chain(job.chain, simulators, job.words[:, None])
     entries = [entry for simulator in simulators for entry in simulator.cycles]
     gathers = [entry.counters for entry in entries if entry.label.startswith("gather")]
     events = sum(c.array_cycles for c in gathers) / sum(c.array_cycles_dense for c in gathers)

@@ -2,52 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from spikesim.program import Program
 
+Name = TypeVar("Name", bound=Hashable)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Allocation:
-    """`addresses`: first word of every vector that is not constant; `words`: how many words that takes at most."""
+class Allocation(Generic[Name]):
+    """`addresses`: first word of everything that was given a place; `words`: how many words that takes at most."""
 
-    addresses: dict[str, int]
+    addresses: dict[Name, int]
     words: int
 
 
-def allocate(program: Program, pinned: Collection[str] = ()) -> Allocation:
+def allocate(program: Program, pinned: Collection[str] = ()) -> Allocation[str]:
     """First fit by liveness: a vector occupies its words from the first write to the last read.
 
-    Inputs are alive from the start, the output to the end. `pinned` vectors have their place elsewhere. The
+    Inputs are alive from the start, outputs to the end. `pinned` vectors have their place elsewhere. The
     same vector always gets the same address for the same program, so that emitted images are reproducible.
     """
-    names = program.text.vectors.keys() - program.constants.keys() - set(pinned)
-    inputs = [name for name in program.text.inputs if name in names]
-    first: dict[str, int] = dict.fromkeys(inputs, -1)
-    last: dict[str, int] = dict.fromkeys(inputs, -1)
+    text = program.text
+    names = text.vectors.keys() - program.constants.keys() - set(pinned)
+    first = {name: -1 for name in text.input_names if name in names}
+    last = dict(first)
     end = 0
     for number, instruction in enumerate(program.instructions()):
         for name in names.intersection(view.name for _, view, _ in instruction.views()):
             first.setdefault(name, number)
             last[name] = number
         end = number
-    if program.text.output in names:
-        last[program.text.output] = end + 1
-    addresses: dict[str, int] = {}
-    words = 0
-    for name in sorted(first, key=lambda n: (first[n], -program.text.vectors[n], n)):
-        size = program.text.vectors[name]
+    last |= {name: end + 1 for name in text.output_names if name in names}
+    spans = {name: (first[name], last[name]) for name in first}
+    return first_fit(spans, text.vectors)
+
+
+def first_fit(spans: Mapping[Name, tuple[int, int]], words: Mapping[Name, int]) -> Allocation[Name]:
+    """Addresses from 0 on: who is alive at the same time, first and last time included, shares no word."""
+    addresses: dict[Name, int] = {}
+    used = 0
+    for name in sorted(spans, key=lambda n: (spans[n][0], -words[n], str(n))):
+        first, last = spans[name]
         taken = sorted(
-            (addresses[other], addresses[other] + program.text.vectors[other])
-            for other in addresses
-            if last[other] >= first[name] and first[other] <= last[name]
+            (address, address + words[other])
+            for other, address in addresses.items()
+            if spans[other][1] >= first and spans[other][0] <= last
         )
         address = 0
         for start, stop in taken:
-            if address + size <= start:
+            if address + words[name] <= start:
                 break
             address = max(address, stop)
         addresses[name] = address
-        words = max(words, address + size)
-    return Allocation(addresses=addresses, words=words)
+        used = max(used, address + words[name])
+    return Allocation(addresses=addresses, words=used)

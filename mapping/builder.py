@@ -20,16 +20,18 @@ from spikesim.program import (
     Constant,
     Invert,
     Multiply,
+    Port,
     Program,
     ProgramText,
     Reduce,
     Reduction,
+    Requires,
     ScalarMultiply,
     Section,
     StateSpec,
     View,
 )
-from spikesim.program.accumulators import check_bits, row_bound
+from spikesim.program.accumulators import bits_of, check_bits, row_bound
 from spikesim.program.scalar import constant
 from spikesim.program.verifier import verify_program
 
@@ -63,10 +65,9 @@ class Value:
 class ProgramBuilder:
     """Builds one `Program`. Every vector is written once; names are `<what>` or `<what>.<n>` where repeated."""
 
-    def __init__(self, name: str, kind: str, accumulator_bits: int = 32) -> None:
+    def __init__(self, name: str, requires: Requires | None = None) -> None:
         self.name = name
-        self._accumulator_bits = accumulator_bits
-        self.kind = kind
+        self._requires = requires or Requires()
         self.vectors: dict[str, int] = {}
         self.constants: dict[str, NDArray[np.int32]] = {}
         self.matrices: dict[str, NDArray[np.int8]] = {}
@@ -204,27 +205,28 @@ class ProgramBuilder:
         self.matrices[name] = weights
         return self._rows[name] * count_limit
 
-    def build(self, inputs: tuple[str, ...], output: str) -> Program:
-        """The finished program.
+    def build(self, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Program:
+        """The finished program, which requires as many bits of accumulators as were proven to be enough.
 
-        Raises CapacityError if a sum may not fit the accumulators, as `check_accumulators` does.
+        Raises CapacityError if those are more than the builder was told there are, as `check_accumulators` does.
         """
         text = ProgramText(
             name=self.name,
-            kind=self.kind,
             inputs=inputs,
-            output=output,
+            outputs=outputs,
             vectors=self.vectors,
             sections=tuple(
                 Section(kind=kind, instructions=tuple(body)) for kind, body in self._sections if body
             ),
             caches=self.caches,
             states=self.states,
+            requires=self._requires,
         )
         program = Program(text=text, constants=self.constants, matrices=self.matrices)
         verify_program(program)
-        check_bits([program], self._accumulator_bits, rows=self._rows)
-        return program
+        check_bits([program], self._requires.accumulator_bits, rows=self._rows)
+        proven = self._requires.model_copy(update={"accumulator_bits": bits_of(program, self._rows)})
+        return replace(program, text=text.model_copy(update={"requires": proven}))
 
 
 def known(statistic: View | None) -> View:

@@ -1,18 +1,16 @@
 """Laying out a chain of programs on one core with everything resident: what the RTL is given.
 
-Vector memory, from word 0: the residual stream's two areas and other vectors that pass from program to program,
-constants, what persists from token to token (decay factors, block sums), scratch, and the vectors of the running
-program, which all programs share.
+Vector memory, from word 0: what passes from program to program, constants, what persists from step to step (decay
+factors, block sums, persistent vectors), scratch, and the vectors of the running program, which all programs share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from spikesim.hardware import KIB, STATE_BYTES, HardwareConfig
-from spikesim.mapping.allocate import Allocation, allocate
-from spikesim.program import CacheSpec, Decay, Gather, Pool, Program, Scatter, StateSpec
-from spikesim.program.access import STREAM
+from spikesim.mapping.allocate import Allocation, allocate, first_fit
+from spikesim.program import CacheSpec, Chain, Decay, End, Gather, Pool, Program, Scatter, StateSpec
 from spikesim.program.accumulators import check_accumulators
 from spikesim.program.layout import (
     CacheLayout,
@@ -44,36 +42,56 @@ class _Counter:
         return first
 
 
-Allocator = Callable[[int, Program, Collection[str]], Allocation]
+Allocator = Callable[[int, Program, Collection[str]], Allocation[str]]
 """(number of the program, the program, vectors that have their place elsewhere) -> where its own vectors lie."""
 
 
-def _allocate(_number: int, program: Program, pinned: Collection[str]) -> Allocation:
+def _allocate(_number: int, program: Program, pinned: Collection[str]) -> Allocation[str]:
     return allocate(program, pinned)
 
 
-def link(programs: Sequence[Program], hardware: HardwareConfig) -> CoreLayout:
-    """The layout of programs that run one after the other for every token.
+def link(chain: Chain, hardware: HardwareConfig) -> CoreLayout:
+    """The layout of programs that run one after the other in every step.
 
-    A program's input "h" is the output of the program before; all its other inputs are vectors of earlier programs
-    of the same name. Constants and matrices lie in the order of their names, so that a program that was saved and
-    loaded has the same layout.
+    Constants and matrices lie in the order of their names, so that a program that was saved and loaded has the same
+    layout.
 
     Raises ProgramError for programs that are unsound or do not fit one behind the other, and CapacityError for sums
     that may not fit the hardware's accumulators.
     """
-    verify_chain(programs)
-    check_accumulators(programs, hardware)
-    return lay_out(programs, hardware)
+    verify_chain(chain)
+    check_accumulators(chain.programs, hardware)
+    return lay_out(chain, hardware)
 
 
-def lay_out(
-    programs: Sequence[Program], hardware: HardwareConfig, allocator: Allocator = _allocate
-) -> CoreLayout:
+def lay_out(chain: Chain, hardware: HardwareConfig, allocator: Allocator = _allocate) -> CoreLayout:
     """`link` by sizes alone: of constants and matrices only shapes are read. `allocator`: `allocate`, or one that
     remembers what it was asked before, by the number of the program.
     """
-    return _Linker(hardware, allocator).link(programs)
+    return _Linker(hardware, allocator).link(chain)
+
+
+def passing(chain: Chain) -> Allocation[End | None]:
+    """Where the words lie that pass from program to program: each from its program to the last one that takes it.
+
+    What comes in from outside is there from the start, and a persistent vector always. The result joins them if that
+    takes no more words; else it is one of its program's own vectors.
+    """
+    end = len(chain.programs)
+
+    def span(source: End | None, last: int) -> tuple[int, int]:
+        if source is None:
+            return -1, last
+        number = chain.numbers[source.program]
+        return (-1, end) if source.port in chain.programs[number].text.persistent else (number, last)
+
+    sources = dict.fromkeys(link.source for link in chain.links)
+    spans = {source: span(source, chain.last_use(source)) for source in sources}
+    words = {source: chain.input_words if source is None else chain.port(source).words for source in sources}
+    alone = first_fit(spans, words)
+    result = chain.output
+    together = first_fit({**spans, result: span(result, end)}, {**words, result: chain.output_words})
+    return together if result in spans or together.words == alone.words else alone
 
 
 def needed_memory(layout: CoreLayout, hardware: HardwareConfig, program_words: int) -> dict[str, int]:
@@ -100,8 +118,11 @@ class _Linker:
         self.blocks = 1
         self.literals: dict[int, int] = {}
 
-    def link(self, programs: Sequence[Program]) -> CoreLayout:
-        passed = self._passed(programs)
+    def link(self, chain: Chain) -> CoreLayout:
+        programs = chain.programs
+        places = passing(chain)
+        base = self.vector.take(places.words)
+        passed = [_passed(chain, program, places.addresses, base) for program in programs]
         full_factor, clear_shift = self._literal(FULL_FACTOR), self._literal(CLEAR_SHIFT)
         constants = [
             {name: self.vector.take(words.size) for name, words in sorted(program.constants.items())}
@@ -114,6 +135,12 @@ class _Linker:
         states = [
             {name: self._state(spec) for name, spec in program.text.states.items()} for program in programs
         ]
+        for program, here in zip(programs, passed, strict=True):
+            here |= {
+                name: self.vector.take(program.text.vectors[name])
+                for name in program.text.persistent
+                if name not in here
+            }
         groups = [i.dst.groups for p in programs for i in p.instructions() if isinstance(i, Decay)]
         scratch = self.vector.take(max(groups, default=1))
         shared, words = self.vector.used, 0
@@ -133,12 +160,10 @@ class _Linker:
             )
             for instruction in program.instructions():
                 self._measure(program, instruction)
-        first = next((p for p in programs if STREAM in p.text.inputs), programs[0])
-        start = layouts[programs.index(first)]
         return CoreLayout(
             programs=tuple(layouts),
-            input=start.vectors[first.text.inputs[0]] if first.text.inputs else 0,
-            output=layouts[-1].vectors[programs[-1].text.output],
+            input=base + places.addresses.get(None, 0),
+            output=layouts[chain.numbers[chain.output.program]].vectors[chain.output.port],
             scratch=scratch,
             full_factor=full_factor,
             clear_shift=clear_shift,
@@ -150,30 +175,6 @@ class _Linker:
             scatter_rows=self.scatter_rows,
             blocks=self.blocks,
         )
-
-    def _passed(self, programs: Sequence[Program]) -> list[dict[str, int]]:
-        """Addresses of the vectors that outlive their program, per program: streams and named inputs."""
-        streams = [p for p in programs if STREAM in p.text.inputs]
-        size = max((p.text.vectors[STREAM] for p in streams), default=0)
-        areas = (self.vector.take(size), self.vector.take(size))
-        wanted = {name for p in programs for name in p.text.inputs if name != STREAM}
-        others: dict[str, int] = {}
-        passed = []
-        turn = 0
-        for program in programs:
-            here: dict[str, int] = {}
-            for name, words in program.text.vectors.items():
-                if name in wanted and name not in program.constants:
-                    if name not in others:
-                        others[name] = self.vector.take(words)
-                    here[name] = others[name]
-            if STREAM in program.text.inputs:
-                here[STREAM] = areas[turn]
-                if program.text.vectors[program.text.output] <= size:
-                    turn = 1 - turn
-                    here[program.text.output] = areas[turn]
-            passed.append(here)
-        return passed
 
     def _literal(self, word: int) -> int:
         address = self.vector.take(1)
@@ -238,3 +239,15 @@ class _Linker:
 def _scale(program: Program, cache: str) -> int:
     """The factor that turns the sum of a block of keys into their mean."""
     return next((i.scale for i in program.instructions() if isinstance(i, Pool) and i.cache == cache), 0)
+
+
+def _passed(chain: Chain, program: Program, addresses: Mapping[End | None, int], base: int) -> dict[str, int]:
+    """The places of a program's vectors that other programs share with it: what it takes, and what it gives."""
+    text, here = program.text, dict[str, int]()
+    for name in text.input_names:
+        here[name] = base + addresses[chain.sources[End(program=text.name, port=name)]]
+    for name in text.output_names:
+        end = End(program=text.name, port=name)
+        if end in addresses:
+            here[name] = base + addresses[end]
+    return here

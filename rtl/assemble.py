@@ -6,13 +6,13 @@ three (the running sum; at the end of a block its mean, and storing that).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from spikesim import program as isa
 from spikesim.errors import CapacityError
-from spikesim.program import CacheKeys, Program, View
+from spikesim.program import CacheKeys, Chain, Program, View
 from spikesim.program.layout import CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
 from spikesim.program.tables import EXP2_INDEX_BITS
 from spikesim.program.verifier import verify_chain
@@ -64,20 +64,20 @@ class Executable:
     clear_entry: int
 
 
-def assemble(programs: Sequence[Program], layout: CoreLayout, *, ways: int) -> Executable:
-    """All programs in order, for one token, then END; behind that, clearing states, factors and block sums.
+def assemble(chain: Chain, layout: CoreLayout, *, ways: int) -> Executable:
+    """All programs in order, for one step, then END; behind that, clearing states, factors and block sums.
 
     Raises ProgramError for programs that are unsound or do not fit one behind the other, and CapacityError for whatever
     a field of an instruction word does not hold: program, instruction, field, value and limit are named.
     """
-    verify_chain(programs)
+    verify_chain(chain)
     words: list[HardwareInstruction] = []
-    for number, (program, own) in enumerate(zip(programs, layout.programs, strict=True)):
+    for number, (program, own) in enumerate(zip(chain.programs, layout.programs, strict=True)):
         for index, part in _executed(program, own, layout, ways):
             words.append(replace(part, program=number, instruction=index))
     words.append(END)
     entry = len(words)
-    for program, own in zip(programs, layout.programs, strict=True):
+    for program, own in zip(chain.programs, layout.programs, strict=True):
         words += _cleared(program, own, layout)
     words.append(END)
     return Executable(instructions=tuple(words), token_entry=0, clear_entry=entry)
@@ -110,7 +110,7 @@ def _cleared(program: Program, own: ProgramLayout, layout: CoreLayout) -> list[H
 
 
 def _clear(program: Program, own: ProgramLayout, layout: CoreLayout) -> Iterator[HardwareInstruction]:
-    """Factors to just below one, rows shifted out, block sums to zero."""
+    """Factors to just below one, rows shifted out, block sums and persistent vectors to zero."""
     for name, spec in program.text.states.items():
         state = own.states[name]
         yield _fill(state.factors, spec.copies * spec.heads, layout.full_factor, WORD)
@@ -121,6 +121,8 @@ def _clear(program: Program, own: ProgramLayout, layout: CoreLayout) -> Iterator
         if cache.block:
             # any word, saturated to zero
             yield _fill(own.caches[name].sums, cache.heads * cache.size, layout.clear_shift, 0)
+    for name in program.text.persistent:
+        yield _fill(own.vectors[name], program.text.vectors[name], layout.clear_shift, 0)
 
 
 def _fill(dst: int, words: int, source: int, limit: int) -> HardwareInstruction:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Program
+from spikesim.program import Chain
 from spikesim.program.layout import CoreLayout
 from spikesim.rtl.assemble import Executable
 from spikesim.rtl.config import CoreConfig, core_config
@@ -43,12 +42,12 @@ def resident_config(hardware: HardwareConfig, layout: CoreLayout, *, dense: bool
 def emit_program(
     folder: Path,
     config: CoreConfig,
-    programs: Sequence[Program],
+    chain: Chain,
     layout: CoreLayout,
     executable: Executable,
 ) -> dict[str, str]:
     """Writes the images of a chain of programs and the manifest; returns the file of every image's name."""
-    images = write_images(folder, programs, layout, executable, ways=config.ways, lanes=config.lanes)
+    images = write_images(folder, chain.programs, layout, executable, ways=config.ways, lanes=config.lanes)
     write_json_atomic(
         folder / MANIFEST_FILE,
         {
@@ -60,8 +59,8 @@ def emit_program(
             "images": images,
             "token_entry": executable.token_entry,
             "clear_entry": executable.clear_entry,
-            "input": {"address": layout.input, "words": input_words(programs)},
-            "output": {"address": layout.output, "words": output_words(programs)},
+            "input": {"address": layout.input, "words": chain.input_words},
+            "output": {"address": layout.output, "words": chain.output_words},
             "used": {
                 "vector_words": layout.vector_words,
                 "row_words_per_bank": layout.row_words,
@@ -69,21 +68,10 @@ def emit_program(
                 "instructions": len(executable.instructions),
             },
             "programs": [
-                {"name": program.text.name, "kind": program.text.kind, "vectors": own.vectors}
-                for program, own in zip(programs, layout.programs, strict=True)
+                {"name": program.text.name, "vectors": own.vectors}
+                for program, own in zip(chain.programs, layout.programs, strict=True)
             ],
             "instructions": [[i.program, i.instruction, i.unit.name] for i in executable.instructions],
         },
     )
     return images
-
-
-def input_words(programs: Sequence[Program]) -> int:
-    """Words of the vector that carries a token into the chain."""
-    first = next((p for p in programs if p.text.inputs), programs[0])
-    return first.text.vectors[first.text.inputs[0]] if first.text.inputs else 0
-
-
-def output_words(programs: Sequence[Program]) -> int:
-    """Words of the chain's result."""
-    return programs[-1].text.vectors[programs[-1].text.output]

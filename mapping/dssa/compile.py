@@ -33,12 +33,15 @@ from spikesim.mapping.dssa.lowering import (
     wide,
 )
 from spikesim.mapping.ranges import RangeRecorder, fraction_for
-from spikesim.program import WORD_LIMIT, Phase, Program
+from spikesim.program import WORD_LIMIT, End, Format, Link, Phase, Port, Program, Requires
 
 STREAM_BITS = 11
 """The embedding's root mean square has this many fractional bits in the residual stream; 20 bits above stay free."""
 
 LOGIT_FRACTION = 16
+
+ANGLE = Format(fraction=15, bits=17)
+"""Sines and cosines, ±1 included."""
 
 
 def stream_fraction(embedding: torch.Tensor) -> int:
@@ -67,7 +70,7 @@ def embed(embedding: torch.Tensor, tokens: NDArray[np.int64], fraction: int) -> 
 
 def compile_position(config: DSSAConfig) -> Program:
     """The program that makes this token's RoPE angles: vectors "cos" and "sin", int32[head size / 2]."""
-    builder = ProgramBuilder("position", "position")
+    builder = ProgramBuilder("position")
     half = config.head_dim // 2
     # The published tables take ω in float32; θ^(−2i/D) is evaluated the same way before it is turned into turns.
     exponent = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
@@ -78,7 +81,7 @@ def compile_position(config: DSSAConfig) -> Program:
         builder.emit(
             Phase(cos=builder.vector("cos", half), sin=builder.vector("sin", half), increment=increment)
         )
-    return builder.build(inputs=(), output="cos")
+    return builder.build(inputs=(), outputs=_angles(config))
 
 
 def compile_layer(
@@ -95,15 +98,17 @@ def compile_layer(
     layer ran on calibration data.
     """
     kind = config.layer_kinds[index]
-    builder = ProgramBuilder(f"layer_{index:02d}", kind, hardware.array.accumulator_bits)
+    builder = ProgramBuilder(layer_name(index), _requires(hardware))
     low = Lowering(builder=builder, config=config, tensors=tensors, ranges=ranges, numerics=hardware.numerics)
-    half = config.head_dim // 2
-    builder.vector("cos", half)
-    builder.vector("sin", half)
+    for port in _angles(config):
+        builder.vector(port.name, port.words)
     h = Value(view=builder.vector("h", config.hidden_size), fraction=stream, limit=WORD_LIMIT)
     mixed = _sse_layer(low, h, hardware) if kind == "sse" else _softmax_layer(low, h, kind, hardware)
     out = _mlp(low, mixed)
-    return builder.build(inputs=("h", "cos", "sin"), output=out.view.name)
+    return builder.build(
+        inputs=(_stream("h", config, stream), *_angles(config)),
+        outputs=(_stream(out.view.name, config, stream),),
+    )
 
 
 def compile_head(
@@ -114,7 +119,7 @@ def compile_head(
     Its input is always INT8 absmax: the published scheme leaves the head unspiked, and INT8 is the nearest the
     core has.
     """
-    builder = ProgramBuilder("head", "head", hardware.array.accumulator_bits)
+    builder = ProgramBuilder("head", _requires(hardware))
     tensors = {"norm": norm, "head": weight}
     low = Lowering(
         builder=builder, config=config, tensors=tensors, ranges=RangeRecorder(), numerics=hardware.numerics
@@ -139,7 +144,45 @@ def compile_head(
             counts,
             [Output(name="logits", weight="head", fraction=LOGIT_FRACTION, limit=WORD_LIMIT)],
         )["logits"]
-    return builder.build(inputs=("h",), output=logits.view.name)
+    result = Port(name=logits.view.name, format=Format(fraction=LOGIT_FRACTION), shape=(config.vocab_size,))
+    return builder.build(inputs=(_stream("h", config, stream),), outputs=(result,))
+
+
+def layer_name(index: int) -> str:
+    """The name of a layer's program."""
+    return f"layer_{index:02d}"
+
+
+def links(config: DSSAConfig, name: str) -> list[Link]:
+    """What the inputs of a program take: every layer the stream of the layer before, and the angles."""
+    layers = [layer_name(index) for index in range(config.num_hidden_layers)]
+    order = [*layers, "head"]
+    if name not in order:
+        return []
+    before = order.index(name) - 1
+    stream = End(program=order[before], port="h_out") if before >= 0 else None
+    found = [Link(to=End(program=name, port="h"), source=stream)]
+    for port in _angles(config) if name in layers else ():
+        source = End(program="position", port=port.name)
+        found.append(Link(to=End(program=name, port=port.name), source=source))
+    return found
+
+
+def _requires(hardware: HardwareConfig) -> Requires:
+    return Requires(
+        accumulator_bits=hardware.array.accumulator_bits,
+        steps=hardware.limits.max_context,
+        numerics=hardware.numerics,
+    )
+
+
+def _stream(name: str, config: DSSAConfig, fraction: int) -> Port:
+    return Port(name=name, format=Format(fraction=fraction), shape=(config.hidden_size,))
+
+
+def _angles(config: DSSAConfig) -> tuple[Port, Port]:
+    cos, sin = (Port(name=name, format=ANGLE, shape=(config.head_dim // 2,)) for name in ("cos", "sin"))
+    return cos, sin
 
 
 def _with_peak(low: Lowering, h: Value) -> Value:

@@ -81,14 +81,15 @@ def compare(
     from spikesim.support.files import atomic_directory
 
     with atomic_directory(folder) as workspace:
-        from spikesim.flow import MAPPING_FILE, map_model, read_mapping, simulate_mapping
+        from spikesim.flow import map_model, simulate_mapping
+        from spikesim.program.compiled import is_compiled, open_compiled
         from spikesim.report import write_report
 
         command = context.find_root().obj
         with TerminalProgress() as progress:
-            if (model / MAPPING_FILE).is_file():
+            if is_compiled(model):
                 options.refuse_numbers({**given, "calibration": calibration}, model)
-                mapped = read_mapping(model)[1]
+                mapped = open_compiled(model).text.hardware
                 # Numbers are part of the programs: they stay as they were mapped, whatever the hardware file says.
                 if hardware is None:
                     config = options.with_clock(mapped, clock_mhz)

@@ -14,7 +14,7 @@ from spikesim.cli.progress import TerminalProgress
 from spikesim.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rich.table import Table
 
@@ -86,12 +86,12 @@ def export(
     from spikesim.backends.nir.exactness import checked_plane_coding
     from spikesim.backends.nir.package import nir_package
     from spikesim.backends.nir.targets import checked_target
-    from spikesim.flow import MAPPING_FILE
+    from spikesim.program.compiled import is_compiled
     from spikesim.support.files import atomic_directory
 
     # What is missing or cannot be is said before the model is mapped.
     nir_package()
-    mapped = (model / MAPPING_FILE).is_file()
+    mapped = is_compiled(model)
     if mapped:
         given = {"hardware": hardware, "activation": activation, "threshold_k": threshold_k, "window": window}
         options.refuse_numbers(given, model)
@@ -99,24 +99,24 @@ def export(
         checked_plane_coding(config.numerics.coding)
     with atomic_directory(output) as workspace, TerminalProgress() as progress:
         from spikesim.backends.nir.export import export_programs
-        from spikesim.verify.chain import model_chain
+        from spikesim.verify.job import model_job
 
         # One token will do: neither weights nor instructions depend on what runs.
-        chain = model_chain(model, config, tokens=1, progress=progress)
-        chosen = _chosen(chain.programs, programs)
+        job = model_job(model, config, tokens=1, progress=progress)
+        chosen = _chosen(job.programs, programs)
         manifest = export_programs(
             chosen,
             workspace,
             target=checked_target(target.value),
-            coding=coding or chain.hardware.numerics.coding,
+            coding=coding or job.hardware.numerics.coding,
             model=model.resolve().name.removesuffix(".pt"),
-            not_chosen=[name for name in _names(chain.programs) if name not in _names(chosen)],
+            not_chosen=[name for name in _names(job.programs) if name not in _names(chosen)],
             progress=progress,
         )
     _announce(manifest, output)
 
 
-def _chosen(programs: list[Program], given: str | None) -> list[Program]:
+def _chosen(programs: Sequence[Program], given: str | None) -> Sequence[Program]:
     """The programs named, in the order of execution, or all; a usage error for a name without matrices to export."""
     if given is None:
         return programs

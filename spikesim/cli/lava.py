@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spikesim.results.report import Report
     from spikesim.run.tokens import InputRequest
     from spikesim.support.progress import Progress
-    from spikesim.verify.chain import Chain
+    from spikesim.verify.job import Job
 
 
 class Travel(StrEnum):
@@ -96,21 +96,21 @@ def lava(
         options.check_output(output, force)
     chip = check_before(target, coding)
 
-    from spikesim.flow import MAPPING_FILE
+    from spikesim.program.compiled import is_compiled
     from spikesim.run.tokens import InputRequest
     from spikesim.support.files import atomic_directory
 
-    mapped = (model / MAPPING_FILE).is_file()
+    mapped = is_compiled(model)
     if mapped:
         options.refuse_numbers(given, model)
     with ExitStack() as stack:
         workspace = None if output is None else stack.enter_context(atomic_directory(output))
         progress = stack.enter_context(TerminalProgress())
-        from spikesim.verify.chain import mapped_chain, model_chain
+        from spikesim.verify.job import mapped_job, model_job
 
         if workspace is None:
-            chain = model_chain(model, config, tokens=tokens, seed=seed, text=text, progress=progress)
-            run = on_lava(chain, programs, coding, chip, timeout, progress)
+            job = model_job(model, config, tokens=tokens, seed=seed, text=text, progress=progress)
+            run = on_lava(job, programs, coding, chip, timeout, progress)
         else:
             from spikesim.report import write_report
 
@@ -122,8 +122,8 @@ def lava(
                 command=context.find_root().obj,
                 progress=progress,
             )
-            chain = mapped_chain(model if mapped else workspace, config, tokens=tokens, text=text)
-            run = on_lava(chain, programs, coding, chip, timeout, progress)
+            job = mapped_job(model if mapped else workspace, config, tokens=tokens, text=text)
+            run = on_lava(job, programs, coding, chip, timeout, progress)
             with progress.stage("report"):
                 write_report(report.model_copy(update={"lava": run}), workspace)
     announce_run(run, output)
@@ -144,22 +144,22 @@ def check_before(target: Path | None, coding: Travel) -> Target:
 
 
 def on_lava(
-    chain: Chain, programs: str | None, coding: Travel, chip: Target, timeout: float, progress: Progress
+    job: Job, programs: str | None, coding: Travel, chip: Target, timeout: float, progress: Progress
 ) -> LavaRun:
     """Run a chain on Lava, compare it, and lay it on the chip."""
     from spikesim.backends.lava.run import execute
     from spikesim.backends.lava.summary import summarise
 
     found = execute(
-        chain.programs,
-        chain.words,
-        chain.hardware,
+        job.chain,
+        job.words,
+        job.hardware,
         coding=coding.value,
-        names=options.program_names(programs, [program.text.name for program in chain.programs]),
+        names=options.program_names(programs, [program.text.name for program in job.programs]),
         timeout=timeout,
         progress=progress,
     )
-    return summarise(found, chip)
+    return summarise(found, chip, job.kinds)
 
 
 def _mapped_report(
@@ -172,10 +172,11 @@ def _mapped_report(
     progress: Progress,
 ) -> Report:
     """Return what `spikesim map` reports of a checkpoint, or `spikesim simulate` of a mapped folder."""
-    from spikesim.flow import MAPPING_FILE, map_model, simulate_mapping
+    from spikesim.flow import map_model, simulate_mapping
     from spikesim.hardware import HardwareConfig
+    from spikesim.program.compiled import is_compiled
 
-    if (model / MAPPING_FILE).is_file():
+    if is_compiled(model):
         return simulate_mapping(model, hardware=hardware, request=request, command=command, progress=progress)
     return map_model(
         model,

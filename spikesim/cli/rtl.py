@@ -65,19 +65,19 @@ def rtl(
 
     with atomic_directory(folder) as workspace, TerminalProgress() as progress:
         from spikesim.verify.bench import write_design
-        from spikesim.verify.chain import model_chain, self_test_chain
+        from spikesim.verify.job import model_job, self_test_job
         from spikesim.verify.lockstep import enlarged, one_core
 
         if model is None:
-            chain = self_test_chain(one_core(config), tokens)
+            job = self_test_job(one_core(config), tokens)
         else:
-            chain = model_chain(model, one_core(config), tokens=tokens, progress=progress)
-            sized, notes = enlarged(chain.programs, chain.hardware)
-            chain = replace(chain, hardware=sized)
+            job = model_job(model, one_core(config), tokens=tokens, progress=progress)
+            sized, notes = enlarged(job.chain, job.hardware)
+            job = replace(job, hardware=sized)
             for note in notes:
                 stdout().print(note, style="yellow", highlight=False)
         with progress.stage("emit"):
-            files = write_design(workspace, chain, dense=dense, general=model is None)
+            files = write_design(workspace, job, dense=dense, general=model is None)
     console = stdout()
     for name, what in files.items():
         console.print(f"{folder / name}: {what}", highlight=False, soft_wrap=True)

@@ -74,22 +74,22 @@ def verify(
     try:
         from spikesim.mapping.link import link
         from spikesim.rtl.emit import resident_config
-        from spikesim.verify.chain import model_chain
+        from spikesim.verify.job import model_job
         from spikesim.verify.lockstep import BuiltCore, Lockstep, enlarged, one_core
 
         agree = True
         with TerminalProgress() as progress:
-            chain = model_chain(model, one_core(config), tokens=tokens, seed=seed, progress=progress)
-            sized, notes = enlarged(chain.programs, chain.hardware)
+            job = model_job(model, one_core(config), tokens=tokens, seed=seed, progress=progress)
+            sized, notes = enlarged(job.chain, job.hardware)
             for note in notes:
                 stdout().print(note, style="yellow", highlight=False)
-            layout = link(chain.programs, sized)
+            layout = link(job.chain, sized)
             for name in ("spiking", "dense") if core is Which.BOTH else (core.value,):
                 built = BuiltCore(resident_config(sized, layout, dense=name == "dense"), folder / name)
                 with progress.stage(f"build {name}"):
                     built.binary()
                 with progress.stage(f"run {name}"):
-                    result = Lockstep(chain.programs, sized, built, folder / name).run(chain.words)
+                    result = Lockstep(job.chain, sized, built, folder / name).run(job.words)
                 _print(name, built, result)
                 agree = agree and result.comparison.agrees
         keep = keep or not agree

@@ -29,10 +29,10 @@ _SETTLE = 8
 def images(work: Work) -> dict[str, NDArray[np.uint64] | list[int]]:
     """What lies in the memories before the first token, by the name of the memory's image."""
     array = work.hardware.array
-    rows = row_images(work.programs, work.layout, ways=array.ways, lanes=array.lanes)
+    rows = row_images(work.chain.programs, work.layout, ways=array.ways, lanes=array.lanes)
     contents: dict[str, NDArray[np.uint64] | list[int]] = {
         "program": [instruction.word() for instruction in work.executable.instructions],
-        "vector": vector_image(work.programs, work.layout).astype(np.uint64),
+        "vector": vector_image(work.chain.programs, work.layout).astype(np.uint64),
     }
     return contents | {f"row_{bank:02}": packed_rows(rows[bank]) for bank in range(array.ways)}
 

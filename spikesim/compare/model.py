@@ -20,9 +20,9 @@ from spikesim.compare.settings import STREAMS, CompareSettings
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import Work, array_cycles, prepare
 from spikesim.cycle.model import gather_cycles, skip_cycles
-from spikesim.flow import PROGRAM_FOLDER
 from spikesim.hardware import HardwareConfig
 from spikesim.power_models.constants import MEMORY, PUBLISHED
+from spikesim.program.compiled import PROGRAM_FOLDER
 from spikesim.results.comparison import Basis, BreakEvenPoint, Comparison, Constant, Design
 from spikesim.results.report import Report
 from spikesim.rtl.config import CoreConfig

@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.compare.settings import STREAMS
-from spikesim.flow import PROGRAM_FOLDER, read_mapping
 from spikesim.golden.frame import Frame
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
-from spikesim.program import Instruction, Program, is_matrix
+from spikesim.program import Chain, Instruction, Program, is_matrix
+from spikesim.program.compiled import open_compiled
 from spikesim.program.layout import CoreLayout
 from spikesim.program.trace import Place
 from spikesim.rtl.assemble import Executable, assemble
-from spikesim.run.mapped import mapped_program
 from spikesim.run.observers import InstructionCost
-from spikesim.run.simulator import Simulator, run_chain
+from spikesim.run.session import run_chain
+from spikesim.run.simulator import Simulator
 from spikesim.run.tokens import InputRequest, load_tokens
 from spikesim.support.arithmetic import ceil_div
 from spikesim.timing import ISSUE_CYCLES
@@ -65,7 +65,7 @@ class Work:
     * `gathers`: the matrix gathers of the last token.
     """
 
-    programs: list[Program]
+    chain: Chain
     hardware: HardwareConfig
     notes: tuple[str, ...]
     layout: CoreLayout
@@ -99,22 +99,19 @@ class GatherRecorder:
 
 def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:
     """The work of a model that `map_model` wrote into `folder`, on one core that holds all of it."""
-    summary, mapped, table = read_mapping(folder)
-    programs = [
-        mapped_program(folder, name, summary)
-        for name in ("position", *(f"layer_{n:02d}" for n in range(len(summary.layer_kinds))), "head")
-    ]
-    single = one_core(hardware.model_copy(update={"numerics": mapped.numerics}))
-    sized, notes = enlarged(programs, single)
-    ids = load_tokens(folder / PROGRAM_FOLDER, InputRequest(), summary.vocab_size).ids.reshape(-1)
-    words = table[_pieces(ids, tokens)].astype(np.int32)
-    recorders = [GatherRecorder(program) for program in programs]
+    compiled = open_compiled(folder)
+    chain = compiled.chain()
+    single = one_core(hardware.model_copy(update={"numerics": compiled.text.hardware.numerics}))
+    sized, notes = enlarged(chain, single)
+    ids = load_tokens(compiled.programs_folder, InputRequest(), compiled.text.host.items).ids.reshape(-1)
+    words = compiled.words(_pieces(ids, tokens))
+    recorders = [GatherRecorder(program) for program in chain.programs]
     simulators = [
         Simulator(program, sized, STREAMS, detail=True, observers=[recorder])
-        for program, recorder in zip(programs, recorders, strict=True)
+        for program, recorder in zip(chain.programs, recorders, strict=True)
     ]
-    outputs = run_chain(simulators, words)
-    layout = link(programs, sized)
+    outputs = run_chain(chain, simulators, words)
+    layout = link(chain, sized)
     by_kind: dict[str, InstructionCost] = {}
     for simulator in simulators:
         for entry in simulator.cycles:
@@ -123,11 +120,11 @@ def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:
             kind.dense += entry.dense
             kind.counters.add(entry.counters)
     return Work(
-        programs=programs,
+        chain=chain,
         hardware=sized,
         notes=notes,
         layout=layout,
-        executable=assemble(programs, layout, ways=sized.array.ways),
+        executable=assemble(chain, layout, ways=sized.array.ways),
         words=words,
         outputs=outputs,
         cycles={

@@ -3,6 +3,7 @@
 The vocabulary is here: instructions and their operands, and the program that holds them.
 """
 
+from spikesim.program.chain import Chain, End, Link, series
 from spikesim.program.instructions import (
     ACTIVATION_LIMIT,
     COUNT_LIMIT,
@@ -31,6 +32,7 @@ from spikesim.program.instructions import (
     View,
     is_matrix,
 )
+from spikesim.program.ports import Format, Port, Requires
 from spikesim.program.program import CacheSpec, Program, ProgramText, Section, StateSpec
 
 __all__ = [
@@ -40,21 +42,27 @@ __all__ = [
     "Add",
     "CacheKeys",
     "CacheSpec",
+    "Chain",
     "Constant",
     "Decay",
+    "End",
     "Exponential",
+    "Format",
     "Gather",
     "Instruction",
     "Invert",
+    "Link",
     "Lookup",
     "Multiply",
     "Operation",
     "Phase",
     "Pool",
+    "Port",
     "Program",
     "ProgramText",
     "Reduce",
     "Reduction",
+    "Requires",
     "Rotate",
     "ScalarMultiply",
     "Scatter",
@@ -65,4 +73,5 @@ __all__ = [
     "Store",
     "View",
     "is_matrix",
+    "series",
 ]

@@ -69,6 +69,11 @@ def sums(program: Program, rows: Mapping[str, int] | None = None) -> Iterator[tu
             yield f"{i.operand} of {i.name}", count * i.counts.length * entry
 
 
+def bits_of(program: Program, rows: Mapping[str, int] | None = None) -> int:
+    """Bits of an accumulator that holds every sum of a program; 1 if it has none."""
+    return max((needed_bits(bound) for _, bound in sums(program, rows)), default=1)
+
+
 def check_accumulators(
     programs: Sequence[Program], hardware: HardwareConfig, *, rows: Mapping[str, int] | None = None
 ) -> None:

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from spikesim.errors import CheckpointError
 from spikesim.program import Program, ProgramText
-from spikesim.program.verifier import verify_program
+from spikesim.program.verifier import verify_program, verify_requirements
 
 _CONSTANT, _MATRIX = "constant.", "matrix."
 
@@ -27,20 +27,27 @@ def save_program(program: Program, folder: Path) -> None:
     save_file(arrays, folder / f"{name}.safetensors")
 
 
+def load_text(folder: Path, name: str) -> ProgramText:
+    """Reads the text of a program alone. Raises CheckpointError if it is missing or damaged."""
+    try:
+        text = ProgramText.model_validate_json((folder / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise _damaged(name, folder, error) from None
+    if text.name != name:
+        raise CheckpointError(f"program {name} in {folder} must be named {name}, not {text.name}")
+    return text
+
+
 def load_program(folder: Path, name: str) -> Program:
     """Reads a program back and verifies it.
 
     Raises CheckpointError if a file is missing or damaged, ProgramError if what they say is no sound program.
     """
+    text = load_text(folder, name)
     try:
-        text = ProgramText.model_validate_json((folder / f"{name}.json").read_text(encoding="utf-8"))
         arrays = load_file(folder / f"{name}.safetensors")
-    except (OSError, UnicodeDecodeError, ValidationError, SafetensorError) as error:
-        raise CheckpointError(
-            f"program {name} in {folder} must be as spikesim map wrote it: {_reason(error)}"
-        ) from None
-    if text.name != name:
-        raise CheckpointError(f"program {name} in {folder} must be named {name}, not {text.name}")
+    except (OSError, SafetensorError) as error:
+        raise _damaged(name, folder, error) from None
     constants, matrices = {}, {}
     for key, array in arrays.items():
         if key.startswith(_CONSTANT):
@@ -53,13 +60,18 @@ def load_program(folder: Path, name: str) -> Program:
             )
     program = Program(text=text, constants=constants, matrices=matrices)
     verify_program(program)
+    verify_requirements(program)
     return program
 
 
-def _reason(error: Exception) -> str:
+def _damaged(name: str, folder: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"program {name} in {folder} must be as spikesim map wrote it: {reason_of(error)}")
+
+
+def reason_of(error: Exception) -> str:
     """What is wrong with a file, in one line; of a text, the first field that is."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         return f"{place}: {first['msg']}" if place else str(first["msg"])
-    return str(error).splitlines()[0]
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]

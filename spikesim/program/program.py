@@ -1,7 +1,8 @@
 """The program of a spike core: sections of instructions, and the memories they name.
 
-A program turns one token's input vector into one output vector. The golden model, the cycle model and the RTL execute
-the same program. Memories a program names:
+A program turns the words at its inputs into those at its outputs, once per step: a token of a language model, a time
+step of a spiking network, a frame. The golden model, the cycle model and the RTL execute the same program. Memories
+that it names:
 
 * *vectors*: 32-bit words of the vector memory. A vector holds integers, packed scalars (`spikesim.program.scalar`), or
   counts.
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikesim.program.instructions import Frozen, Instruction, SectionKind
+from spikesim.program.ports import Name, Port, Requires
 
 
 class Section(Frozen):
@@ -56,24 +58,38 @@ class StateSpec(Frozen):
 
 
 class ProgramText(Frozen):
-    """What of a program is text: everything except the numbers in `constants` and `matrices`."""
+    """What of a program is text: everything except the numbers in `constants` and `matrices`.
 
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    output: str
+    A vector lives within a step, but those in `persistent`: they keep their words from one step of a sequence to the
+    next, and begin as zeros.
+    """
+
+    name: Name
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...]
     vectors: dict[str, int]
+    persistent: tuple[str, ...] = ()
     sections: tuple[Section, ...]
     caches: dict[str, CacheSpec] = Field(default_factory=dict)
     states: dict[str, StateSpec] = Field(default_factory=dict)
+    requires: Requires = Requires()
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The vectors that words come in by."""
+        return tuple(port.name for port in self.inputs)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The vectors that words leave by."""
+        return tuple(port.name for port in self.outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """A program and its numbers.
 
-    * `text.vectors`: words of each vector, `text.inputs` / `text.output`: the vectors that carry the token in
-      and out.
+    * `text.vectors`: words of each vector, `text.inputs` / `text.outputs`: those by which words come in and leave.
     * `constants`: int32 vectors that are loaded once and only read.
     * `matrices`: int8[outputs, channels].
     """
@@ -83,7 +99,7 @@ class Program:
     matrices: Mapping[str, NDArray[np.int8]]
 
     def instructions(self) -> Iterator[Instruction]:
-        """All instructions in the order in which the core executes them for one token."""
+        """All instructions in the order in which the core executes them in a step."""
         for section in self.text.sections:
             yield from section.instructions
 

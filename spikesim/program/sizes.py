@@ -21,10 +21,11 @@ ENDS = 2
 def clearing_parts(text: ProgramText) -> int:
     """Hardware instructions that empty what a program keeps from token to token.
 
-    Of a state the factors, the shifts, and a sweep of each copy; of a cache with blocks the running sums.
+    Of a state the factors, the shifts, and a sweep of each copy; of a cache with blocks the running sums; and every
+    persistent vector.
     """
     states = sum(2 + spec.copies for spec in text.states.values())
-    return states + sum(1 for spec in text.caches.values() if spec.block)
+    return states + sum(1 for spec in text.caches.values() if spec.block) + len(text.persistent)
 
 
 def program_words(text: ProgramText) -> int:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from spikesim.cycle.cost import Counters
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.place import ProgramPlacement
-from spikesim.program import Program
+from spikesim.program import Decay, Program
+from spikesim.program.compiled import Block
 from spikesim.results.base import Pair, Rates
 from spikesim.results.report import (
     Cores,
@@ -56,17 +57,19 @@ _LIMITS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramTally:
-    """One program's share: `index` is the layer, None for position and head.
+    """One program's share. `block`: what it is to a reader.
 
-    `entries`: cycles per instruction; `copies`, `touched`: SSE states there are, and those a token touches.
+    `entries`: cycles per instruction; `copies`, `touched`: SSE states there are, and those a token touches; `chooses`:
+    whether it attends to chosen blocks.
     The program itself is not kept, so that a large model's weights are not.
     """
 
-    index: int | None
+    block: Block
     entries: list[InstructionCost]
     counters: Counters
     copies: int
     touched: int
+    chooses: bool
     overflows: int
     placement: ProgramPlacement
     dram_bytes: float
@@ -90,9 +93,7 @@ class Tally:
     vector_words: int = 0
     program_words: int = 0
 
-    def add(
-        self, program: Program, simulator: Simulator, placement: ProgramPlacement, index: int | None
-    ) -> None:
+    def add(self, program: Program, simulator: Simulator, placement: ProgramPlacement, block: Block) -> None:
         """Adds a program whose simulation is complete."""
         spikes, clipped, encoded = SpikeStatistics.empty(), 0, Counters()
         for number in simulator.encoders:
@@ -100,18 +101,19 @@ class Tally:
         for name, statistics in simulator.spikes.items():
             spikes += statistics
             clipped += simulator.clipped.get(name, 0)
-            if index is not None:
+            if block.layer is not None:
                 label = name.removesuffix(".counts")
                 known, cut = self.inputs.get(label, (SpikeStatistics.empty(), 0))
                 self.inputs[label] = (known + statistics, cut + simulator.clipped.get(name, 0))
         self.programs.append(
             ProgramTally(
-                index=index,
+                block=block,
                 entries=simulator.cycles,
                 counters=simulator.counters(),
                 placement=placement,
                 copies=sum(spec.copies for spec in program.text.states.values()),
-                touched=sum(1 for i in program.instructions() if i.op == "decay"),
+                touched=_decays(program),
+                chooses=any(spec.block for spec in program.text.caches.values()),
                 overflows=simulator.overflows,
                 dram_bytes=self._dram_bytes(program, simulator, placement),
                 spikes=spikes,
@@ -130,8 +132,9 @@ class Tally:
             moved += 2.0 * size * counters.keys_read
         if not placement.state_resident:
             specs = program.text.states.values()
-            touched = sum(1 for i in program.instructions() if i.op == "decay")
-            moved += 2.0 * 2 * touched * self.tokens * max(spec.heads * spec.size**2 for spec in specs)
+            moved += (
+                2.0 * 2 * _decays(program) * self.tokens * max(spec.heads * spec.size**2 for spec in specs)
+            )
         return moved
 
     def _dram_cycles(self, tally: ProgramTally) -> int:
@@ -139,7 +142,7 @@ class Tally:
 
     def spikes(self) -> Spikes:
         """The spikes section: all layers' projection inputs."""
-        layers = [tally for tally in self.programs if tally.index is not None]
+        layers = [tally for tally in self.programs if tally.block.layer is not None]
         everything = SpikeStatistics.empty()
         for tally in layers:
             everything += tally.spikes
@@ -194,7 +197,7 @@ class Tally:
     def _layer_spikes(self, tally: ProgramTally, steps: int) -> LayerSpikes:
         return LayerSpikes(
             layer=self._shown_index(tally),
-            kind=tally.placement.kind,
+            kind=tally.block.kind,
             elements=tally.spikes.elements,
             silent=tally.spikes.silent,
             average=tally.spikes.average_spikes,
@@ -209,7 +212,7 @@ class Tally:
             if tally.copies:
                 untouched.append(1 - tally.touched / tally.copies)
             counters = tally.counters
-            if tally.placement.kind == "moba" and counters.keys_cached:
+            if tally.chooses and counters.keys_cached:
                 skipped.append(1 - counters.keys_read / counters.keys_cached)
         return MacroSparsity(
             sse_partitions_untouched=float(np.mean(untouched)) if untouched else None,
@@ -237,7 +240,7 @@ class Tally:
             by_layer.append(
                 LayerCycles(
                     layer=self._shown_index(tally),
-                    kind=tally.placement.kind,
+                    kind=tally.block.kind,
                     spiking=mine[0],
                     dense=mine[1],
                     dram=dram,
@@ -266,10 +269,11 @@ class Tally:
         )
 
     def _shown_index(self, tally: ProgramTally) -> int:
-        """Layers count from 0; position goes with layer 0, the head comes after the last."""
-        if tally.index is not None:
-            return tally.index
-        return 0 if tally.placement.kind == "position" else sum(t.index is not None for t in self.programs)
+        """Layers count from 0; what is none goes with the layer behind it, and after the last has their number."""
+        before = self.programs[: self.programs.index(tally)]
+        return (
+            sum(t.block.layer is not None for t in before) if tally.block.layer is None else tally.block.layer
+        )
 
     def cores(self) -> Cores:
         """The cores section."""
@@ -278,7 +282,7 @@ class Tally:
         by_layer = tuple(
             LayerPlacement(
                 layer=self._shown_index(tally),
-                kind=tally.placement.kind,
+                kind=tally.block.kind,
                 cores=tally.placement.cores,
                 weight_bytes=tally.placement.weight_bytes,
                 resident=tally.placement.resident,
@@ -287,6 +291,11 @@ class Tally:
             for tally in self.programs
             if tally.placement.weight_bytes
         )
+        layers = [
+            tally.placement.resident
+            for tally in self.programs
+            if tally.block.layer is not None and tally.placement.weight_bytes
+        ]
         cycles = self.cycles()
         rows = sum(p.cache_bytes for p in placements if p.cache_resident) + sum(
             p.row_bytes for p in placements if p.resident
@@ -314,8 +323,8 @@ class Tally:
                     unit="words",
                 ),
             ),
-            resident_layers=sum(layer.resident for layer in by_layer if layer.kind != "head"),
-            streamed_layers=sum(not layer.resident for layer in by_layer if layer.kind != "head"),
+            resident_layers=sum(layers),
+            streamed_layers=len(layers) - sum(layers),
             bound="dram" if cycles.elapsed.spiking > 2 * cycles.spiking else "compute",
             by_layer=by_layer,
         )
@@ -352,6 +361,11 @@ class Tally:
     def limits(self) -> tuple[str, ...]:
         """What the model of time leaves out."""
         return _LIMITS
+
+
+def _decays(program: Program) -> int:
+    """States that a token touches."""
+    return sum(isinstance(i, Decay) for i in program.instructions())
 
 
 def _histogram(spikes: SpikeStatistics) -> NDArray[np.int64]:

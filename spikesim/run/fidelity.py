@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from spikesim.results.report import Fidelity, FloatInteger
+from spikesim.results.report import Fidelity, FloatInteger, LayerCosine
 
 
 @dataclass(kw_only=True)
@@ -60,7 +60,18 @@ def _nats(logits: torch.Tensor, chosen: torch.Tensor, known: torch.Tensor) -> fl
     return float(losses[known].sum())
 
 
-def cosines(reference: torch.Tensor, integer: torch.Tensor) -> tuple[float, float]:
-    """reference, integer: float[..., hidden] -> mean and minimum over all vectors of their cosine."""
-    each = torch.nn.functional.cosine_similarity(reference.double(), integer.double(), dim=-1)
-    return float(each.mean()), float(each.min())
+class Cosines:
+    """Collects the cosine between every vector of the float model and the integer model's."""
+
+    def __init__(self) -> None:
+        self._parts: list[torch.Tensor] = []
+
+    def add(self, reference: torch.Tensor, integer: torch.Tensor) -> None:
+        """reference, integer: float[steps, sequences, words], of some steps."""
+        each = torch.nn.functional.cosine_similarity(reference.double(), integer.double(), dim=-1)
+        self._parts.append(each)
+
+    def layer(self, index: int, kind: str) -> LayerCosine:
+        """Mean and minimum over all that was added."""
+        each = torch.cat(self._parts).T.contiguous()
+        return LayerCosine(layer=index, kind=kind, cosine=float(each.mean()), minimum=float(each.min()))

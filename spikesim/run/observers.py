@@ -88,6 +88,21 @@ class SpikeObserver:
             self.statistics[name] = statistics if known is None else known + statistics
 
 
+class RasterObserver:
+    """The first tokens' counts at the first matrix of a program: `counts`, by token and channel."""
+
+    TOKENS, CHANNELS = 48, 96
+
+    def __init__(self) -> None:
+        self.counts: tuple[tuple[int, ...], ...] | None = None
+
+    def executed(self, _place: Place, instruction: Instruction, frame: Frame) -> None:
+        """Looks at the first gather of a matrix, for the first sequence."""
+        if self.counts is None and is_matrix(instruction):
+            words = frame.view(instruction.counts)[:: frame.sequences][: self.TOKENS, 0, : self.CHANNELS]
+            self.counts = tuple(tuple(int(count) for count in row) for row in words)
+
+
 def encoders(program: Program) -> frozenset[int]:
     """The matrix gathers, by number, that read their counts first: an input that several share counts once."""
     first: dict[View, int] = {}

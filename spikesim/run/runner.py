@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.dssa.compile import LOGIT_FRACTION
 from spikesim.mapping.place import Placer
-from spikesim.program import Program, is_matrix
+from spikesim.program import Link, Program
+from spikesim.program.compiled import Block
 from spikesim.program.file import save_program
 from spikesim.results.report import Raster
 from spikesim.rtl.assemble import check_fits
 from spikesim.run.account import Tally
+from spikesim.run.observers import RasterObserver
+from spikesim.run.session import Session, Take
 from spikesim.run.simulator import Simulator
-
-BLOCK_WORDS = 2**26
-"""Vector words that may be alive at once while all sequences run side by side: bounds memory."""
-
-RASTER_TOKENS, RASTER_CHANNELS = 48, 96
 
 
 @dataclass(kw_only=True)
@@ -45,75 +38,40 @@ class Stopwatch:
 
 
 class Runner:
-    """Runs programs for all tokens of all sequences; `folder`, if given, receives the programs."""
+    """Runs the programs of a session: place, simulate, tally; `folder`, if given, receives them."""
 
     def __init__(
-        self, hardware: HardwareConfig, tokens: int, stopwatch: Stopwatch, folder: Path | None
+        self,
+        hardware: HardwareConfig,
+        session: Session,
+        tokens: int,
+        stopwatch: Stopwatch,
+        folder: Path | None,
     ) -> None:
         self.hardware = hardware
+        self.session = session
+        self.sequences = session.sequences
         self.placer = Placer(hardware)
         self.tally = Tally(hardware=hardware, tokens=tokens)
         self.stopwatch = stopwatch
         self.folder = folder
 
-    def position(self, program: Program, sequences: int, length: int) -> dict[str, Words]:
-        """cos and sin of every token: int32[tokens, sequences, words]."""
-        angles: dict[str, list[Words]] = {"cos": [], "sin": []}
-
-        def collect(_start: int, vectors: dict[str, Words]) -> None:
-            for name, parts in angles.items():
-                parts.append(vectors[name])
-
-        # No vector carries tokens into this program; the empty one says how many there are.
-        self._run(program, {"tokens": np.zeros((length, sequences, 0), np.int32)}, None, collect)
-        return {name: np.concatenate(parts) for name, parts in angles.items()}
-
-    def layer(self, program: Program, words: Words, angles: dict[str, Words], index: int) -> Words:
-        """The residual stream after a layer: int32[tokens, sequences, hidden]."""
-        out = np.empty_like(words)
-
-        def collect(start: int, vectors: dict[str, Words]) -> None:
-            result = vectors[program.text.output]
-            out[start : start + result.shape[0]] = result
-            if self.tally.raster is None:
-                self.tally.raster = _raster(vectors, program, index)
-
-        self._run(program, {"h": words, **angles}, index, collect)
-        return out
-
-    def head(self, program: Program, words: Words, take: Callable[[slice, torch.Tensor], None]) -> None:
-        """Hands logits to `take` in blocks: rows of the flattened [tokens, sequences], float32[rows, vocab]."""
-        sequences = words.shape[1]
-
-        def collect(start: int, vectors: dict[str, Words]) -> None:
-            logits = torch.from_numpy(vectors[program.text.output]).flatten(0, 1)
-            rows = slice(start * sequences, start * sequences + logits.shape[0])
-            take(rows, logits.float().mul_(2.0**-LOGIT_FRACTION))
-
-        self._run(program, {"h": words}, None, collect)
-
-    def _run(
-        self,
-        program: Program,
-        inputs: dict[str, Words],
-        index: int | None,
-        collect: Callable[[int, dict[str, Words]], None],
-    ) -> None:
-        """Places and simulates in blocks of tokens; `collect(first token, vectors)` sees every block."""
-        placement = self.placer.place(program)
+    def run(self, program: Program, links: Sequence[Link], block: Block, take: Take | None = None) -> None:
+        """The next program; `take` sees the words at its first output."""
+        placement = self.placer.place(program, links)
         self._check_instructions()
-        tokens, sequences = next(iter(inputs.values())).shape[:2]
+        raster = RasterObserver() if self.tally.raster is None and block.layer is not None else None
         with self.stopwatch.stage("simulate"):
-            simulator = Simulator(program, self.hardware, sequences)
-            block = max(1, BLOCK_WORDS // (sequences * sum(program.text.vectors.values())))
-            for start in range(0, tokens, block):
-                part = {name: words[start : start + block] for name, words in inputs.items()}
-                collect(start, simulator.run(part))
-        self.tally.add(program, simulator, placement, index)
-        self.tally.vector_words, self.tally.program_words = (
-            self.placer.vector_words,
-            self.placer.program_words,
-        )
+            observers = [] if raster is None else [raster]
+            simulator = Simulator(program, self.hardware, self.sequences, observers=observers)
+            self.session.run(simulator, take)
+        self.tally.add(program, simulator, placement, block)
+        self.tally.vector_words = self.placer.vector_words
+        self.tally.program_words = self.placer.program_words
+        if raster is not None and raster.counts is not None and block.layer is not None:
+            self.tally.raster = Raster(
+                layer=block.layer, kind=block.kind, name="attention input", counts=raster.counts
+            )
         if self.folder is not None:
             with self.stopwatch.stage("write"):
                 save_program(program, self.folder)
@@ -123,13 +81,3 @@ class Runner:
         layout = self.placer.layout
         if layout is not None:
             check_fits(self.placer.outlines[-1], layout.programs[-1], layout, ways=self.hardware.array.ways)
-
-
-def _raster(vectors: dict[str, Words], program: Program, index: int) -> Raster | None:
-    """The first tokens' counts at the input of a layer's first projection; None if it has none."""
-    first = next(filter(is_matrix, program.instructions()), None)
-    if first is None:
-        return None
-    counts = vectors[first.counts.name][:RASTER_TOKENS, 0, first.counts.offset :][:, :RASTER_CHANNELS]
-    rows = tuple(tuple(int(count) for count in row) for row in counts)
-    return Raster(layer=index, kind=program.text.kind, name="attention input", counts=rows)

@@ -12,9 +12,7 @@ from spikesim.golden.frame import Words
 from spikesim.golden.machine import Machine, Observer
 from spikesim.hardware import HardwareConfig
 from spikesim.program import Program
-from spikesim.program.access import STREAM
 from spikesim.program.accumulators import check_accumulators
-from spikesim.program.verifier import verify_chain, verify_stream
 from spikesim.run.observers import CycleObserver, InstructionCost, SpikeObserver
 from spikesim.spikes.statistics import SpikeStatistics
 
@@ -90,26 +88,3 @@ class Simulator:
     def clipped(self) -> dict[str, int]:
         """Counts that saturated to the window, by vector name."""
         return self.machine.clipped
-
-
-def run_chain(simulators: Sequence[Simulator], words: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Runs words: int32[tokens, sequences, words] through all programs, as `spikesim.mapping.link` joins them.
-
-    Returns the last program's output, int32[tokens, sequences, words]. Raises ProgramError if programs or words do not
-    fit.
-    """
-    verify_stream(words)
-    verify_chain([simulator.program for simulator in simulators])
-    vectors: dict[str, Words] = {}
-    stream = words
-    for simulator in simulators:
-        text = simulator.program.text
-        inputs = {name: stream if name == STREAM else vectors[name] for name in text.inputs}
-        if not inputs:
-            # No vector carries tokens into this program; the empty one says how many there are.
-            inputs["tokens"] = np.zeros((*words.shape[:2], 0), np.int32)
-        results = simulator.run(inputs)
-        vectors |= results
-        if STREAM in text.inputs:
-            stream = results[text.output]
-    return stream

@@ -8,12 +8,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from spikesim.mapping.dssa.checkpoint import Checkpoint
 from spikesim.results.report import Fidelity, InputSummary, ModelSummary, Report
 from spikesim.rtl.isa import POSITION_BITS
 from spikesim.run.runner import Runner
@@ -21,23 +17,6 @@ from spikesim.run.tokens import Tokens
 from spikesim.version import __version__
 
 _LIBRARIES = ("numpy", "torch", "numba")
-
-
-def summarise_model(path: Path, checkpoint: Checkpoint) -> ModelSummary:
-    """The model section of a report."""
-    config, resolved = checkpoint.config, path.resolve()
-    kinds = config.layer_kinds
-    directory = resolved.is_dir() and (resolved / "config.json").is_file()
-    return ModelSummary(
-        name=resolved.name if resolved.is_dir() else f"{resolved.parent.name}/{resolved.name}",
-        path=str(path),
-        source="directory of safetensors" if directory else "PyTorch checkpoint",
-        parameters=sum(int(np.prod(checkpoint.shape(name))) for name in checkpoint.names()),
-        layers={kind: kinds.count(kind) for kind in ("moba", "sse", "full") if kind in kinds},
-        layer_kinds=kinds,
-        hidden_size=config.hidden_size,
-        vocab_size=config.vocab_size,
-    )
 
 
 def summarise_run(

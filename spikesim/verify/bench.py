@@ -12,8 +12,8 @@ from spikesim.mapping.link import link
 from spikesim.rtl.assemble import assemble
 from spikesim.rtl.config import core_config
 from spikesim.rtl.emit import MANIFEST_FILE, VERILOG_FILE, emit_core, emit_program, resident_config
-from spikesim.verify.chain import Chain
 from spikesim.verify.expected import expect
+from spikesim.verify.job import Job
 from spikesim.verify.lockstep import check_fits, write_run
 
 SCRIPT = '''"""Builds the design in this folder with Verilator, runs the tokens in input.bin, and checks the results.
@@ -46,30 +46,30 @@ print(f"all {expected.size} words of the result are as expected")
 '''
 
 
-def write_design(folder: Path, chain: Chain, *, dense: bool = False, general: bool = False) -> dict[str, str]:
+def write_design(folder: Path, job: Job, *, dense: bool = False, general: bool = False) -> dict[str, str]:
     """Writes Verilog, images, manifest and bench; returns what each file is. Raises CapacityError if memories are
     too small.
 
     `general`: the core is for other programs too, so that its encoder is as large as `limits` says.
     """
-    programs, hardware = chain.programs, chain.hardware
-    layout = link(programs, hardware)
-    executable = assemble(programs, layout, ways=hardware.array.ways)
+    chain, hardware = job.chain, job.hardware
+    layout = link(chain, hardware)
+    executable = assemble(chain, layout, ways=hardware.array.ways)
     check_fits(hardware, layout, executable)
     config = core_config(hardware, dense=dense) if general else resident_config(hardware, layout, dense=dense)
     emit_core(folder, config)
-    emit_program(folder, config, programs, layout, executable)
-    expected = expect(programs, layout, hardware, chain.words)
+    emit_program(folder, config, chain, layout, executable)
+    expected = expect(chain, layout, hardware, job.words)
     harness = resources.files("spikesim.verify").joinpath("harness.cpp")
     with resources.as_file(harness) as path:
         shutil.copyfile(path, folder / "bench.cpp")
     (folder / "bench.py").write_text(SCRIPT, encoding="utf-8")
-    write_run(folder / "run.txt", programs, layout, executable, expected, dense=dense)
-    np.ascontiguousarray(chain.words, np.int32).tofile(folder / "input.bin")
+    write_run(folder / "run.txt", chain, layout, executable, expected, dense=dense)
+    np.ascontiguousarray(job.words, np.int32).tofile(folder / "input.bin")
     expected.outputs.tofile(folder / "expected.bin")
     return {
         VERILOG_FILE: "the core, top module spike_core",
         "*.hex": "memory images for $readmemh: program, constants, weights per bank",
         MANIFEST_FILE: "parameters, registers, entries, addresses",
-        "bench.py": f"builds and runs {len(chain.words)} tokens in Verilator and checks the results",
+        "bench.py": f"builds and runs {len(job.words)} tokens in Verilator and checks the results",
     }

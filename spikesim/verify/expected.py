@@ -15,10 +15,11 @@ from spikesim import program as isa
 from spikesim.cycle.cost import Counters
 from spikesim.golden.frame import Frame
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Program, View
+from spikesim.program import Chain, Program, View
 from spikesim.program.layout import CoreLayout, ProgramLayout
 from spikesim.program.trace import Place
-from spikesim.run.simulator import Simulator, run_chain
+from spikesim.run.session import run_chain
+from spikesim.run.simulator import Simulator
 
 Integers = NDArray[np.int64]
 
@@ -40,18 +41,16 @@ class Expected:
     overflows: int
 
 
-def expect(
-    programs: list[Program], layout: CoreLayout, hardware: HardwareConfig, words: NDArray[np.int32]
-) -> Expected:
+def expect(chain: Chain, layout: CoreLayout, hardware: HardwareConfig, words: NDArray[np.int32]) -> Expected:
     """Simulates `words`: int32[tokens, words], the input of each token, through all programs."""
     parts: list[list[Integers]] = [[] for _ in range(words.shape[0])]
     simulators = [
         Simulator(
             program, hardware, detail=True, observers=[_WriteRecorder(program, own, layout, number, parts)]
         )
-        for number, (program, own) in enumerate(zip(programs, layout.programs, strict=True))
+        for number, (program, own) in enumerate(zip(chain.programs, layout.programs, strict=True))
     ]
-    outputs = run_chain(simulators, words[:, None])[:, 0]
+    outputs = run_chain(chain, simulators, words[:, None])[:, 0]
     cycles, counters, clipped, overflows = [], Counters(), 0, 0
     for simulator in simulators:
         detail = simulator.per_token or []

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from spikesim.errors import CapacityError, ToolError
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link, needed_memory
-from spikesim.program import Program
+from spikesim.program import Chain
 from spikesim.program.layout import CoreLayout
 from spikesim.program.sizes import INSTRUCTION_WORDS
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.emit import TOP, emit_core, emit_program, input_words, output_words
+from spikesim.rtl.emit import TOP, emit_core, emit_program
 from spikesim.support.sources import digest
 from spikesim.tools.verilator import build, toolchain
 from spikesim.verify.compare import Comparison, compare
@@ -73,7 +73,7 @@ def cycle_limit(expected: Expected, layout: CoreLayout, *, dense: bool) -> int:
 
 def write_run(
     path: Path,
-    programs: Sequence[Program],
+    chain: Chain,
     layout: CoreLayout,
     executable: Executable,
     expected: Expected,
@@ -85,19 +85,19 @@ def write_run(
         executable.token_entry,
         executable.clear_entry,
         layout.input,
-        input_words(programs),
+        chain.input_words,
         layout.output,
-        output_words(programs),
+        chain.output_words,
         len(expected.outputs),
         cycle_limit(expected, layout, dense=dense),
     )
     path.write_text(" ".join(map(str, numbers)) + "\n", encoding="ascii")
 
 
-def enlarged(programs: Sequence[Program], hardware: HardwareConfig) -> tuple[HardwareConfig, tuple[str, ...]]:
+def enlarged(chain: Chain, hardware: HardwareConfig) -> tuple[HardwareConfig, tuple[str, ...]]:
     """The hardware with memories large enough to hold all programs, and a sentence per setting that was raised."""
-    layout = link(programs, hardware)
-    missing = needed(hardware, layout, assemble(programs, layout, ways=hardware.array.ways))
+    layout = link(chain, hardware)
+    missing = needed(hardware, layout, assemble(chain, layout, ways=hardware.array.ways))
     notes = tuple(
         f"{name} raised to {least}, so that everything is resident" for name, least in missing.items()
     )
@@ -153,16 +153,14 @@ class BuiltCore:
 class Lockstep:
     """A chain of programs on a built core, to be run on any tokens; images and records go to `folder`."""
 
-    def __init__(
-        self, programs: Sequence[Program], hardware: HardwareConfig, core: BuiltCore, folder: Path
-    ) -> None:
-        self.programs, self.hardware, self.core, self.folder = list(programs), hardware, core, folder
+    def __init__(self, chain: Chain, hardware: HardwareConfig, core: BuiltCore, folder: Path) -> None:
+        self.chain, self.hardware, self.core, self.folder = chain, hardware, core, folder
         self.dense = core.config.dense
-        self.layout = link(self.programs, hardware)
-        self.executable = assemble(self.programs, self.layout, ways=hardware.array.ways)
+        self.layout = link(chain, hardware)
+        self.executable = assemble(chain, self.layout, ways=hardware.array.ways)
         check_fits(hardware, self.layout, self.executable)
         folder.mkdir(parents=True, exist_ok=True)
-        self.images = emit_program(folder, core.config, self.programs, self.layout, self.executable)
+        self.images = emit_program(folder, core.config, chain, self.layout, self.executable)
         self.seconds: dict[str, float] = {}
 
     def _took(self, stage: str, start: float) -> None:
@@ -171,14 +169,14 @@ class Lockstep:
     def run(self, words: NDArray[np.int32], *, name: str = "run") -> LockstepResult:
         """words: int32[tokens, words], the input of every token."""
         start = time.perf_counter()
-        expected = expect(self.programs, self.layout, self.hardware, words)
+        expected = expect(self.chain, self.layout, self.hardware, words)
         self._took("simulator", start)
         start = time.perf_counter()
         clock = self._execute(self.core.binary(), words, expected, name)
         self._took("Verilator", start)
         record = read_record(self.folder / f"{name}.record", self.executable)
         comparison = compare(
-            self.programs,
+            self.chain.programs,
             self.executable,
             expected,
             record,
@@ -213,7 +211,7 @@ class Lockstep:
         folder = self.folder
         source, settings = folder / f"{name}.input", folder / f"{name}.run"
         np.ascontiguousarray(words, np.int32).tofile(source)
-        write_run(settings, self.programs, self.layout, self.executable, expected, dense=self.dense)
+        write_run(settings, self.chain, self.layout, self.executable, expected, dense=self.dense)
         arguments = [f"+run={settings}", f"+input={source}", f"+record={folder / name}.record", *extra]
         arguments += [f"+{image}={folder / file}" for image, file in self.images.items()]
         if self.core.coverage:

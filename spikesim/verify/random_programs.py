@@ -21,6 +21,8 @@ from spikesim.program import (
     CacheKeys,
     CacheSpec,
     Constant,
+    Format,
+    Port,
     Program,
     ProgramText,
     Reduction,
@@ -43,6 +45,7 @@ class RandomProgram:
         self.matrices: dict[str, NDArray[np.int8]] = {}
         self.caches: dict[str, CacheSpec] = {}
         self.states: dict[str, StateSpec] = {}
+        self.persistent: list[str] = []
         self.sections: list[Section] = []
         self.instructions: list[Any] = []
         self.count = 0
@@ -58,6 +61,7 @@ class RandomProgram:
             self._rotate,
             self._attention,
             self._state,
+            self._persistent,
         ]
         # Every program begins elsewhere, so that a few programs meet all stanzas.
         for n in range(stanzas):
@@ -73,10 +77,10 @@ class RandomProgram:
         """The program."""
         text = ProgramText(
             name=f"random_{self.count}",
-            kind="random",
-            inputs=("h",),
-            output="h_out",
+            inputs=(_port("h"),),
+            outputs=(_port("h_out"),),
             vectors=self.vectors,
+            persistent=tuple(self.persistent),
             sections=tuple(self.sections),
             caches=self.caches,
             states=self.states,
@@ -372,3 +376,25 @@ class RandomProgram:
         ]
         self._flush("recurrent")
         self.words.append(View(name=read.name, length=size * heads, stride=size * heads))
+
+    def _persistent(self) -> None:
+        """An integrator that leaks: what it holds is read before it is written, and again behind that."""
+        self._flush("parallel")
+        length, groups = self._int(1, 20), self._int(1, 2)
+        given = self._activations(length, groups)
+        given = View(name=given.name, groups=groups, length=length, stride=length)
+        held = self._new(length, groups, self._one([0, 3]))
+        self.persistent.append(held.name)
+        left, fired = self._new(length, groups), self._new(length, groups)
+        limit = self._one([ACTIVATION_LIMIT, WORD_LIMIT])
+        self.instructions += [
+            isa.Multiply(dst=left, a=held, shift=self._one([0, 1, 5]), limit=limit),
+            isa.Add(dst=held, a=left, b=given, limit=limit, subtract=bool(self._int(0, 1))),
+            isa.Lookup(dst=fired, a=held, function="step", fraction=0),
+        ]
+        self._flush("recurrent")
+        self.words.append(View(name=fired.name, length=length * groups, stride=length * groups))
+
+
+def _port(name: str) -> Port:
+    return Port(name=name, format=Format(fraction=0), shape=(INPUT_WORDS,))

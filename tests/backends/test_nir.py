@@ -16,6 +16,7 @@ import nir
 import numpy as np
 import pytest
 from helpers.places import CHECKOUT, VECTORS
+from helpers.programs import port
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
@@ -29,14 +30,17 @@ from spikesim.cli.export import Tool
 from spikesim.errors import CapacityError, CheckpointError, CodingError, ToolError
 from spikesim.flow import map_model
 from spikesim.golden.frame import Frame
-from spikesim.golden.machine import Machine
 from spikesim.golden.product import product
 from spikesim.hardware import Coding, HardwareConfig
 from spikesim.program import Gather, Instruction, Program, ProgramText, Section, View, is_matrix
+from spikesim.program.trace import Place
+from spikesim.run.session import run_chain
+from spikesim.run.simulator import Simulator
 from spikesim.run.tokens import InputRequest
 from spikesim.spikes.digits import INT8_PLANES, digits
 from spikesim.support.files import atomic_directory
-from spikesim.verify.chain import Chain, model_chain
+from spikesim.verify.job import Job as ModelRun
+from spikesim.verify.job import model_job
 
 TINY = VECTORS / "tiny_dssa"
 DOCUMENT = CHECKOUT / "docs" / "nir.md"
@@ -63,9 +67,8 @@ def matrix_program(matrices: Mapping[str, NDArray[np.int8]]) -> Program:
         gathers.append(Gather(dst=sums, counts=counts, operand="matrix", name=name))
     text = ProgramText(
         name="random",
-        kind="random",
-        inputs=(gathers[0].counts.name,),
-        output=gathers[-1].dst.name,
+        inputs=(port(gathers[0].counts.name, vectors[gathers[0].counts.name]),),
+        outputs=(port(gathers[-1].dst.name, vectors[gathers[-1].dst.name]),),
         vectors=vectors,
         sections=(Section(kind="parallel", instructions=tuple(gathers)),),
     )
@@ -97,36 +100,27 @@ def trying_counts(channels: int) -> NDArray[np.int32]:
     )
 
 
-class Recorder(Machine):
-    """A golden machine that keeps counts and sums of every matrix gather; vectors are used again later."""
+class GatherRecorder:
+    """Keeps counts and sums of every matrix gather, over all tokens, by program and matrix."""
 
-    def __init__(self, program: Program) -> None:
-        super().__init__(program)
-        self.seen: dict[str, list[tuple[NDArray[np.int32], NDArray[np.int32]]]] = {}
+    def __init__(self) -> None:
+        self.seen: dict[tuple[str, str], tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
 
-    def execute(self, instruction: Any, frame: Frame) -> None:
-        super().execute(instruction, frame)
+    def executed(self, place: Place, instruction: Instruction, frame: Frame) -> None:
         if is_matrix(instruction):
-            words = frame.view(instruction.counts)[:, 0].copy(), frame.view(instruction.dst)[:, 0].copy()
-            self.seen.setdefault(instruction.name, []).append(words)
+            words = (frame.view(view)[:, 0].copy() for view in (instruction.counts, instruction.dst))
+            counts, sums = words
+            self.seen[place.program, instruction.name] = counts, sums
 
 
-def golden_gathers(chain: Chain) -> dict[tuple[str, str], tuple[NDArray[np.int32], NDArray[np.int32]]]:
-    """Counts and sums of every matrix gather of a chain, over all its tokens, by program and matrix."""
-    found, h, angles = {}, chain.words[:, None], {}
-    for program in chain.programs:
-        machine = Recorder(program)
-        given = {"h": h, "tokens": np.zeros((len(h), 1, 0), np.int32), **angles}
-        wanted = {name: given[name] for name in program.text.inputs} or {"tokens": given["tokens"]}
-        vectors = machine.run(wanted)
-        if program.text.name == "position":
-            angles = {name: vectors[name] for name in ("cos", "sin")}
-        else:
-            h = vectors[program.text.output]
-        for name, parts in machine.seen.items():
-            counts, sums = (np.concatenate(column) for column in zip(*parts, strict=True))
-            found[program.text.name, name] = counts, sums
-    return found
+def golden_gathers(
+    job: ModelRun,
+) -> dict[tuple[str, str], tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """Counts and sums of every matrix gather of a model, over all its tokens, by program and matrix."""
+    recorder = GatherRecorder()
+    simulators = [Simulator(program, job.hardware, observers=[recorder]) for program in job.programs]
+    run_chain(job.chain, simulators, job.words[:, None])
+    return recorder.seen
 
 
 # Running them in the tools
@@ -211,7 +205,7 @@ def random_jobs(folder: Path) -> list[Job]:
     return jobs
 
 
-def model_jobs(chain: Chain, folder: Path) -> list[Job]:
+def model_jobs(chain: ModelRun, folder: Path) -> list[Job]:
     """All matrices of the golden-vector model, with the counts of its tokens and with trying ones, for both tools."""
     golden, jobs = golden_gathers(chain), []
     matrices = {program.text.name: program.matrices for program in chain.programs}
@@ -262,13 +256,13 @@ MUTANTS = {"square": ("tool", "tau", "scale", "weight", "threshold", "plane", "c
 
 
 @pytest.fixture(scope="module")
-def chain() -> Chain:
+def chain() -> ModelRun:
     """The golden-vector model."""
-    return model_chain(TINY, HardwareConfig(), tokens=TOKENS)
+    return model_job(TINY, HardwareConfig(), tokens=TOKENS)
 
 
 @pytest.fixture(scope="module")
-def outcomes(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Outcome]:
+def outcomes(chain: ModelRun, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Outcome]:
     """Everything that is run, at once: starting a tool takes seconds."""
     folder = tmp_path_factory.mktemp("nir")
     jobs = random_jobs(folder) + model_jobs(chain, folder)
@@ -294,7 +288,7 @@ def test_random_matrices_are_exact(outcomes: dict[tuple[str, ...], Outcome], too
 
 
 @pytest.mark.parametrize("tool", TARGETS)
-def test_the_model_is_exact(outcomes: dict[tuple[str, ...], Outcome], chain: Chain, tool: str) -> None:
+def test_the_model_is_exact(outcomes: dict[tuple[str, ...], Outcome], chain: ModelRun, tool: str) -> None:
     """Every matrix that any layer gathers, with what its tokens send and with trying counts."""
     found = of_kind(outcomes, "model", tool)
     gathered = {(p.text.name, i.name) for p in chain.programs for i in p.instructions() if is_matrix(i)}
@@ -421,7 +415,7 @@ def test_missing_tools_are_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # What is left out
 
 
-def test_every_instruction_is_exported_or_left_out(chain: Chain, tmp_path: Path) -> None:
+def test_every_instruction_is_exported_or_left_out(chain: ModelRun, tmp_path: Path) -> None:
     """Counted by kind, per program and in all."""
     manifest = written(chain.programs, tmp_path / "out", "norse", "signed_digit")
     everything: Counter[str] = Counter()
@@ -447,7 +441,7 @@ def test_a_reason_for_every_instruction() -> None:
     assert set(REASONS) == ops - {"gather"} | {f"gather.{operand}" for operand in operands}
 
 
-def test_an_instruction_without_a_reason(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_instruction_without_a_reason(chain: ModelRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is a fault of ours, not left out in silence."""
     monkeypatch.setattr(
         "spikesim.backends.nir.left_out.REASONS", {key: "" for key in REASONS if key != "rotate"}

@@ -19,6 +19,7 @@ import numpy as np
 from helpers.places import CHECKOUT
 from helpers.rtl_cores import CORES
 
+from spikesim.program import series
 from spikesim.rtl.isa import Extent, Operation, Statistic, Unit
 from spikesim.spikes.digits import digits
 from spikesim.verify.lockstep import BuiltCore, Lockstep
@@ -119,7 +120,7 @@ def main() -> int:
         for seed in range(PROGRAMS):
             made = RandomProgram(seed)
             program = made.program()
-            lockstep = Lockstep([program], core.hardware, built, FOLDER / name / str(seed))
+            lockstep = Lockstep(series([program]), core.hardware, built, FOLDER / name / str(seed))
             words = made.inputs()
             result = lockstep.run(words)
             if not result.comparison.agrees:

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from spikesim.backends.lava.spikes import CODINGS, SERIAL
 from spikesim.errors import ProgramError, SpikesimError
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Program, ProgramText
+from spikesim.program import Program, ProgramText, series
 from spikesim.program.verifier import verify_chain
 from spikesim.run.simulator import Simulator
 from spikesim.verify.random_programs import RandomProgram
@@ -155,18 +155,22 @@ def outcome(number: int, folder: Path) -> tuple[str, str]:
         return "text", mutation.what
     program = Program(text=text, constants=mutation.constants, matrices=mutation.matrices)
     try:
-        verify_chain([program])
+        chain = series([program])
+        verify_chain(chain)
     except ProgramError:
         return "refused", mutation.what
     hardware = HardwareConfig().replace(**{"numerics.coding": SERIAL[number % len(SERIAL)]})
     words = np.resize(made.inputs(), (made.tokens, text.vectors["h"]))
     pair = np.stack([words, words[::-1]], axis=1)
-    both = Simulator(program, hardware, 2).run({"h": pair})[text.output]
-    alone = Simulator(program, hardware).run({"h": words[:, None]})[text.output]
+    try:
+        both = Simulator(program, hardware, 2).run({"h": pair})[text.outputs[0].name]
+        alone = Simulator(program, hardware).run({"h": words[:, None]})[text.outputs[0].name]
+    except ProgramError:  # words that its ports do not take
+        return "refused", mutation.what
     if not np.array_equal(both[:, 0], alone[:, 0]):
         raise AssertionError(f"mutation {number} ({mutation.what}): sequences touch each other")
     try:
-        found = run([program], words, hardware, CODINGS[number % len(CODINGS)], folder)
+        found = run(chain, words, hardware, CODINGS[number % len(CODINGS)], folder)
     except SpikesimError:
         return "backend", mutation.what
     if found.differences:

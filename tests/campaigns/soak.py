@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from spikesim.hardware import HardwareConfig
+from spikesim.program import series
 from spikesim.rtl.config import core_config
 from spikesim.verify.lockstep import BuiltCore, Lockstep
 from spikesim.verify.random_programs import RandomProgram
@@ -58,7 +59,7 @@ def main(configurations: int = 10, programs: int = 20, seed: int = 0) -> int:
             core = BuiltCore(config, Path(folder, "core"))
             for n in range(programs):
                 made = RandomProgram(1000 * (seed + 1) * (number + 1) + n)
-                lockstep = Lockstep([made.program()], hardware, core, Path(folder, str(n)))
+                lockstep = Lockstep(series([made.program()]), hardware, core, Path(folder, str(n)))
                 found = lockstep.run(made.inputs()).comparison
                 values, cycles = values + found.values, cycles + found.cycles
                 if not found.agrees:

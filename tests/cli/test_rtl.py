@@ -18,7 +18,7 @@ from spikesim.errors import ToolError
 from spikesim.hardware import HardwareConfig
 from spikesim.rtl.verilog import WAIVERS
 from spikesim.tools import verilator
-from spikesim.verify.chain import model_chain
+from spikesim.verify.job import model_job
 from spikesim.verify.lockstep import enlarged
 
 SMALL = CHECKOUT / "examples" / "hardware" / "small.toml"
@@ -116,8 +116,8 @@ def test_memories_that_are_too_small_are_raised(tmp_path: Path) -> None:
         == raised.rows_per_bank
     )
     assert used["state_words_per_bank"] <= core["state_depth"] == raised.state_rows_per_bank
-    chain = model_chain(TINY, raised, tokens=1)
-    assert enlarged(chain.programs, raised) == (raised, ())
+    job = model_job(TINY, raised, tokens=1)
+    assert enlarged(job.chain, raised) == (raised, ())
 
 
 def test_the_first_command_of_the_readme(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def _run(compiled: CompiledLayer, steps: list[int]) -> np.ndarray:
     inputs, start, parts = _inputs(compiled), 0, []
     for step in steps:
         part = {name: words[start : start + step] for name, words in inputs.items()}
-        parts.append(machine.run(part)[compiled.program.text.output])
+        parts.append(machine.run(part)[compiled.program.text.outputs[0].name])
         start += step
     return np.concatenate(parts)
 
@@ -63,7 +63,7 @@ def test_sequences_do_not_touch_each_other(compiled: CompiledLayer) -> None:
     together = _run(compiled, [24])
     machine = Machine(compiled.program, 1)
     alone = machine.run({name: words[:, 1:2] for name, words in _inputs(compiled).items()})
-    assert np.array_equal(together[:, 1:2], alone[compiled.program.text.output])
+    assert np.array_equal(together[:, 1:2], alone[compiled.program.text.outputs[0].name])
 
 
 def test_small_score_blocks_change_nothing(compiled: CompiledLayer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_integer_layer_follows_the_float_layer(compiled: CompiledLayer) -> None:
     hardware = HARDWARE.replace(**{"numerics.activation": "int8"})
     index = KINDS[compiled.program.text.kind]
     exact = compiled_layer(small_config(), index, hardware)
-    out = Machine(exact.program, 2).run(_inputs(exact))[exact.program.text.output]
+    out = Machine(exact.program, 2).run(_inputs(exact))[exact.program.text.outputs[0].name]
     integer = torch.from_numpy(out).transpose(0, 1) / 2.0**STREAM
     reference = exact.layer(exact.h, torch.arange(24))
     assert _typical_error(integer, reference, exact.h) < 0.03
@@ -98,7 +98,7 @@ def test_a_program_survives_its_file(compiled: CompiledLayer, tmp_path) -> None:
     save_program(compiled.program, tmp_path)
     loaded = load_program(tmp_path, compiled.program.text.name)
     assert loaded.text == compiled.program.text
-    out = Machine(loaded, 2).run(_inputs(compiled))[loaded.text.output]
+    out = Machine(loaded, 2).run(_inputs(compiled))[loaded.text.outputs[0].name]
     assert np.array_equal(out, _run(compiled, [24]))
 
 
@@ -166,7 +166,7 @@ def test_the_array_changes_cycles_but_never_a_value(
     simulator = Simulator(
         compiled_layer(small_config(), KINDS[compiled.program.text.kind], hardware).program, hardware, 2
     )
-    out = simulator.run(_inputs(compiled))[compiled.program.text.output]
+    out = simulator.run(_inputs(compiled))[compiled.program.text.outputs[0].name]
     with _by_events(coding) as spikes:
         assert np.array_equal(out, _run(compiled, [24]))
     assert spikes[0] > 0
@@ -192,7 +192,7 @@ def test_other_forms_of_the_model_follow_float(changes: dict[str, object]) -> No
     for index in (0, 1):
         exact = compiled_layer(config, index, hardware, seed=index + 7)
         inputs = {"h": exact.words, **angles(config, 24, 2)}
-        out = Machine(exact.program, 2).run(inputs)[exact.program.text.output]
+        out = Machine(exact.program, 2).run(inputs)[exact.program.text.outputs[0].name]
         integer = torch.from_numpy(out).transpose(0, 1) / 2.0**STREAM
         reference = exact.layer(exact.h, torch.arange(24))
         assert _typical_error(integer, reference, exact.h) < 0.04

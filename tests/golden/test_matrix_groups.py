@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.places import VECTORS
+from helpers.programs import port
 from helpers.rtl_cores import CORES
 
 from spikesim import timing
@@ -25,6 +26,7 @@ from spikesim.program import (
     Section,
     View,
     is_matrix,
+    series,
 )
 from spikesim.rtl.assemble import assemble
 from spikesim.run.observers import encoders
@@ -53,9 +55,8 @@ def _program(instructions: tuple[Instruction, ...], vectors: dict[str, int]) -> 
     """Counts "c" are the input "h", saturated; the instructions may read either."""
     text = ProgramText(
         name="made",
-        kind="made",
-        inputs=("h",),
-        output=next(reversed(vectors)),
+        inputs=(port("h", vectors["h"]),),
+        outputs=(port(*next(reversed(vectors.items()))),),
         vectors={"c": vectors["h"], **vectors},
         sections=(Section(kind="parallel", instructions=(_counts(vectors["h"]), *instructions)),),
     )
@@ -139,7 +140,7 @@ def test_the_rtl_is_told_of_all_groups() -> None:
     )
     program = _program((gather,), {"h": CHANNELS + GROUPS - 1, "out": GROUPS * OUTPUTS})
     hardware = HardwareConfig()
-    executable = assemble([program], link([program], hardware), ways=hardware.array.ways)
+    executable = assemble(series([program]), link(series([program]), hardware), ways=hardware.array.ways)
     found = [i for i in executable.instructions if "array" in i.fields]
     assert [i.common["groups"] for i in found] == [GROUPS]
     fields = found[0].fields["array"]

@@ -5,7 +5,6 @@ It runs hundreds of programs in the time in which Lava starts one. `tests/test_l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from spikesim.backends.lava.spikes import GRADED, base, first_sign, steps_needed
 from spikesim.backends.lava.stage_run import StageRun
 from spikesim.backends.lava.timetable import Timetable
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Program
+from spikesim.program import Chain
 
 
 class Matrix:
@@ -48,13 +47,12 @@ class Matrix:
         self.buffer = self.weights @ spikes
 
 
-def run(
-    programs: Sequence[Program], words: np.ndarray, hardware: HardwareConfig, coding: str, folder: Path
-) -> Comparison:
+def run(chain: Chain, words: np.ndarray, hardware: HardwareConfig, coding: str, folder: Path) -> Comparison:
     """words: int32[tokens, words] -> everything compared with golden."""
-    cut, planes, tokens = plan(programs), steps_needed(programs, coding), len(words)
-    golden = GoldenChain(words, hardware)
-    entry = golden.entry(cut.entry)
+    programs = chain.programs
+    cut, planes, tokens = plan(programs, chain.links), steps_needed(programs, coding), len(words)
+    golden = GoldenChain(chain, words, hardware)
+    entry = golden.entry(cut.sources)
     expected = {program.text.name: golden.run(program) for program in programs}
     by_name = {program.text.name: program for program in programs}
     runs = [

@@ -13,10 +13,15 @@ from spikesim.mapping.dssa.compile import compile_layer, compile_position
 from spikesim.mapping.dssa.config import DSSAConfig
 from spikesim.mapping.dssa.model import DSSALayer
 from spikesim.mapping.ranges import RangeRecorder
-from spikesim.program import Program
+from spikesim.program import Format, Port, Program
 
 TINY = VECTORS / "tiny_dssa"
 STREAM = 12
+
+
+def port(name: str, words: int) -> Port:
+    """Plain words in or out."""
+    return Port(name=name, format=Format(fraction=0), shape=(words,))
 
 
 def small_config(**changes: object) -> DSSAConfig:

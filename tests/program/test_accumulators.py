@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.programs import TINY, compiled_layer, small_config
+from helpers.programs import TINY, compiled_layer, port, small_config
 from typer.testing import CliRunner
 
 from spikesim import program as isa
@@ -18,12 +18,12 @@ from spikesim.golden import machine as machine_module
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping import link as link_module
 from spikesim.mapping.link import link
-from spikesim.program import CacheKeys, CacheSpec, Program, ProgramText, Section, StateSpec, View
+from spikesim.program import CacheKeys, CacheSpec, Program, ProgramText, Section, StateSpec, View, series
 from spikesim.program.accumulators import check_accumulators, needed_bits, sums
 from spikesim.run.simulator import Simulator
 from spikesim.run.tokens import InputRequest
 from spikesim.verify.bench import write_design
-from spikesim.verify.chain import mapped_chain
+from spikesim.verify.job import mapped_job
 
 HARDWARE = HardwareConfig()
 
@@ -53,9 +53,8 @@ def _gather(operand: str, name: str, length: int, limit: int) -> Program:
     )
     text = ProgramText(
         name="made_up",
-        kind="test",
-        inputs=("h",),
-        output="out",
+        inputs=(port("h", 512),),
+        outputs=(port("out", 4),),
         vectors={"h": 512, "out": 4, "counts": length, "key": 4},
         sections=(
             Section(
@@ -96,12 +95,12 @@ def test_bound_of_every_operand(case: str) -> None:
     bits = max(needed_bits(bound), 16)
     assert -(2 ** (bits - 1)) <= -bound < bound < 2 ** (bits - 1)
     check_accumulators([program], _bits(bits))
-    link([program], _bits(bits))
+    link(series([program]), _bits(bits))
     if bits > 16:
         sentence = f"array.accumulator_bits must be at least {bits} for made_up, {what}, not {bits - 1}"
         for refuse in (
             lambda hardware: check_accumulators([program], hardware),
-            lambda hardware: link([program], hardware),
+            lambda hardware: link(series([program]), hardware),
             lambda hardware: Simulator(program, hardware),
         ):
             with pytest.raises(CapacityError, match=f"^{sentence}$"):
@@ -165,10 +164,10 @@ def test_the_narrowest_hardware_runs(mapped: Path, tmp_path: Path) -> None:
     """What the refusal asks for is enough."""
     layers = [json.loads(path.read_text())["name"] for path in (mapped / "programs").glob("layer_*.json")]
     assert len(layers) == 4
-    chain = mapped_chain(mapped, _bits(48), tokens=2)
-    bits = max(needed_bits(bound) for program in chain.programs for _, bound in sums(program))
+    job = mapped_job(mapped, _bits(48), tokens=2)
+    bits = max(needed_bits(bound) for program in job.programs for _, bound in sums(program))
     simulate_mapping(mapped, hardware=_bits(bits))
     with pytest.raises(CapacityError, match=f"must be at least {bits} for"):
         simulate_mapping(mapped, hardware=_bits(bits - 1))
     with pytest.raises(CapacityError, match=f"must be at least {bits} for"):
-        write_design(tmp_path, mapped_chain(mapped, _bits(bits - 1), tokens=2))
+        write_design(tmp_path, mapped_job(mapped, _bits(bits - 1), tokens=2))

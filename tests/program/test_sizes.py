@@ -19,13 +19,14 @@ from spikesim.flow import map_model
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import compile_position
 from spikesim.mapping.link import link
-from spikesim.mapping.place import Placer
-from spikesim.program import Program
-from spikesim.program.file import load_program
+from spikesim.mapping.place import Placer, ProgramPlacement
+from spikesim.program import Chain, series
+from spikesim.program.compiled import Block, open_compiled
 from spikesim.program.sizes import ENDS, INSTRUCTION_WORDS, chain_words, clearing_parts
 from spikesim.rtl.assemble import assemble
 from spikesim.rtl.isa import INSTRUCTION
 from spikesim.run.runner import Runner, Stopwatch
+from spikesim.run.session import Session
 from spikesim.run.tokens import InputRequest
 from spikesim.verify.random_programs import RandomProgram
 
@@ -33,24 +34,31 @@ SHIPPED = CHECKOUT / "examples" / "tiny_dssa"
 ROOMY = HardwareConfig().replace(**{"memory.row_kib": 65536})
 
 
-def _chains() -> dict[str, list[Program]]:
+def _chains() -> dict[str, Chain]:
     config = small_config()
     layers = [compiled_layer(config, n, ROOMY, tokens=4, sequences=1, seed=n).program for n in range(3)]
-    chains = {"layers": [compile_position(config), *layers]}
+    chains = {"layers": series([compile_position(config), *layers])}
     for seed in range(12):
-        chains[f"random {seed}"] = [RandomProgram(seed).program()]
+        chains[f"random {seed}"] = series([RandomProgram(seed).program()])
     return chains
 
 
 CHAINS = _chains()
 
 
+def _place(placer: Placer, chain: Chain) -> list[ProgramPlacement]:
+    links = {
+        p.text.name: [link for link in chain.links if link.to.program == p.text.name] for p in chain.programs
+    }
+    return [placer.place(program, links[program.text.name]) for program in chain.programs]
+
+
 @pytest.mark.parametrize("name", CHAINS)
 def test_assembler_and_sizes_agree(name: str) -> None:
     """Hardware instructions of every instruction, of clearing, of the whole chain."""
-    programs = CHAINS[name]
-    layout = link(programs, ROOMY)
-    words = assemble(programs, layout, ways=ROOMY.array.ways).instructions
+    chain = CHAINS[name]
+    programs, layout = chain.programs, link(chain, ROOMY)
+    words = assemble(chain, layout, ways=ROOMY.array.ways).instructions
     for number, program in enumerate(programs):
         for index, instruction in enumerate(program.instructions()):
             found = sum((w.program, w.instruction) == (number, index) for w in words)
@@ -65,11 +73,10 @@ def test_assembler_and_sizes_agree(name: str) -> None:
 @pytest.mark.parametrize("array", [{}, {"array.ways": 2, "array.lanes": 4}, {"array.ways": 64}])
 def test_placer_and_linker_agree(name: str, array: dict[str, Any]) -> None:
     """Words, rows, and where every vector and matrix lies, when all is resident on one core."""
-    hardware, programs = ROOMY.replace(**array), CHAINS[name]
+    hardware, chain = ROOMY.replace(**array), CHAINS[name]
     placer = Placer(hardware)
-    for program in programs:
-        placer.place(program)
-    layout, placements = link(programs, hardware), placer.finished()
+    _place(placer, chain)
+    layout, placements = link(chain, hardware), placer.finished()
     bank = hardware.array.ways * hardware.row_bytes
     assert placer.vector_words == layout.vector_words
     assert placer.row_used == layout.row_words * bank
@@ -86,11 +93,12 @@ def test_placer_and_linker_agree(name: str, array: dict[str, Any]) -> None:
 
 def test_constants_that_do_not_fit_stream_and_no_vector_is_beyond_the_memory() -> None:
     """With a word too few the last program's constants stream, through the words that programs share."""
-    programs = CHAINS["layers"]
-    whole = link(programs, ROOMY).vector_words
+    chain = CHAINS["layers"]
+    programs = chain.programs
+    whole = link(chain, ROOMY).vector_words
     tight = ROOMY.replace(**{"memory.vector_words": whole - 1, "limits.max_context": 64})
     placer = Placer(tight)
-    placements = [placer.place(program) for program in programs]
+    placements = _place(placer, chain)
     assert [p.constants_resident for p in placements] == [True] * (len(programs) - 1) + [False]
     assert placements[-1].dram_bytes == 4 * placements[-1].constant_words > 0
     assert placer.vector_words < whole
@@ -101,8 +109,7 @@ def test_constants_that_do_not_fit_stream_and_no_vector_is_beyond_the_memory() -
         CapacityError, match=r"memory.vector_words must be at least \d+ for layer_00, not 1024"
     ):
         map_small = Placer(ROOMY.replace(**{"memory.vector_words": 1024, "limits.max_context": 64}))
-        for program in programs:
-            map_small.place(program)
+        _place(map_small, chain)
 
 
 def test_report_and_manifest_of_the_shipped_model(tmp_path: Path) -> None:
@@ -110,10 +117,9 @@ def test_report_and_manifest_of_the_shipped_model(tmp_path: Path) -> None:
     request = InputRequest(random_tokens=4, sequence_length=4)
     hardware = HardwareConfig()
     report = map_model(SHIPPED, output=tmp_path, hardware=hardware, request=request)
-    names = ["position", *(f"layer_{n:02d}" for n in range(len(report.model.layer_kinds))), "head"]
-    programs = [load_program(tmp_path / "programs", name) for name in names]
-    layout = link(programs, hardware)
-    instructions = len(assemble(programs, layout, ways=hardware.array.ways).instructions)
+    chain = open_compiled(tmp_path).chain()
+    layout = link(chain, hardware)
+    instructions = len(assemble(chain, layout, ways=hardware.array.ways).instructions)
     used = {memory.name: memory.used for memory in report.cores.memories}
     assert used["program memory"] == instructions * 16 == 7184
     assert used["vector memory"] == layout.vector_words == 43079
@@ -146,7 +152,7 @@ def test_map_says_what_only_the_cycle_model_does(changes: dict[str, Any], words:
 
 def test_map_refuses_what_the_instruction_word_does_not_hold() -> None:
     """The same sentence as of `rtl`, before a token is simulated."""
-    (program,) = CHAINS["random 0"]
+    (program,) = CHAINS["random 0"].programs
     first = program.text.sections[0]
     many = isa.View(name="many", groups=5000, length=1, stride=1)
     peaks = isa.Reduction(kind="max_abs", dst=many.model_copy(update={"name": "peaks"}))
@@ -160,13 +166,15 @@ def test_map_refuses_what_the_instruction_word_does_not_hold() -> None:
         }
     )
     constants = {**program.constants, "many": np.zeros(5000, np.int32)}
-    wrong = Program(text=text, constants=constants, matrices=program.matrices)
+    wrong = isa.Program(text=text, constants=constants, matrices=program.matrices)
     sentence = r"common.groups of random_\d+, instruction 0 \(reduce\) must be in 0 … 4095"
     with pytest.raises(CapacityError, match=sentence):
-        assemble([wrong], link([wrong], ROOMY), ways=8)
-    runner = Runner(ROOMY, 1, Stopwatch(), None)
+        assemble(series([wrong]), link(series([wrong]), ROOMY), ways=8)
+    chain = series([wrong])
+    session = Session(chain.links, np.zeros((1, 1, chain.input_words), np.int32))
+    runner = Runner(ROOMY, session, 1, Stopwatch(), None)
     with pytest.raises(CapacityError, match=sentence):
-        runner.position(wrong, 1, 1)
+        runner.run(wrong, chain.links, Block(program=wrong.text.name, kind="made"))
 
 
 def test_rtl_and_map_in_one_command_line(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.programs import port
 
 from spikesim import program as isa
 from spikesim.errors import CapacityError
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping import link as link_module
 from spikesim.mapping.link import link
-from spikesim.program import CacheKeys, CacheSpec, Program, ProgramText, Section, StateSpec, View
+from spikesim.program import CacheKeys, CacheSpec, Program, ProgramText, Section, StateSpec, View, series
 from spikesim.program.layout import CoreLayout, OperandLayout
 from spikesim.rtl import assemble as assemble_module
 from spikesim.rtl.assemble import HardwareInstruction, assemble
@@ -85,9 +86,8 @@ def _program(
 ) -> Program:
     text = ProgramText(
         name="made_up",
-        kind="test",
-        inputs=("h",),
-        output="out",
+        inputs=(port("h", 16),),
+        outputs=(port("out", 16),),
         vectors={"h": 16, "out": 16, **(vectors or {})},
         sections=(Section(kind="parallel", instructions=(_copy(), *instructions)),),
         caches={"cache": CacheSpec(heads=2, size=4, tokens=16, block=4)},
@@ -105,8 +105,8 @@ def _copy() -> isa.Multiply:
 
 
 def _assemble(program: Program) -> CoreLayout:
-    layout = link([program], HARDWARE)
-    assemble([program], layout, ways=HARDWARE.array.ways)
+    layout = link(series([program]), HARDWARE)
+    assemble(series([program]), layout, ways=HARDWARE.array.ways)
     return layout
 
 
@@ -202,12 +202,12 @@ def test_a_layout_that_does_not_fit_is_refused() -> None:
     with pytest.raises(
         CapacityError, match=r"sweep\.base of made_up, instruction 1 \(decay\) must be in 0 … 429"
     ):
-        assemble([program], replace(layout, programs=(far,)), ways=8)
+        assemble(series([program]), replace(layout, programs=(far,)), ways=8)
     with pytest.raises(CapacityError, match=r"pointwise\.scalar of made_up, instruction 1 \(decay\)"):
-        assemble([program], replace(layout, scratch=2**24), ways=8)
+        assemble(series([program]), replace(layout, scratch=2**24), ways=8)
     nothing = _program()
     with pytest.raises(CapacityError, match=r"pointwise\.a of made_up, clearing"):
-        assemble([nothing], replace(_assemble(nothing), full_factor=2**24 + 1), ways=8)
+        assemble(series([nothing]), replace(_assemble(nothing), full_factor=2**24 + 1), ways=8)
 
 
 @pytest.mark.parametrize("scale", [2**17, -(2**17) - 1])

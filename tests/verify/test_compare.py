@@ -8,9 +8,9 @@ from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.rtl.assemble import assemble
 from spikesim.rtl.host.registers import COUNTER_NAMES
-from spikesim.verify.chain import self_test_chain
 from spikesim.verify.compare import Comparison, compare
 from spikesim.verify.expected import expect
+from spikesim.verify.job import self_test_job
 from spikesim.verify.record import Record, TokenRecord
 
 TOKENS = 3
@@ -19,10 +19,10 @@ INSTRUCTIONS = 3
 
 def _compared(executed: int) -> Comparison:
     """A core that agrees in all but this: it executed and counted only the first `executed` instructions of a token."""
-    chain = self_test_chain(HardwareConfig(), TOKENS)
-    layout = link(chain.programs, chain.hardware)
-    executable = assemble(chain.programs, layout, ways=chain.hardware.array.ways)
-    expected = expect(chain.programs, layout, chain.hardware, chain.words)
+    job = self_test_job(HardwareConfig(), TOKENS)
+    layout = link(job.chain, job.hardware)
+    executable = assemble(job.chain, layout, ways=job.hardware.array.ways)
+    expected = expect(job.chain, layout, job.hardware, job.words)
     cycles = expected.cycles[0]["spiking"]
     tokens = [
         TokenRecord(
@@ -34,9 +34,7 @@ def _compared(executed: int) -> Comparison:
     ]
     counters = dict.fromkeys(COUNTER_NAMES, 0) | {"instructions": TOKENS * executed}
     record = Record(tokens=tokens, counters=counters)
-    return compare(
-        chain.programs, executable, expected, record, dense=False, lanes=chain.hardware.array.lanes
-    )
+    return compare(job.programs, executable, expected, record, dense=False, lanes=job.hardware.array.lanes)
 
 
 def _counter_differs(comparison: Comparison) -> bool:

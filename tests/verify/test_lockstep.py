@@ -15,7 +15,8 @@ from spikesim.cli.app import app
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import compile_position
 from spikesim.mapping.link import link
-from spikesim.verify.chain import model_chain
+from spikesim.program import series
+from spikesim.verify.job import model_job
 from spikesim.verify.lockstep import Lockstep, LockstepResult
 from spikesim.verify.random_programs import RandomProgram
 
@@ -34,14 +35,14 @@ def test_whole_model(name: str, tmp_path: Path) -> None:
     """All layers of a DSSA model, token after token: past windows, finished MoBA blocks, decayed states."""
     core = CORES[name]
     tokens = 12 if core.hardware.array.ways > 4 else 10
-    chain = model_chain(TINY, core.hardware, tokens=tokens)
+    job = model_job(TINY, core.hardware, tokens=tokens)
     # The core of the random programs: what fits them fits this small model.
-    layout = link(chain.programs, chain.hardware)
+    layout = link(job.chain, job.hardware)
     config = core.config()
     assert layout.encoder_rows <= config.encoder_rows
     assert layout.scatter_rows <= config.scatter_rows
     assert layout.blocks <= config.blocks
-    result = Lockstep(chain.programs, chain.hardware, built_core(name, config), tmp_path).run(chain.words)
+    result = Lockstep(job.chain, job.hardware, built_core(name, config), tmp_path).run(job.words)
     _assert_agrees(result)
     assert result.comparison.counters["keys_read"] > 0
 
@@ -59,7 +60,7 @@ def test_layers_of_other_models(form: dict[str, int], tmp_path: Path) -> None:
     built = built_core("plane", core.config())
     for index in range(3):
         layer = compiled_layer(config, index, core.hardware, tokens=20, sequences=1, seed=index)
-        chain = [compile_position(config), layer.program]
+        chain = series([compile_position(config), layer.program])
         lockstep = Lockstep(chain, core.hardware, built, tmp_path / str(index))
         _assert_agrees(lockstep.run(layer.words[:, 0]))
 
@@ -71,7 +72,7 @@ def test_random_programs(name: str, tmp_path: Path) -> None:
     built = built_core(name, core.config())
     for seed in range(core.first_seed, core.first_seed + core.programs):
         made = RandomProgram(seed)
-        lockstep = Lockstep([made.program()], core.hardware, built, tmp_path / str(seed))
+        lockstep = Lockstep(series([made.program()]), core.hardware, built, tmp_path / str(seed))
         _assert_agrees(lockstep.run(made.inputs()))
 
 
@@ -79,7 +80,7 @@ def test_a_difference_is_named_and_leaves_a_waveform(tmp_path: Path) -> None:
     """A wrong weight in the RTL's image: unit, instruction, cycle, lane, expected, got; and where the waveform is."""
     core = CORES["plane"]
     made = RandomProgram(3)
-    lockstep = Lockstep([made.program()], core.hardware, built_core("plane", core.config()), tmp_path)
+    lockstep = Lockstep(series([made.program()]), core.hardware, built_core("plane", core.config()), tmp_path)
     image = tmp_path / "vector.hex"
     lines = image.read_text().split("\n")
     words = [n for n, line in enumerate(lines) if line.strip("0")]

@@ -120,7 +120,6 @@ class Asked:
     """
 
     name: str
-    kind: str
     parts: tuple[Part, ...]
     context: int
     obstacles: tuple[str, ...]
@@ -159,7 +158,6 @@ def asked(program: Program, target: Target, coding: str) -> Asked:
         )
     return Asked(
         name=program.text.name,
-        kind=program.text.kind,
         parts=tuple(parts),
         context=max((part.tokens for part in parts if part.grows), default=0),
         obstacles=tuple(obstacles),

@@ -18,11 +18,10 @@ Both walk once over the instructions: time is linear in their number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spikesim.program import Gather, Program, View
-from spikesim.program.access import STREAM
+from spikesim.program import End, Gather, Link, Program, View
 
 
 @dataclass(frozen=True)
@@ -34,22 +33,22 @@ class Depth:
     interval_of: str = ""
 
 
-def depth(programs: Iterable[Program], planes: int = 1) -> Depth:
+def depth(programs: Iterable[Program], links: Sequence[Link], planes: int = 1) -> Depth:
     """Latency and interval of programs that run one after the other, with `planes` time steps per value.
 
-    A program's input "h" is the output of the program before it; its other inputs are vectors of the same name of
-    earlier programs (`spikesim.mapping.link`). What no earlier program writes comes with the token.
+    `links`: of their chain. What comes from no earlier one of the programs comes with the token.
     """
     if planes < 1:
         raise ValueError(f"planes must be a whole number from 1, not {planes}")
-    passed: dict[str, int] = {}
+    sources = {link.to: link.source for link in links}
+    passed: dict[End | None, int] = {}
     latency, interval, decides = 1, 1, ""
     for program in programs:
-        arrived = {name: passed.get(name, 1) for name in program.text.inputs}
+        text = program.text
+        ends = {name: End(program=text.name, port=name) for name in (*text.input_names, *text.output_names)}
+        arrived = {name: passed.get(sources.get(ends[name]), 1) for name in text.input_names}
         arrived = _arrivals(program, planes, arrived)
-        passed |= arrived
-        if program.text.output in arrived:
-            passed[STREAM] = arrived[program.text.output]
+        passed |= {ends[name]: arrived[name] for name in text.output_names}
         latency = max(latency, *arrived.values(), 1)
         for store, steps in _recurrences(program, planes).items():
             if steps > interval:

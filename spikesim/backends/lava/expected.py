@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
-from spikesim.backends.lava.plan import Live
-from spikesim.golden.frame import Frame, Words
+from spikesim.golden.frame import Frame
 from spikesim.golden.machine import Machine
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Gather, Program, Scatter
-from spikesim.program.access import STREAM
+from spikesim.program import Chain, End, Gather, Program, Scatter
 from spikesim.program.trace import Place
+from spikesim.run.session import Session
 from spikesim.run.simulator import Simulator
 
 
@@ -43,35 +42,26 @@ class Expected:
 
 
 class GoldenChain:
-    """Runs programs one after the other for all tokens, as `spikesim.run.simulator.run_chain` does, one at a time."""
+    """Runs programs one after the other for all tokens, as `spikesim.run.session.run_chain` does, one at a time."""
 
-    def __init__(self, words: NDArray[np.int32], hardware: HardwareConfig) -> None:
-        """words: int32[tokens, words], the stream into the first program."""
+    def __init__(self, chain: Chain, words: NDArray[np.int32], hardware: HardwareConfig) -> None:
+        """words: int32[tokens, words], what comes into the chain."""
         self.hardware = hardware
         self.tokens = words.shape[0]
-        self._stream: Words = words[:, None]
-        self._vectors: dict[str, Words] = {}
+        self._session = Session(chain.links, np.ascontiguousarray(words[:, None]))
 
-    def entry(self, live: Sequence[Live]) -> NDArray[np.int32]:
+    def entry(self, sources: Sequence[End | None]) -> NDArray[np.int32]:
         """int32[tokens, words]: what a network is sent whose next program would be the next one here."""
-        parts = [self._stream if item.name == STREAM else self._vectors[item.name] for item in live]
+        parts = [self._session.value(source)[:, 0] for source in sources]
         empty = np.zeros((self.tokens, 0), np.int32)
-        joined: NDArray[np.int32] = np.concatenate([empty, *(part[:, 0] for part in parts)], axis=1)
+        joined: NDArray[np.int32] = np.concatenate([empty, *parts], axis=1)
         return joined
 
     def run(self, program: Program) -> Expected:
         """The next program, everything recorded."""
         recorder = _Recorder()
         simulator = Simulator(program, self.hardware, observers=[recorder])
-        text = program.text
-        inputs = {name: self._stream if name == STREAM else self._vectors[name] for name in text.inputs}
-        if not inputs:
-            # No vector carries tokens into this program; the empty one says how many there are.
-            inputs["tokens"] = np.zeros((self.tokens, 1, 0), np.int32)
-        results = simulator.run(inputs)
-        self._vectors |= {name: np.ascontiguousarray(words) for name, words in results.items()}
-        if STREAM in text.inputs:
-            self._stream = results[text.output]
+        self._session.run(simulator)
         return Expected(
             program=program,
             words=recorder.words,

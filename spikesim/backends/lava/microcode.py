@@ -6,6 +6,7 @@ and no line of arithmetic, so that Lava is a witness of its own.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -62,8 +63,8 @@ class Width:
 class Microcode:
     """Vectors, caches and states of one stage; `execute` runs an instruction for the token at `position`.
 
-    `vectors`: int32[words] by name. Every token begins with `begin`, which clears them: no word outlives its token.
-    Caches and states do.
+    `vectors`: int32[words] by name. Every token begins with `begin`, which clears them: no word outlives its token
+    but those of `persistent` vectors. Caches and states do.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class Microcode:
         constants: dict[str, NDArray[np.int32]],
         caches: dict[str, isa.CacheSpec],
         states: dict[str, isa.StateSpec],
+        persistent: Collection[str] = (),
     ) -> None:
         self.constants = constants
+        self.persistent = frozenset(persistent)
         self.vectors = {name: np.zeros(size, np.int32) for name, size in words.items()}
         self.caches = {name: _empty_cache(spec) for name, spec in caches.items()}
         self.states = {name: _empty_state(spec) for name, spec in states.items()}
@@ -85,8 +88,9 @@ class Microcode:
         """Start the token at `position`."""
         self.position = position
         self._keyed.clear()
-        for words in self.vectors.values():
-            words[...] = 0
+        for name, words in self.vectors.items():
+            if name not in self.persistent:
+                words[...] = 0
 
     def execute(self, i: isa.Instruction) -> None:
         """Run one instruction; TypeError for a matrix gather, which is no matter of a stage."""

@@ -6,7 +6,7 @@ Analysis only, no chip is involved. Programs are placed one after the other, who
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from spikesim.backends.lava.demand import GRADED_BITS, Asked, Part, asked
 from spikesim.backends.lava.energy import estimate, shortest_step
@@ -43,12 +43,13 @@ def place(
     coding: LavaCoding = "graded",
     traffic: Sequence[Traffic] = (),
     steps_per_token: int = 1,
+    kinds: Mapping[str, str] | None = None,
 ) -> Placement:
     """Lay programs on `target` and say what does not fit. Linear in instructions and parts, not in cores.
 
     `traffic`: a row per coding, for the energy (none without the row of `coding`). `steps_per_token`: time steps in
     which every neuron is updated for one token, for the energy too: planes, or the interval where that is more.
-    Programs may be a generator, so that one at a time is in memory.
+    `kinds`: what each program is to a reader. Programs may be a generator, so that one at a time is in memory.
     """
     room = Room.of(target)
     wanted = [asked(program, target, coding) for program in programs]
@@ -75,7 +76,7 @@ def place(
         layers.append(
             LayerUse(
                 program=one.name,
-                kind=one.kind,
+                kind=(kinds or {}).get(one.name, ""),
                 cores=needed,
                 neurons=sum(demand.neurons for demand in own),
                 synapses=sum(demand.synapses for demand in own),

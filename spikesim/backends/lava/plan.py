@@ -1,14 +1,14 @@
 """Cuts a chain of programs into stages: what lies between matrix gathers, each a Lava Process of its own.
 
 The *level* of an instruction is the stage that runs it. A matrix gather takes its counts at the end of a stage and
-hands its sums over at the start of the next, so that whatever depends on them is a level higher. All users of a cache
-or state share a level, since it lives in one Process. Within a stage instructions keep their order.
+hands its sums over at the start of the next, so that whatever depends on them is a level higher. All users of a cache,
+of a state or of a persistent vector share a level, since it lives in one Process. Within a stage instructions keep their order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from spikesim import program as isa
 from spikesim.errors import CapacityError
-from spikesim.program import Gather, Program, is_matrix
-from spikesim.program.access import STREAM
+from spikesim.program import End, Gather, Link, Program, is_matrix
 
 SUM_LIMIT = 2**31
 """Dense adds up in 32 bits, with weights twice as large as they are (see `network`)."""
@@ -133,9 +132,8 @@ def levels(program: Program) -> list[int]:
         found = _one_pass(program, instructions, floors)
         wanted: dict[str, int] = {}
         for instruction, level in zip(instructions, found, strict=True):
-            store = instruction.store
-            if store is not None:
-                wanted[store] = max(wanted.get(store, 0), level)
+            for name in _held(program, instruction):
+                wanted[name] = max(wanted.get(name, 0), level)
         if wanted == floors:
             return found
         if max(wanted.values(), default=0) > matrices:
@@ -155,14 +153,22 @@ def _one_pass(program: Program, instructions: Sequence[Any], floors: dict[str, i
             continue
         inputs = [view.name for view in i.reads() if view.name not in program.constants]
         outputs = [view.name for view in i.writes()]
-        found.append(uses.instruction(inputs, outputs, floors.get(i.store or "", 0)))
+        floor = max((floors.get(name, 0) for name in _held(program, i)), default=0)
+        found.append(uses.instruction(inputs, outputs, floor))
     return found
+
+
+def _held(program: Program, instruction: isa.Operation) -> set[str]:
+    """The cache or state that an instruction uses, and persistent vectors: they live in one Process."""
+    views = {view.name for _, view, _ in instruction.views()}
+    store = instruction.store
+    return views.intersection(program.text.persistent) | ({store} if store is not None else set())
 
 
 def stages(program: Program, exported: Sequence[str] = ()) -> list[Stage]:
     """The stages of one program, with what crosses the borders inside it.
 
-    `exported`: vectors that a later program reads, which live to the end, as the program's output does.
+    `exported`: inputs that a later program reads, which live to the end, as the program's outputs do.
     """
     numbered = [Numbered(number=n, instruction=i) for n, i in enumerate(program.instructions())]
     at = levels(program)
@@ -202,8 +208,8 @@ def _borders(
     program: Program, numbered: Sequence[Numbered], at: Sequence[int], count: int, exported: Sequence[str]
 ) -> list[tuple[Live, ...]]:
     """Per border inside the program, the vectors that are known before it and used after it."""
-    first: dict[str, int] = dict.fromkeys(program.text.inputs, 0)
-    last: dict[str, int] = dict.fromkeys((program.text.output, *exported), count - 1)
+    first: dict[str, int] = dict.fromkeys(program.text.input_names, 0)
+    last: dict[str, int] = dict.fromkeys((*program.text.output_names, *exported), count - 1)
     local = {view.name for n in numbered if n.instruction.keyed for view in (n.instruction.dst,)}
     for n, level in zip(numbered, at, strict=True):
         lands = level + is_matrix(n.instruction)
@@ -246,11 +252,13 @@ def _check_matrix(program: Program, gather: Gather) -> None:
 class Plan:
     """The stages of a chain of programs, one after the other, and what goes into the first.
 
-    `entry`: the words that the first stage is sent for every token; `exit`: those that the last stage sends.
+    `entry`: the words that the first stage is sent for every token, and `sources` where they come from; `exit`: those
+    that the last stage sends.
     """
 
     programs: tuple[Program, ...]
     stages: tuple[Stage, ...]
+    sources: tuple[End | None, ...]
 
     @property
     def entry(self) -> tuple[Live, ...]:
@@ -263,64 +271,75 @@ class Plan:
         return self.stages[-1].live_out
 
 
-def plan(programs: Sequence[Program]) -> Plan:
-    """Cut a chain: a program's input "h" is the output of the program before, any other that of the same name.
+def plan(programs: Sequence[Program], links: Sequence[Link]) -> Plan:
+    """Cut programs that are neighbours in a chain; `links`: those of the chain.
 
-    Words that a later program needs pass through the stages of those between, so that every Process talks to the
-    next one only.
+    Words that a later program takes pass through the stages of those between, so that every Process talks to the
+    next one only. What leaves is the first output of the last program.
     """
-    needed = _needed(programs)
+    borders = _Borders(programs, links)
     chain: list[Stage] = []
     for number, program in enumerate(programs):
-        into, out_of = needed[number], needed[number + 1]
-        own = program.text.vectors
-        exported = [name for name in out_of if name != STREAM and name in own]
-        passing = tuple(
-            Live(name=name, words=words, through=True)
-            for name, words in out_of.items()
-            if name in into and not _made_by(program, name)
-        )
-        entry = tuple(
-            Live(name=name, words=words, through=name not in program.text.inputs)
-            for name, words in into.items()
-        )
-        leaving = tuple(
-            Live(name=program.text.output, words=own[program.text.output])
-            if name == STREAM and STREAM in program.text.inputs
-            else Live(name=name, words=words, through=not _made_by(program, name))
-            for name, words in out_of.items()
-        )
-        if number == len(programs) - 1:
-            leaving = (Live(name=program.text.output, words=own[program.text.output]),)
+        entry = borders.entering(number)
+        leaving = borders.leaving(number)
+        passing = tuple(live for live in leaving if live.through)
+        exported = [
+            live.name for live in leaving if live.name in program.text.input_names and not live.through
+        ]
         cut = stages(program, exported)
         for stage in cut:
             first, final = stage.number == 0, stage.number == len(cut) - 1
             chain.append(
-                Stage(
-                    program=stage.program,
-                    number=stage.number,
-                    instructions=stage.instructions,
-                    arriving=stage.arriving,
-                    leaving=stage.leaving,
+                replace(
+                    stage,
                     live_in=entry if first else stage.live_in + passing,
                     live_out=leaving if final else stage.live_out + passing,
                 )
             )
-    return Plan(programs=tuple(programs), stages=tuple(chain))
+    return Plan(programs=tuple(programs), stages=tuple(chain), sources=borders.alive[0])
 
 
-def _made_by(program: Program, name: str) -> bool:
-    """Whether a program hands on words of this name as its own rather than passing them through."""
-    if name == STREAM:
-        return STREAM in program.text.inputs
-    return name in program.text.vectors and name not in program.constants
+class _Borders:
+    """What is alive between programs: `alive[n]` enters program n, and what is alive behind the last leaves it."""
 
+    def __init__(self, programs: Sequence[Program], links: Sequence[Link]) -> None:
+        self.programs = programs
+        numbers = {program.text.name: number for number, program in enumerate(programs)}
+        own = [link for link in links if link.to.program in numbers]
+        self.takes = {(numbers[link.to.program], link.source): link.to.port for link in own}
+        self.words = {
+            link.source: programs[numbers[link.to.program]].text.vectors[link.to.port] for link in own
+        }
+        made = {source: numbers.get(source.program, -1) if source else -1 for source in self.words}
+        self.alive = [
+            tuple(
+                source
+                for source, maker in made.items()
+                if maker < n <= max(user for user, taken in self.takes if taken == source)
+            )
+            for n in range(len(programs))
+        ]
+        last = programs[-1].text
+        self.words.setdefault(End(program=last.name, port=last.outputs[0].name), last.outputs[0].words)
+        self.alive.append((End(program=last.name, port=last.outputs[0].name),))
 
-def _needed(programs: Sequence[Program]) -> list[dict[str, int]]:
-    """Per program, and after the last, the words that it or a later one takes from before it, by name."""
-    needed: list[dict[str, int]] = [{}]
-    for program in reversed(programs):
-        own = program.text.vectors
-        later = {name: words for name, words in needed[0].items() if not _made_by(program, name)}
-        needed.insert(0, {name: own[name] for name in program.text.inputs} | later)
-    return needed
+    def entering(self, number: int) -> tuple[Live, ...]:
+        """Into program `number`, under the names it has for them."""
+        return tuple(self._live(source, self.takes.get((number, source))) for source in self.alive[number])
+
+    def leaving(self, number: int) -> tuple[Live, ...]:
+        """Out of program `number`: what it gives, what it takes and hands on, and what passes through."""
+        name = self.programs[number].text.name
+        return tuple(
+            self._live(
+                source,
+                source.port
+                if source is not None and source.program == name
+                else self.takes.get((number, source)),
+            )
+            for source in self.alive[number + 1]
+        )
+
+    def _live(self, source: End | None, name: str | None) -> Live:
+        through = name is None
+        return Live(name=name or str(source or "outside"), words=self.words[source], through=through)

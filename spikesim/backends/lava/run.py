@@ -25,7 +25,7 @@ from spikesim.backends.lava.plan import Plan, plan
 from spikesim.backends.lava.spikes import CODINGS, GRADED, steps_needed
 from spikesim.errors import CapacityError, CodingError, ConfigError
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Program, is_matrix
+from spikesim.program import Chain, Link, Program, is_matrix
 from spikesim.program.file import save_program
 from spikesim.results.lava import LavaCoding
 from spikesim.support.progress import SILENT, Progress
@@ -45,6 +45,7 @@ class Execution:
 
     coding: LavaCoding
     planes: int
+    links: Sequence[Link]
     comparison: Comparison
     networks: list[Plan] = field(default_factory=list)
     expected: list[Expected] = field(default_factory=list)
@@ -73,7 +74,7 @@ def chosen_programs(programs: Sequence[Program], names: Sequence[str]) -> list[P
 
 
 def execute(
-    programs: Sequence[Program],
+    chain: Chain,
     words: NDArray[np.int32],
     hardware: HardwareConfig,
     *,
@@ -83,7 +84,7 @@ def execute(
     command: Sequence[str] | None = None,
     progress: Progress = SILENT,
 ) -> Execution:
-    """words: int32[tokens, words] into the first program -> everything compared, for the programs of these names.
+    """words: int32[tokens, words] into the chain -> everything compared, for the programs of these names.
 
     `coding`: "graded" or one of the core's. `timeout`: seconds for each network. Raises ToolError if Lava is not
     there or fails, and CapacityError for programs that cannot be cut or do not fit.
@@ -91,14 +92,18 @@ def execute(
     if coding not in CODINGS:
         raise CodingError(f"coding must be one of {', '.join(CODINGS)}, not {coding}")
     lava = find_lava()
+    programs, links = chain.programs, chain.links
     chosen = chosen_programs(programs, names)
     planes = steps_needed(chosen, coding)
     found = Execution(
-        coding=coding, planes=planes, comparison=Comparison(coding, planes, hardware.numerics.coding)
+        coding=coding,
+        planes=planes,
+        links=links,
+        comparison=Comparison(coding, planes, hardware.numerics.coding),
     )
-    golden = GoldenChain(words, hardware)
+    golden = GoldenChain(chain, words, hardware)
     last = programs.index(chosen[-1])
-    groups = networks(programs[: last + 1], [p.text.name for p in chosen], coding)
+    groups = networks(programs[: last + 1], links, [p.text.name for p in chosen], coding)
     for group in groups:
         if not group.run:
             started = time.perf_counter()
@@ -106,13 +111,14 @@ def execute(
                 golden.run(program)
             found.took("golden", time.perf_counter() - started)
             continue
-        cut = plan(group.programs)
-        _network(cut, golden, found, lava, timeout=timeout, command=command, progress=progress)
+        cut = plan(group.programs, links)
+        _network(cut, links, golden, found, lava, timeout=timeout, command=command, progress=progress)
     return found
 
 
 def _network(
     cut: Plan,
+    links: Sequence[Link],
     golden: GoldenChain,
     found: Execution,
     lava: Path | None,
@@ -125,12 +131,12 @@ def _network(
     names = [program.text.name for program in cut.programs]
     label = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
     started = time.perf_counter()
-    entry = golden.entry(cut.entry)
+    entry = golden.entry(cut.sources)
     expected = [golden.run(program) for program in cut.programs]
     found.took("golden", time.perf_counter() - started)
     with tempfile.TemporaryDirectory(prefix="spikesim-lava-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        _write_job(folder, cut, found, entry)
+        _write_job(folder, cut, links, found, entry)
         started = time.perf_counter()
         with progress.stage(f"Lava: {label}", golden.tokens) as advance:
             done = launch(folder, lava, timeout=timeout, advance=advance, command=command)
@@ -146,12 +152,15 @@ def _network(
         found.memory = max(found.memory or 0, int(done["memory"]))
 
 
-def _write_job(folder: Path, cut: Plan, found: Execution, entry: NDArray[np.int32]) -> None:
+def _write_job(
+    folder: Path, cut: Plan, links: Sequence[Link], found: Execution, entry: NDArray[np.int32]
+) -> None:
     (folder / "programs").mkdir()
     for program in cut.programs:
         save_program(program, folder / "programs")
     job: dict[str, Any] = {
         "programs": [program.text.name for program in cut.programs],
+        "links": [link.model_dump() for link in links],
         "coding": found.coding,
         "planes": found.planes,
     }
@@ -167,7 +176,9 @@ class Group:
     run: bool
 
 
-def networks(programs: Sequence[Program], names: Sequence[str], coding: str) -> list[Group]:
+def networks(
+    programs: Sequence[Program], links: Sequence[Link], names: Sequence[str], coding: str
+) -> list[Group]:
     """Cut a chain into networks that a system can hold: processes and open files are limited.
 
     Raises CapacityError for a program that is too large by itself.
@@ -178,7 +189,7 @@ def networks(programs: Sequence[Program], names: Sequence[str], coding: str) -> 
     used = 0
     for program in programs:
         run = program.text.name in names
-        size = processes_of(program, coding) if run else 0
+        size = processes_of(program, links, coding) if run else 0
         if size > files:
             raise CapacityError(
                 f"{program.text.name} takes {size} Lava Processes: the limit of open files must be at least "
@@ -198,7 +209,7 @@ def _by_descriptors(hard: int) -> int:
     return (hard - _OTHER_DESCRIPTORS) // _DESCRIPTORS_PER_PROCESS - 2
 
 
-def processes_of(program: Program, coding: str) -> int:
+def processes_of(program: Program, links: Sequence[Link], coding: str) -> int:
     """Lava Processes of a program: stages, a Dense for each matrix, and a Horner behind it where bits are serial."""
     matrices = sum(map(is_matrix, program.instructions()))
-    return len(plan([program]).stages) + matrices * (1 if coding == GRADED else 2)
+    return len(plan([program], links).stages) + matrices * (1 if coding == GRADED else 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from spikesim.backends.lava.compare import traffic
 from spikesim.backends.lava.depth import depth
 from spikesim.backends.lava.place import place
@@ -12,8 +14,8 @@ from spikesim.program import is_matrix
 from spikesim.results.lava import LavaRun, ProgramRun, Steps, Traffic, Width
 
 
-def summarise(found: Execution, target: Target) -> LavaRun:
-    """Everything that a report shows of an execution, on this target."""
+def summarise(found: Execution, target: Target, kinds: Mapping[str, str]) -> LavaRun:
+    """Everything that a report shows of an execution, on this target. `kinds`: what each program is to a reader."""
     programs = [expected.program for expected in found.expected]
     tokens = len(next(iter(found.expected[0].words.values())))
     rows = tuple(
@@ -26,17 +28,17 @@ def summarise(found: Execution, target: Target) -> LavaRun:
         )
         for coding, spikes, operations in traffic(found.expected)
     )
-    analysed = depth(programs, found.planes)
+    analysed = depth(programs, found.links, found.planes)
     # Fixed neurons only add up planes; programmable ones run every instruction of the interval.
     steps = max(found.planes, analysed.interval) if target.programmable else found.planes
-    placement = place(programs, target, coding=found.coding, traffic=rows, steps_per_token=steps)
+    placement = place(programs, target, coding=found.coding, traffic=rows, steps_per_token=steps, kinds=kinds)
     return LavaRun(
         coding=found.coding,
         tokens=tokens,
         context=max(1, placement.context),
         exact=found.exact,
         differences=tuple(found.comparison.differences),
-        programs=_programs(found, tokens),
+        programs=_programs(found, tokens, kinds),
         traffic=rows,
         widths=_widths(found),
         steps=Steps(
@@ -55,7 +57,7 @@ def summarise(found: Execution, target: Target) -> LavaRun:
     )
 
 
-def _programs(found: Execution, tokens: int) -> tuple[ProgramRun, ...]:
+def _programs(found: Execution, tokens: int, kinds: Mapping[str, str]) -> tuple[ProgramRun, ...]:
     stages: dict[str, int] = {}
     for network in found.networks:
         for stage in network.stages:
@@ -67,7 +69,7 @@ def _programs(found: Execution, tokens: int) -> tuple[ProgramRun, ...]:
         rows.append(
             ProgramRun(
                 name=text.name,
-                kind=text.kind,
+                kind=kinds.get(text.name, ""),
                 stages=stages[text.name],
                 processes=stages[text.name] + matrices * (1 if found.coding == GRADED else 2),
                 matrices=matrices,

@@ -45,13 +45,15 @@ def _run(folder: Path) -> None:
 
     from spikesim.backends.lava.network import Network
     from spikesim.backends.lava.plan import plan
+    from spikesim.program import Link
     from spikesim.program.file import load_program
 
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     programs = [load_program(folder / "programs", name) for name in job["programs"]]
     words = np.load(folder / "words.npy", allow_pickle=False)
     started = time.perf_counter()
-    network = Network(plan(programs), job["coding"], job["planes"], words, folder)
+    links = [Link.model_validate(link) for link in job["links"]]
+    network = Network(plan(programs, links), job["coding"], job["planes"], words, folder)
     settings = {"pypy_channel_size": CHANNEL_MESSAGES}
     config = Loihi2SimCfg(select_tag="fixed_pt")
     try:

@@ -89,7 +89,6 @@ def _export(program: Program, folder: Path, target: Target, coding: PlaneCoding)
     files = [_write(program, name, uses, folder, target, coding) for name, uses in gathers.items()]
     return ExportedProgram(
         name=program.text.name,
-        kind=program.text.kind,
         instructions=sum(1 for _ in program.instructions()),
         exported=sum(len(uses) for uses in gathers.values()),
         files=tuple(files),

@@ -91,7 +91,6 @@ class ExportedProgram(Result):
     """One program: its graphs and what is missing between them."""
 
     name: str = Field(description="program, such as layer_00")
-    kind: str = Field(description="kind of layer, or position or head")
     instructions: int = Field(ge=0, description="instructions in all")
     exported: int = Field(ge=0, description="instructions that a graph expresses")
     files: tuple[GraphFile, ...] = Field(

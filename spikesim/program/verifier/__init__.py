@@ -5,9 +5,20 @@ arrays, nor run with numbers that a file left out; `docs/program.md` lists the r
 that whoever reads a program can check it.
 """
 
-from spikesim.program.verifier.chain import verify_chain
+from spikesim.program.verifier.chain import verify_chain, verify_links
 from spikesim.program.verifier.findings import Finding
 from spikesim.program.verifier.inputs import verify_inputs, verify_stream
 from spikesim.program.verifier.program import findings_of, verify_program
+from spikesim.program.verifier.requirements import verify_for, verify_requirements
 
-__all__ = ["Finding", "findings_of", "verify_chain", "verify_inputs", "verify_program", "verify_stream"]
+__all__ = [
+    "Finding",
+    "findings_of",
+    "verify_chain",
+    "verify_for",
+    "verify_inputs",
+    "verify_links",
+    "verify_program",
+    "verify_requirements",
+    "verify_stream",
+]

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from spikesim.program import Program, is_matrix
+from spikesim.program import Port, Program, is_matrix
 from spikesim.program.verifier.findings import Findings
 from spikesim.program.verifier.views import MOST_WORDS
 
@@ -22,11 +22,15 @@ def check_declarations(program: Program, found: Findings) -> None:
     text = program.text
     for name, words in text.vectors.items():
         found.within(words, 1, MOST_WORDS, f"vector {name}")
-    for name in text.inputs:
-        found.require(name in text.vectors, "inputs", "vectors that the program declares", name)
-        found.require(name not in program.constants, "inputs", "vectors that are no constants", name)
-    for one, other in pairwise(sorted(text.inputs)):
-        found.require(one != other, "inputs", "named once each", f"{one} twice")
+    found.require(bool(text.outputs), "outputs", "at least one port", "none")
+    for side, ports in (("inputs", text.inputs), ("outputs", text.outputs)):
+        for port in ports:
+            _check_port(side, port, program, found)
+        for one, other in pairwise(sorted(port.name for port in ports)):
+            found.require(one != other, side, "named once each", f"{one} twice")
+    for name in text.persistent:
+        own = name in text.vectors and name not in program.constants and name not in text.input_names
+        found.require(own, "persistent", "vectors of the program's own that are no constants or inputs", name)
     _check_constants(program, found)
     _check_matrices(program, found)
     for name, cache in text.caches.items():
@@ -40,6 +44,17 @@ def check_declarations(program: Program, found: Findings) -> None:
         found.require(
             name not in text.caches, f"state {name}", "named unlike every cache", f"{name} for both"
         )
+
+
+def _check_port(side: str, port: Port, program: Program, found: Findings) -> None:
+    """A port is a vector, all of it."""
+    words = program.text.vectors.get(port.name)
+    if not found.require(words is not None, side, "vectors that the program declares", port.name):
+        return
+    found.require(port.name not in program.constants, side, "vectors that are no constants", port.name)
+    sound = bool(port.shape) and min(port.shape) >= 1 and port.words == words
+    shape = " × ".join(map(str, port.shape)) or "nothing"
+    found.require(sound, f"shape of {port.name}", f"{words} words", shape)
 
 
 def _check_constants(program: Program, found: Findings) -> None:

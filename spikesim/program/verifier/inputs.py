@@ -8,22 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.program import Program
+from spikesim.program import Port, Program
 from spikesim.program.verifier.findings import Findings, raise_if_any
 
 
-def verify_inputs(program: Program, inputs: Mapping[str, NDArray[Any]], sequences: int) -> int:
+def verify_inputs(
+    program: Program, inputs: Mapping[str, NDArray[Any]], sequences: int, position: int = 0
+) -> int:
     """The number of tokens in inputs: int32[tokens, sequences, words] by name.
 
     Every input of the program must be there, with its words. A program without inputs is told the tokens by an array
-    without words, of any name. Raises ProgramError for anything else.
+    without words, of any name. The tokens come after `position` others. Raises ProgramError for anything else.
     """
     found = Findings(program.text.name)
-    for name in program.text.inputs:
+    for name in program.text.input_names:
         found.require(name in inputs, f"input {name}", "given", "missing")
     tokens = 0
     for name, words in inputs.items():
-        width = program.text.vectors[name] if name in program.text.inputs else 0
+        width = program.text.vectors[name] if name in program.text.input_names else 0
         own = words.shape[0] if _is_words(words) else 0
         fits = own > 0 and words.shape == (tokens or own, sequences, width)
         rule = f"int32[{tokens or 'tokens'}, {sequences}, {width}]"
@@ -31,7 +33,20 @@ def verify_inputs(program: Program, inputs: Mapping[str, NDArray[Any]], sequence
             tokens = own
     found.require(bool(inputs), "inputs", "given, if only an array without words", "missing")
     raise_if_any(found.found)
+    steps = program.text.requires.steps
+    if steps is not None:
+        found.within(position + tokens, 1, steps, "tokens of a sequence")
+    for port in program.text.inputs:
+        _check_limit(port, inputs[port.name], found)
+    raise_if_any(found.found)
     return tokens
+
+
+def _check_limit(port: Port, words: NDArray[Any], found: Findings) -> None:
+    """A port that is narrower than a word is given what it holds."""
+    if port.format.bits < 32:
+        for extreme in (int(words.min()), int(words.max())):
+            found.within(extreme, -port.format.limit - 1, port.format.limit, f"words of input {port.name}")
 
 
 def verify_stream(words: NDArray[Any]) -> None:

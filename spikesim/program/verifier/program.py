@@ -6,6 +6,7 @@ from spikesim.program import Program
 from spikesim.program.verifier.declared import check_declarations, check_unused
 from spikesim.program.verifier.findings import Finding, Findings, raise_if_any
 from spikesim.program.verifier.keys import check_keyed_read
+from spikesim.program.verifier.persistent import check_persistent
 from spikesim.program.verifier.rules import Rules
 from spikesim.program.verifier.stores import Stores, check_sections
 from spikesim.program.verifier.views import check_view
@@ -34,7 +35,8 @@ def findings_of(program: Program) -> list[Finding]:
             words.unknown(writer.instruction)
     check_sections(program, found)
     check_unused(program, found)
-    _check_output(program, words, found)
+    _check_outputs(program, words, found)
+    check_persistent(program, words, found)
     rules = Rules(words, stores)
     for writer in sound:
         at = found.at(writer.number, writer.instruction.op)
@@ -60,11 +62,13 @@ def _check_reads(writer: Writer, words: WordTable, found: Findings) -> bool:
     return all(there)
 
 
-def _check_output(program: Program, words: WordTable, found: Findings) -> None:
-    name = program.text.output
-    found.require(
-        words.is_written(name) and name not in words.keyed,
-        "output",
-        "a vector without keys that an instruction writes",
-        name,
-    )
+def _check_outputs(program: Program, words: WordTable, found: Findings) -> None:
+    for port in program.text.outputs:
+        written = found.require(
+            words.is_written(port.name) and port.name not in words.keyed,
+            "outputs",
+            "vectors without keys that an instruction writes",
+            port.name,
+        )
+        if written:
+            words.fits(f"output {port.name}", port, found)

@@ -29,7 +29,7 @@ def check_view(field: str, view: View, program: Program, found: Findings, *, wri
         return True
     if view.name in program.constants:
         return found.require(False, field, "a vector that may be written", f"the constant {view.name}")
-    if view.name in program.text.inputs:
+    if view.name in program.text.input_names:
         return found.require(False, field, "a vector that may be written", f"the input {view.name}")
     return found.require(
         view.groups == 1 or view.stride >= view.length,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
-from spikesim.program import ACTIVATION_LIMIT, WORD_LIMIT, Instruction, Program, Reduction, View
+from spikesim.program import ACTIVATION_LIMIT, WORD_LIMIT, Format, Instruction, Port, Program, Reduction, View
 from spikesim.program.verifier.findings import Findings
 
 SIGMOID_ONE = 2**16
@@ -111,8 +111,8 @@ class WordTable:
         self._contents: dict[str, dict[Content, None]] = {}
         self._writers: dict[str, NDArray[np.int32]] = {}
         self._unknown: set[str] = set()
-        for name in program.text.inputs:
-            self._contents[name] = {ANY_WORD: None}
+        for port in program.text.inputs:
+            self._contents[port.name] = {_within_format(port.format): None}
         for name, words in program.constants.items():
             self._contents[name] = {_constant(words): None}
 
@@ -144,7 +144,7 @@ class WordTable:
         """Whether the words of a view are there when instruction `number` reads them: none is written later."""
         if view.name in self._unknown:
             return False
-        if view.name in self.program.constants or view.name in self.program.text.inputs:
+        if view.name in self.program.constants or view.name in self.program.text.input_names:
             return True
         writers = self._writers.get(view.name)
         if writers is None:
@@ -154,10 +154,21 @@ class WordTable:
                 "a constant, an input or written by an instruction",
                 f"{view.name}, which is none",
             )
+        if view.name in self.program.text.persistent:
+            return True
         last = int(runs(writers, view).max())
         return found.require(
             last < number, field, "written before it is read", f"written by instruction {last}"
         )
+
+    def fits(self, field: str, port: Port, found: Findings) -> bool:
+        """Whether what is written to an output stays within the bits of its format; scalars take all 32."""
+        low, high = -port.format.limit - 1, port.format.limit
+        if any(content.packed for content in self._contents.get(port.name, ())):
+            return found.require(
+                port.format.bits == 32, f"bits of {field}", "32, of packed scalars", port.format.bits
+            )
+        return self.plain(field, View(name=port.name), low, high, found)
 
     def plain(self, field: str, view: View, low: int, high: int, found: Findings) -> bool:
         """Require integers within low … high; a word that nothing wrote is 0."""
@@ -190,6 +201,10 @@ def runs(words: NDArray[np.int32], view: View) -> NDArray[np.int32]:
     return np.lib.stride_tricks.as_strided(
         words[view.offset :], (view.groups, view.length), (view.stride * step, step)
     )
+
+
+def _within_format(given: Format) -> Content:
+    return Content(low=-given.limit - 1, high=given.limit)
 
 
 def _constant(words: NDArray[np.int32]) -> Content:

@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 from helpers.lava_loopback import run
 from helpers.places import CHECKOUT
-from helpers.programs import TINY, compiled_layer, small_config
+from helpers.programs import TINY, compiled_layer, port, small_config
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spikesim import program as isa
 from spikesim.backends.lava.integers import bit_length, pack, round_shift
-from spikesim.backends.lava.plan import Live, levels, plan
+from spikesim.backends.lava.plan import Live, Plan, levels, plan
 from spikesim.backends.lava.spikes import CODINGS, GRADED, SERIAL, decode, spikes, steps_needed
 from spikesim.backends.lava.timetable import Timetable
 from spikesim.errors import CapacityError
 from spikesim.golden import arithmetic
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import compile_position
-from spikesim.program import Program, ProgramText, Section, View, is_matrix
+from spikesim.program import Program, ProgramText, Section, View, is_matrix, series
 from spikesim.spikes.digits import INT8_PLANES
 from spikesim.spikes.encode import encode
-from spikesim.verify.chain import model_chain
+from spikesim.verify.job import model_job
 from spikesim.verify.random_programs import RandomProgram
 
 HARDWARE = HardwareConfig()
@@ -41,7 +41,7 @@ def test_random_programs(first: int, tmp_path: Path) -> None:
         made = RandomProgram(seed)
         hardware = HARDWARE.replace(**{"numerics.coding": SERIAL[seed % len(SERIAL)]})
         coding = CODINGS[seed % len(CODINGS)]
-        found = run([made.program()], made.inputs(), hardware, coding, tmp_path)
+        found = run(series([made.program()]), made.inputs(), hardware, coding, tmp_path)
         assert not found.differences, f"seed {seed}, {coding}: {found.differences[0]}"
         compared += sum(counts["words"] for counts in found.compared.values())
     assert compared > 10_000
@@ -75,7 +75,7 @@ def test_no_word_outlives_its_token(tmp_path: Path) -> None:
         isa.Add(dst=View(name="out", length=4, stride=4), a=whole, b=h),
     )
     words = np.int32([[5, 6, 7, 8], [9, 8, 7, 6], [0, 0, 0, 0]])
-    found = run([_program(*instructions)], words, HARDWARE, GRADED, tmp_path)
+    found = run(series([_program(*instructions)]), words, HARDWARE, GRADED, tmp_path)
     assert not found.differences, found.differences[0]
 
 
@@ -141,9 +141,8 @@ def _program(*instructions: isa.Instruction, **stores: object) -> Program:
     names = {view.name: view.offset + view.words for i in instructions for view in (*i.reads(), *i.writes())}
     text = ProgramText(
         name="made",
-        kind="made",
-        inputs=("h",),
-        output="out",
+        inputs=(port("h", names["h"]),),
+        outputs=(port("out", names["out"]),),
         vectors=names,
         sections=(Section(kind="parallel", instructions=instructions),),
         **stores,  # type: ignore[arg-type]
@@ -155,11 +154,16 @@ def _program(*instructions: isa.Instruction, **stores: object) -> Program:
 # The cut
 
 
+def planned(*programs: Program) -> Plan:
+    chain = series(programs)
+    return plan(chain.programs, chain.links)
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_stages_keep_the_order_of_what_depends_on_each_other(seed: int) -> None:
     """Running stage after stage is running the program: no two uses of a vector or store change places."""
     program = RandomProgram(seed, stanzas=9).program()
-    cut = plan([program])
+    cut = planned(program)
     executed: list[int] = []
     for stage in cut.stages:
         executed += [n.number for n in stage.arriving]
@@ -180,7 +184,7 @@ def test_stages_keep_the_order_of_what_depends_on_each_other(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(0, 60, 7))
 def test_a_store_lies_in_one_stage(seed: int) -> None:
-    cut = plan([RandomProgram(seed, stanzas=9).program()])
+    cut = planned(RandomProgram(seed, stanzas=9).program())
     homes: dict[str, set[int]] = {}
     keyed: dict[str, set[int]] = {}
     for stage in cut.stages:
@@ -222,21 +226,22 @@ def test_a_state_on_both_sides_of_a_matrix_cannot_be_cut() -> None:
         states={"memory": isa.StateSpec(copies=1, heads=1, size=2)},
     )
     with pytest.raises(CapacityError, match="must use memory on one side of every matrix"):
-        plan([program])
+        planned(program)
 
 
 def test_too_many_channels_for_the_sums_are_refused() -> None:
     program = _gather_of(1)
     wide = Program(text=program.text, constants={}, matrices={"w": np.broadcast_to(np.int8(1), (1, 70_000))})
     with pytest.raises(CapacityError, match=r"at most 66,0\d\d channels for Lava's 32-bit sums, not 70,000"):
-        plan([wide])
+        planned(wide)
 
 
 def test_words_pass_through_programs_that_do_not_read_them() -> None:
     """cos and sin go from the position program past a layer; the stream goes past the position program."""
-    chain = model_chain(TINY, HARDWARE, tokens=2)
-    cut = plan(chain.programs)
-    assert [live.name for live in cut.entry] == ["h"]
+    job = model_job(TINY, HARDWARE, tokens=2)
+    cut = plan(job.programs, job.chain.links)
+    assert [live.name for live in cut.entry] == ["outside"]
+    assert cut.sources == (None,)
     assert cut.entry[0].through
     for before, after in zip(cut.stages, cut.stages[1:], strict=False):
         assert [live.words for live in before.live_out] == [live.words for live in after.live_in]
@@ -244,8 +249,8 @@ def test_words_pass_through_programs_that_do_not_read_them() -> None:
     middle = next(s for s in cut.stages if s.program == "layer_00" and s.number == 1)
     assert {"cos", "sin"} <= {live.name for live in middle.live_out}
     final = [s for s in cut.stages if s.program == last_layer][-1]
-    assert [live.name for live in final.live_out] == [chain.programs[-2].text.output]
-    assert cut.exit == (Live(name="logits", words=chain.programs[-1].text.vectors["logits"]),)
+    assert [live.name for live in final.live_out] == [job.programs[-2].text.output]
+    assert cut.exit == (Live(name="logits", words=job.programs[-1].text.vectors["logits"]),)
 
 
 def test_timetable_meets_every_token_once() -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.places import CHECKOUT
+from helpers.programs import port
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikesim.backends.lava.demand import asked
-from spikesim.backends.lava.depth import depth
+from spikesim.backends.lava.depth import Depth, depth
 from spikesim.backends.lava.energy import estimate, shortest_step
 from spikesim.backends.lava.pack import Room, pack
 from spikesim.backends.lava.place import CHIPS_LISTED, place
@@ -43,6 +45,7 @@ from spikesim.program import (
     StateSpec,
     Store,
     View,
+    series,
 )
 from spikesim.results.lava import Placement, Traffic
 
@@ -60,9 +63,8 @@ def program(
 ) -> Program:
     text = ProgramText(
         name=name,
-        kind=more.pop("kind", "sse"),
-        inputs=more.pop("inputs", ("h",)),
-        output=more.pop("output", "out"),
+        inputs=tuple(port(one, 1) for one in more.pop("inputs", ("h",))),
+        outputs=(port(more.pop("output", "out"), 1),),
         vectors={},
         sections=(Section(kind="parallel", instructions=tuple(instructions)),),
         **more,
@@ -352,17 +354,26 @@ def test_long_context_is_named_with_the_longest_that_fits() -> None:
 # Time steps
 
 
+def depth_of(*programs: Program, planes: int = 1) -> Depth:
+    """One behind the other, each under a name of its own."""
+    named = [
+        replace(made, text=made.text.model_copy(update={"name": f"{made.text.name}{n or ''}"}))
+        for n, made in enumerate(programs)
+    ]
+    return depth(named, series(named).links, planes)
+
+
 def chain_of(*words: str) -> list[Any]:
     return [Add(dst=row(b), a=row(a), b=row(a)) for a, b in itertools.pairwise(words)]
 
 
 def test_latency_is_the_longest_path() -> None:
     three = program("a", chain_of("h", "x", "y", "out"))
-    assert depth([three]).latency == 1 + 3  # the token's words come one step before
+    assert depth_of(three).latency == 1 + 3  # the token's words come one step before
     beside = program("b", [*chain_of("h", "x", "out"), *chain_of("h", "p", "q", "r")])
-    assert depth([beside]).latency == 1 + 3
-    assert depth([three, three, three]).latency == 1 + 9  # "h" is the output of the program before
-    assert depth([]).latency == 1
+    assert depth_of(beside).latency == 1 + 3
+    assert depth_of(three, three, three).latency == 1 + 9  # "h" is the output of the program before
+    assert depth([], []).latency == 1
 
 
 def test_gathers_take_a_step_per_plane_and_statistics_one_more() -> None:
@@ -375,10 +386,10 @@ def test_gathers_take_a_step_per_plane_and_statistics_one_more() -> None:
         ],
         {"m": matrix(4, 4)},
     )
-    assert depth([one]).latency == 1 + 1 + 2 + 1
-    assert depth([one], planes=8).latency == 1 + 8 + 2 + 1
+    assert depth_of(one).latency == 1 + 1 + 2 + 1
+    assert depth_of(one, planes=8).latency == 1 + 8 + 2 + 1
     with pytest.raises(ValueError, match="planes must be"):
-        depth([one], planes=0)
+        depth_of(one, planes=0)
 
 
 def recurrence(state: str, number: int) -> list[Any]:
@@ -395,21 +406,21 @@ def recurrence(state: str, number: int) -> list[Any]:
 @pytest.mark.parametrize(("planes", "once", "twice"), [(1, 6, 12), (8, 13, 26)])
 def test_interval_is_the_longest_recurrence(planes: int, once: int, twice: int) -> None:
     shared = program("a", recurrence("shared", 0))
-    assert depth([shared], planes).interval == once
+    assert depth_of(shared, planes=planes).interval == once
     both = program("b", [*recurrence("shared", 0), *recurrence("parts", 1), *recurrence("parts", 2)])
-    found = depth([shared, both], planes)
+    found = depth_of(shared, both, planes=planes)
     assert (found.interval, found.interval_of) == (twice, "b: parts")
-    assert depth([program("c", chain_of("h", "out"))], planes).interval_of == ""
+    assert depth_of(program("c", chain_of("h", "out")), planes=planes).interval_of == ""
 
 
 def test_a_state_is_read_after_it_changed() -> None:
     # Source, decay, prediction, three sums, update, reading: the last waits for the update, and only that.
-    assert depth([program("a", recurrence("state", 0))]).latency == 1 + 1 + 1 + 3 + 1 + 1
+    assert depth_of(program("a", recurrence("state", 0))).latency == 1 + 1 + 1 + 3 + 1 + 1
 
 
 def test_what_is_computed_before_the_state_does_not_lengthen_the_interval() -> None:
     slow = program("a", [*chain_of("h", *"abcdefghij"), *recurrence("state", 0)])
-    assert depth([slow]).interval == 6
+    assert depth_of(slow).interval == 6
 
 
 def test_shipped_model_has_the_known_depth_and_cores(tmp_path: Path) -> None:
@@ -422,7 +433,7 @@ def test_shipped_model_has_the_known_depth_and_cores(tmp_path: Path) -> None:
     map_model(model, output=tmp_path, hardware=HardwareConfig(), request=InputRequest(max_tokens=48))
     names = ["position", "layer_00", "layer_01", "layer_02", "layer_03", "head"]
     programs = [load_program(tmp_path / "programs", name) for name in names]
-    graded, serial = depth(programs), depth(programs, 8)
+    graded, serial = depth_of(*programs), depth_of(*programs, planes=8)
     assert (graded.latency, serial.latency) == (247, 451)
     assert (graded.interval, serial.interval) == (12, 26)
     placed = place(programs, shipped())

@@ -32,8 +32,8 @@ from spikesim.cli.app import app
 from spikesim.errors import CapacityError, CodingError, ConfigError, ToolError
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import compile_position
-from spikesim.program import Program
-from spikesim.verify.chain import Chain, model_chain, self_test_chain
+from spikesim.program import Program, series
+from spikesim.verify.job import Job, model_job, self_test_job
 from spikesim.verify.random_programs import RandomProgram
 
 TOKENS = 20
@@ -72,8 +72,8 @@ def nothing_is_left_behind() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def tiny() -> Chain:
-    return model_chain(TINY, HardwareConfig(), tokens=TOKENS)
+def tiny() -> Job:
+    return model_job(TINY, HardwareConfig(), tokens=TOKENS)
 
 
 def assert_exact(found: Execution) -> None:
@@ -83,9 +83,9 @@ def assert_exact(found: Execution) -> None:
             assert found.comparison.of(program.text.name).words > 0
 
 
-def test_whole_model_with_graded_spikes(tiny: Chain) -> None:
+def test_whole_model_with_graded_spikes(tiny: Job) -> None:
     """Every program, every word, past windows, finished blocks and decayed states."""
-    found = execute(tiny.programs, tiny.words, tiny.hardware)
+    found = execute(tiny.chain, tiny.words, tiny.hardware)
     assert_exact(found)
     assert len(found.expected) == len(tiny.programs)
     assert found.planes == 1
@@ -98,14 +98,12 @@ def test_whole_model_with_graded_spikes(tiny: Chain) -> None:
 
 
 @pytest.mark.parametrize("coding", SERIAL)
-def test_layers_bit_serially(tiny: Chain, coding: str) -> None:
+def test_layers_bit_serially(tiny: Job, coding: str) -> None:
     """A layer with a cache, a layer with states; ternary in fewer planes, since each costs a step."""
     window = 4 if coding == "ternary" else 7
     hardware = HardwareConfig().replace(**{"numerics.coding": coding, "numerics.window": window})
-    chain = model_chain(TINY, hardware, tokens=4) if coding in ("ternary", "bitwise") else tiny
-    found = execute(
-        chain.programs, chain.words[:4], chain.hardware, coding=coding, names=["layer_00", "layer_01"]
-    )
+    job = model_job(TINY, hardware, tokens=4) if coding in ("ternary", "bitwise") else tiny
+    found = execute(job.chain, job.words[:4], job.hardware, coding=coding, names=["layer_00", "layer_01"])
     assert_exact(found)
     assert found.planes > 1
     assert all(found.comparison.spikes[name] > 0 for name in ("layer_00", "layer_01"))
@@ -116,7 +114,7 @@ def test_sizes_that_divide_by_nothing() -> None:
     config = small_config(num_sparse_partition=2, num_writer=1, head_dim=24, hidden_size=96, window_size=1)
     hardware = HardwareConfig()
     layer = compiled_layer(config, 1, hardware, tokens=7, sequences=1, seed=3)
-    chain = [compile_position(config), layer.program]
+    chain = series([compile_position(config), layer.program])
     assert_exact(execute(chain, layer.words[:, 0], hardware, coding="signed_digit"))
 
 
@@ -124,24 +122,24 @@ def test_random_programs() -> None:
     """Operands that no compiler makes; hundreds more run without Lava in `test_lava_microcode.py`."""
     for seed, coding in ((3, "graded"), (11, "twos_complement")):
         made = RandomProgram(seed)
-        assert_exact(execute([made.program()], made.inputs(), HardwareConfig(), coding=coding))
+        assert_exact(execute(series([made.program()]), made.inputs(), HardwareConfig(), coding=coding))
 
 
 def test_matrices_of_one_sign_and_extreme_weights() -> None:
     """Lava guesses from a matrix whether its weights have a sign, and scales and clips them by that guess."""
-    chain = self_test_chain(HardwareConfig(), tokens=2)
-    (program,) = chain.programs
+    job = self_test_job(HardwareConfig(), tokens=2)
+    (program,) = job.programs
     for low, high in ((-128, -128), (-128, 0), (0, 127), (127, 127), (0, 0), (-1, 0)):
         matrix = np.random.default_rng(0).integers(low, high + 1, program.matrices["weights"].shape)
         other = Program(
             text=program.text, constants=program.constants, matrices={"weights": matrix.astype(np.int8)}
         )
-        assert_exact(execute([other], chain.words, chain.hardware))
+        assert_exact(execute(series([other]), job.words, job.hardware))
 
 
-def test_a_long_chain_runs_as_several_networks(tiny: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_chain_runs_as_several_networks(tiny: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lava_run, "MOST_PROCESSES", 14)
-    found = execute(tiny.programs, tiny.words[:3], tiny.hardware, names=["layer_00", "layer_01", "head"])
+    found = execute(tiny.chain, tiny.words[:3], tiny.hardware, names=["layer_00", "layer_01", "head"])
     assert_exact(found)
     assert [[p.text.name for p in network.programs] for network in found.networks] == [
         ["layer_00"],
@@ -155,9 +153,9 @@ def test_a_long_chain_runs_as_several_networks(tiny: Chain, monkeypatch: pytest.
 
 def fault(name: str, timeout: float = 60) -> Execution:
     """A small chain in a worker with a fault."""
-    chain = self_test_chain(HardwareConfig(), tokens=3)
+    job = self_test_job(HardwareConfig(), tokens=3)
     command = (sys.executable, str(FAULTS), name)
-    return execute(chain.programs, chain.words, chain.hardware, timeout=timeout, command=command)
+    return execute(job.chain, job.words, job.hardware, timeout=timeout, command=command)
 
 
 @pytest.mark.parametrize(
@@ -188,10 +186,10 @@ def test_a_network_that_hangs_is_ended(name: str) -> None:
             segment.unlink()
 
 
-def test_a_wrong_word_is_named(tiny: Chain) -> None:
+def test_a_wrong_word_is_named(tiny: Job) -> None:
     """A state that is off by one: where it shows first, and that later words are counted."""
     command = (sys.executable, str(FAULTS), "wrong")
-    found = execute(tiny.programs, tiny.words[:4], tiny.hardware, names=["layer_01"], command=command)
+    found = execute(tiny.chain, tiny.words[:4], tiny.hardware, names=["layer_01"], command=command)
     assert not found.exact
     first = found.comparison.differences[0]
     assert (first.program, first.what) == ("layer_01", "word")
@@ -206,9 +204,9 @@ def test_the_network_ends_when_its_launcher_is_killed() -> None:
 import sys
 from spikesim.backends.lava.run import execute
 from spikesim.hardware import HardwareConfig
-from spikesim.verify.chain import self_test_chain
-chain = self_test_chain(HardwareConfig(), tokens=3)
-execute(chain.programs, chain.words, chain.hardware, command=(sys.executable, {str(FAULTS)!r}, "hangs"))
+from spikesim.verify.job import self_test_job
+job = self_test_job(HardwareConfig(), tokens=3)
+execute(job.chain, job.words, job.hardware, command=(sys.executable, {str(FAULTS)!r}, "hangs"))
 """
     with subprocess.Popen([sys.executable, "-c", script]) as process:
         wait_for(lambda: len(workers()) > 4)
@@ -253,7 +251,7 @@ def test_ctrl_c_in_a_terminal(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_few_descriptors_make_several_networks(tiny: Chain) -> None:
+def test_few_descriptors_make_several_networks(tiny: Job) -> None:
     """With 1,024 open files, the bit-serial model does not fit one network; the chain is cut, never hung."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     script = f"""
@@ -262,9 +260,9 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
 from pathlib import Path
 from spikesim.backends.lava.run import execute
 from spikesim.hardware import HardwareConfig
-from spikesim.verify.chain import model_chain
-chain = model_chain(Path({str(TINY)!r}), HardwareConfig(), tokens=2)
-found = execute(chain.programs, chain.words, chain.hardware, coding="bitwise")
+from spikesim.verify.job import model_job
+job = model_job(Path({str(TINY)!r}), HardwareConfig(), tokens=2)
+found = execute(job.chain, job.words, job.hardware, coding="bitwise")
 print(found.exact, len(found.networks), found.processes)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -275,12 +273,12 @@ print(found.exact, len(found.networks), found.processes)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
-def test_too_few_descriptors_are_said(tiny: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_descriptors_are_said(tiny: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lava_run.resource, "getrlimit", lambda _which: (100, 100))
     with pytest.raises(
         CapacityError, match=r"layer_00 takes \d+ Lava Processes: .* must be at least \d+, not 100"
     ):
-        execute(tiny.programs, tiny.words[:1], tiny.hardware)
+        execute(tiny.chain, tiny.words[:1], tiny.hardware)
 
 
 def wait_for(condition, seconds: float = 30) -> None:  # type: ignore[no-untyped-def]
@@ -290,11 +288,11 @@ def wait_for(condition, seconds: float = 30) -> None:  # type: ignore[no-untyped
         time.sleep(0.05)
 
 
-def test_wrong_requests_are_named(tiny: Chain) -> None:
+def test_wrong_requests_are_named(tiny: Job) -> None:
     with pytest.raises(ConfigError, match=r"programs must be among position, layer_00, .*, not layer_99"):
-        execute(tiny.programs, tiny.words, tiny.hardware, names=["layer_99"])
+        execute(tiny.chain, tiny.words, tiny.hardware, names=["layer_99"])
     with pytest.raises(CodingError, match=r"coding must be one of graded, .*, not morse"):
-        execute(tiny.programs, tiny.words, tiny.hardware, coding="morse")  # type: ignore[arg-type]
+        execute(tiny.chain, tiny.words, tiny.hardware, coding="morse")  # type: ignore[arg-type]
 
 
 # Where Lava is
@@ -405,9 +403,9 @@ def test_a_difference_ends_the_command_with_1(monkeypatch: pytest.MonkeyPatch, t
     assert (out / "report.html").is_file()
 
 
-def test_seconds_are_measured(tiny: Chain) -> None:
+def test_seconds_are_measured(tiny: Job) -> None:
     """Not what they are: that the stages are there, and memory was read where the system tells it."""
-    found = execute(tiny.programs, tiny.words[:1], tiny.hardware, names=["head"])
+    found = execute(tiny.chain, tiny.words[:1], tiny.hardware, names=["head"])
     assert set(found.seconds) == {"golden", "Lava", "comparison"}
     assert found.memory is None or found.memory > 2**20
     assert isinstance(found.comparison.of("head").words, int)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,39 @@ import pytest
 from helpers.broken_programs import CASES, program
 from helpers.lava_loopback import run
 from helpers.places import CHECKOUT
-from helpers.programs import TINY, compiled_layer, small_config
+from helpers.programs import TINY, compiled_layer, port, small_config
 
-from spikesim.errors import ProgramError
+from spikesim.errors import CapacityError, ProgramError
 from spikesim.golden.machine import Machine
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import HardwareConfig, NumericsConfig
 from spikesim.mapping.builder import ProgramBuilder, Value
 from spikesim.mapping.dssa.compile import compile_position
 from spikesim.mapping.link import link
-from spikesim.program import Instruction, Multiply, Program, View
+from spikesim.program import (
+    Add,
+    Chain,
+    End,
+    Format,
+    Gather,
+    Instruction,
+    Link,
+    Lookup,
+    Multiply,
+    Port,
+    Program,
+    ProgramText,
+    Requires,
+    Section,
+    View,
+    series,
+)
 from spikesim.program.file import load_program, save_program
-from spikesim.program.verifier import findings_of, verify_chain, verify_program
+from spikesim.program.verifier import findings_of, verify_chain, verify_for, verify_program
 from spikesim.program.verifier.words import contents
 from spikesim.rtl.assemble import assemble
-from spikesim.run.simulator import Simulator, run_chain
-from spikesim.verify.chain import model_chain, self_test_chain
+from spikesim.run.session import run_chain
+from spikesim.run.simulator import Simulator
+from spikesim.verify.job import model_job, self_test_job
 from spikesim.verify.random_programs import RandomProgram
 
 HARDWARE = HardwareConfig()
@@ -71,7 +90,7 @@ def test_findings_are_collected() -> None:
 @pytest.mark.parametrize("consumer", ["machine", "simulator", "link", "assemble", "save and load", "chain"])
 def test_whoever_takes_a_program_refuses_a_broken_one(consumer: str, tmp_path: Path) -> None:
     broken = program([[[3, "dst", "offset"], 1_000_000]])
-    layout = link([program([])], HARDWARE)
+    layout = link(series([program([])]), HARDWARE)
 
     def load() -> None:
         save_program(broken, tmp_path)
@@ -80,23 +99,23 @@ def test_whoever_takes_a_program_refuses_a_broken_one(consumer: str, tmp_path: P
     consumers = {
         "machine": lambda: Machine(broken),
         "simulator": lambda: Simulator(broken, HARDWARE),
-        "link": lambda: link([broken], HARDWARE),
-        "assemble": lambda: assemble([broken], layout, ways=8),
+        "link": lambda: link(series([broken]), HARDWARE),
+        "assemble": lambda: assemble(series([broken]), layout, ways=8),
         "save and load": load,
-        "chain": lambda: verify_chain([broken]),
+        "chain": lambda: verify_chain(series([broken])),
     }
     with pytest.raises(ProgramError, match=r"instruction 3 .* dst must be inside the 8 words of x"):
         consumers[consumer]()
 
 
 def test_the_builder_refuses_what_it_was_made_to_build() -> None:
-    builder = ProgramBuilder("made", "made")
+    builder = ProgramBuilder("made")
     h = builder.vector("h", 4)
     with builder.section("parallel"):
         builder.emit(Multiply(dst=builder.vector("out", 4), a=View(name="h", offset=1, length=4)))
     assert Value(view=h, fraction=0).view.words == 4
     with pytest.raises(ProgramError, match="a must be inside the 4 words of h, not reach to word 5"):
-        builder.build(inputs=("h",), output="out")
+        builder.build(inputs=(port("h", 4),), outputs=(port("out", 4),))
 
 
 # What is accepted
@@ -107,7 +126,7 @@ def test_the_sound_program_is_sound(tmp_path: Path) -> None:
     made = program([])
     assert {type(i) for i in made.instructions()} == set(INSTRUCTIONS)
     assert not findings_of(made)
-    found = run([made], words(), HARDWARE, "graded", tmp_path)
+    found = run(series([made]), words(), HARDWARE, "graded", tmp_path)
     assert not found.differences
 
 
@@ -145,12 +164,12 @@ def test_layers_of_every_form_are_accepted(form: dict[str, object]) -> None:
         hardware = HARDWARE.replace(**{"limits.max_context": 64, "numerics.activation": activation})
         for index in range(3):
             layer = compiled_layer(config, index, hardware, tokens=12, sequences=1)
-            verify_chain([compile_position(config), layer.program])
+            verify_chain(series([compile_position(config), layer.program]))
 
 
 def test_whole_models_are_accepted() -> None:
-    verify_chain(model_chain(TINY, HARDWARE, tokens=2).programs)
-    verify_chain(self_test_chain(HARDWARE).programs)
+    verify_chain(model_job(TINY, HARDWARE, tokens=2).chain)
+    verify_chain(self_test_job(HARDWARE).chain)
 
 
 # Chains
@@ -162,24 +181,194 @@ def _renamed(made: Program, **changes: object) -> Program:
     )
 
 
+def _linked(*programs: Program, **links: str | None) -> Chain:
+    """A chain; `links`: what inputs take, "program.port", None for what comes in."""
+    end = {name: End(program=name.split(".")[0], port=name.split(".")[1]) for name in links.values() if name}
+    last = programs[-1].text
+    return Chain(
+        programs=programs,
+        links=tuple(
+            Link(to=End(program=name, port="h"), source=None if source is None else end[source])
+            for name, source in links.items()
+        ),
+        output=End(program=last.name, port=last.outputs[0].name),
+    )
+
+
 def test_programs_that_do_not_fit_one_behind_the_other_are_refused() -> None:
     one = program([])
     two = _renamed(one, name="two")
-    verify_chain([one, two])
-    with pytest.raises(ProgramError, match="program sound: name must be its own, not another program's too"):
-        verify_chain([one, one])
-    with pytest.raises(ProgramError, match="program two: words of h must be 2, as sound gives, not 8"):
-        verify_chain([_renamed(one, output="cos"), two])
-    wants = _renamed(two, inputs=("h", "angles"), vectors={**one.text.vectors, "angles": 3})
+    narrow = _renamed(one, name="narrow", outputs=(port("cos", one.text.vectors["cos"]),))
+    fine = _renamed(one, name="fine", outputs=(Port(name="h_out", format=Format(fraction=3), shape=(8,)),))
+    refused = [
+        (series([one, one]), "program sound: name must be its own, not another program's too"),
+        (
+            _linked(narrow, two, narrow=None, two="narrow.cos"),
+            "two: words of h must be 2, as narrow.cos has, not 8",
+        ),
+        (
+            _linked(fine, two, fine=None, two="fine.h_out"),
+            "two: format of h must be 32 bits, 3 of them a fraction, as fine.h_out has, not 32 bits, 0 of them",
+        ),
+        (_linked(one, two, sound=None), "two: input h must be linked to something, not missing"),
+        (
+            _linked(one, two, sound="two.h_out", two=None),
+            "sound: input h must be linked to an output of an earlier program, not two.h_out",
+        ),
+        (
+            _linked(one, two, sound=None, two="sound.x"),
+            "two: input h must be linked to an output of an earlier program, not sound.x",
+        ),
+        (_linked(one, sound=None, three=None), "three: links must be to inputs of the programs, not three.h"),
+        (
+            replace(series([one]), links=series([one]).links * 2),
+            "sound: links must be one for every input, not several for one",
+        ),
+        (
+            replace(series([one]), output=End(program="sound", port="x")),
+            "sound: the result must be an output of a program, not sound.x",
+        ),
+        (
+            Chain(programs=(), links=(), output=End(program="a", port="b")),
+            "a chain must be at least one program",
+        ),
+    ]
+    verify_chain(series([one, two]))
+    verify_chain(_linked(one, two, sound=None, two="sound.h_out"))
+    for chain, sentence in refused:
+        with pytest.raises(ProgramError, match=re.escape(sentence)):
+            verify_chain(chain)
+
+
+def test_two_inputs_of_a_program_take_different_words() -> None:
+    """Lava sends every word once; a program that wants it twice reads its vector twice."""
+    names = ("a", "b")
+    views = {name: View(name=name, length=2, stride=2) for name in (*names, "out")}
+    text = ProgramText(
+        name="both",
+        inputs=tuple(port(name, 2) for name in names),
+        outputs=(port("out", 2),),
+        vectors={**dict.fromkeys(names, 2), "out": 2},
+        sections=(
+            Section(kind="parallel", instructions=(Add(dst=views["out"], a=views["a"], b=views["b"]),)),
+        ),
+    )
+    made = Program(text=text, constants={}, matrices={})
+    links = tuple(Link(to=End(program="both", port=name)) for name in names)
+    chain = Chain(programs=(made,), links=links, output=End(program="both", port="out"))
+    with pytest.raises(ProgramError, match="input b must be linked unlike the others, not what comes in"):
+        verify_chain(chain)
+
+
+# Persistent vectors
+
+
+def _integrator(**changes: object) -> Program:
+    """v ← v / 2 + h in a recurrent section, and its sign; a matrix of it, if asked."""
+    whole = {name: View(name=name, length=4, stride=4) for name in ("h", "v", "half", "on", "sums")}
+    body: list[Any] = [
+        Multiply(dst=whole["half"], a=whole["v"], shift=1, limit=100),
+        Add(dst=whole["v"], a=whole["half"], b=whole["h"], limit=100),
+    ]
+    after = [Lookup(dst=whole["on"], a=whole["v"], function="step", fraction=0)]
+    if counts := changes.pop("counts", None):
+        body.append(Gather(dst=whole["sums"], counts=whole[str(counts)], operand="matrix", name="w"))
+    first = changes.pop("kind", "recurrent")
+    inside = changes.pop("inside", True)
+    sections = [Section(kind=first, instructions=tuple(body + (after if inside else [])))]  # type: ignore[arg-type]
+    sections += [] if inside else [Section(kind="recurrent", instructions=tuple(after))]
+    text = ProgramText(
+        name="leaky",
+        inputs=(port("h", 4),),
+        outputs=(port("on", 4),),
+        vectors=dict.fromkeys(whole, 4),
+        persistent=("v",),
+        sections=tuple(sections),
+    )
+    matrices = {"w": np.eye(4, dtype=np.int8)} if counts else {}
+    return Program(text=text.model_copy(update=changes), constants={}, matrices=matrices)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"kind": "parallel"},
+            "instruction 0 (multiply): a must be in a recurrent section, since v is persistent",
+        ),
+        (
+            {"inside": False},
+            "instruction 2 (lookup): a must be in the section of all that use v, not another",
+        ),
+        ({"counts": "v"}, "(gather): counts must be in a vector of the step's own, not the persistent v"),
+        (
+            {"persistent": ("v", "sums")},
+            "persistent must be vectors without keys that an instruction writes, not sums",
+        ),
+        ({"persistent": ()}, "instruction 0 (multiply): a must be written before it is read"),
+    ],
+)
+def test_persistent_vectors_are_used_where_steps_follow_each_other(
+    changes: dict[str, object], sentence: str
+) -> None:
+    verify_program(_integrator())
+    verify_program(_integrator(counts="half"))
+    with pytest.raises(ProgramError, match=re.escape(sentence)):
+        verify_program(_integrator(**changes))
+
+
+def test_persistent_vectors_keep_their_words_from_step_to_step() -> None:
+    """Against a loop in Python; also when the steps come in two calls, and for every sequence by itself."""
+    h = np.random.default_rng(3).integers(-90, 91, (9, 2, 4)).astype(np.int32)
+    v, expected = np.zeros((2, 4), np.int64), []
+    for words in h:
+        v = np.clip(np.rint(v / 2).astype(np.int64) + words, -100, 100)  # halves to even, as round_shift does
+        expected.append(v > 0)
+    machine = Machine(_integrator(), 2)
+    found = [machine.run({"h": part})["on"] for part in (h[:4], h[4:])]
+    assert np.array_equal(np.concatenate(found), np.array(expected))
+
+
+# What a program requires
+
+
+def test_a_program_that_asks_for_too_narrow_accumulators_is_refused(tmp_path: Path) -> None:
+    made = _renamed(program([]), requires=Requires(accumulator_bits=9))
+    save_program(made, tmp_path)
     with pytest.raises(
-        ProgramError, match="input angles must be a vector of an earlier program, not missing"
+        ProgramError, match=r"requires.accumulator_bits must be at least \d+, which its sums need, not 9"
     ):
-        verify_chain([one, wants])
-    gives = _renamed(one, vectors={**one.text.vectors, "angles": 2})
-    with pytest.raises(ProgramError, match="words of angles must be 2, as in sound, not 3"):
-        verify_chain([gives, wants])
-    with pytest.raises(ProgramError, match="a chain must be at least one program, not empty"):
-        verify_chain([])
+        load_program(tmp_path, "sound")
+
+
+def test_hardware_that_lacks_what_a_program_requires_is_refused() -> None:
+    text = program([]).text
+    verify_for([text], HARDWARE)
+    for requires, sentence in (
+        (Requires(accumulator_bits=40), "array.accumulator_bits must be at least 40 for sound, not"),
+        (
+            Requires(accumulator_bits=8, numerics=NumericsConfig(window=3)),
+            "numerics must be those that sound was compiled for",
+        ),
+    ):
+        with pytest.raises(CapacityError, match=sentence):
+            verify_for([text.model_copy(update={"requires": requires})], HARDWARE)
+
+
+def test_sequences_longer_than_a_program_takes_are_refused() -> None:
+    machine = Machine(_integrator(requires=Requires(steps=6)))
+    h = np.zeros((4, 1, 4), np.int32)
+    machine.run({"h": h})
+    with pytest.raises(ProgramError, match="tokens of a sequence must be 1 … 6, not 8"):
+        machine.run({"h": h})
+
+
+def test_words_beyond_the_format_of_an_input_are_refused() -> None:
+    narrow = Port(name="h", format=Format(fraction=0, bits=5), shape=(4,))
+    machine = Machine(_integrator(inputs=(narrow,)))
+    machine.run({"h": np.full((1, 1, 4), -16, np.int32)})
+    with pytest.raises(ProgramError, match="words of input h must be -16 … 15, not 16"):
+        machine.run({"h": np.full((1, 1, 4), 16, np.int32)})
 
 
 # What programs are given to run on
@@ -224,10 +413,10 @@ def test_run_chain_refuses_words_without_sequences() -> None:
     with pytest.raises(
         ProgramError, match=r"its input must be int32\[tokens, sequences, words\], not int32\[7, 8\]"
     ):
-        run_chain([Simulator(made, HARDWARE)], words())
+        run_chain(series([made]), [Simulator(made, HARDWARE)], words())
     with pytest.raises(ProgramError, match="its input must be"):
-        run_chain([Simulator(made, HARDWARE)], words()[:, None].astype(np.int16))
-    assert run_chain([Simulator(made, HARDWARE)], words()[:, None]).shape == (7, 1, 8)
+        run_chain(series([made]), [Simulator(made, HARDWARE)], words()[:, None].astype(np.int16))
+    assert run_chain(series([made]), [Simulator(made, HARDWARE)], words()[:, None]).shape == (7, 1, 8)
 
 
 def test_the_benchmark_of_the_rtl_gives_words_with_sequences() -> None:
@@ -237,4 +426,4 @@ def test_the_benchmark_of_the_rtl_gives_words_with_sequences() -> None:
     assert spec.loader is not None
     bench = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench)
-    assert bench.simulator_rate([program([])], HARDWARE, words()) > 0
+    assert bench.simulator_rate(series([program([])]), HARDWARE, words()) > 0

@@ -211,17 +211,29 @@ def test_a_text_that_is_no_program_is_one_sentence(folder: Path) -> None:
     ("change", "sentence"),
     [
         (lambda t: t.update(name="layer_01"), "must be named layer_00, not layer_01"),
-        (lambda t: t.update(output="h_mid.max_abs"), "vector h_mid.max_abs must have 64 words, not 1"),
         (
-            lambda t: t.update(inputs=["h", "cos"]),
-            "sin must be a constant, an input or written by an instruction",
+            lambda t: t["outputs"][0].update(name="h_mid.max_abs"),
+            "program layer_01: input h must be linked to an output of an earlier program, not layer_00.h_out",
         ),
-        (lambda t: t["vectors"].update(h=65), "vector h must have 64 words, not 65"),
-        (lambda t: t["vectors"].update(cos=9), "input cos must be int32[6, 2, 9], not int32[6, 2, 8]"),
+        (lambda t: t["inputs"].pop(), "links must be to inputs of the programs, not layer_00.sin"),
+        (lambda t: t["vectors"].update(h=65), "shape of h must be 65 words, not 64"),
+        (lambda t: t["vectors"].update(cos=9), "shape of cos must be 9 words, not 8"),
+        (lambda t: t["inputs"][1].update(shape=[9]), "words of cos must be 8, as position.cos has, not 9"),
         (
-            lambda t: t["inputs"].append("idle") or t["vectors"].update(idle=3),
-            "inputs must be h, cos, sin, not h, cos",
+            lambda t: t["inputs"][1]["format"].update(fraction=14),
+            "format of cos must be 17 bits, 15 of them a fraction, as position.cos has, not 17 bits, 14 of them",
         ),
+        (
+            lambda t: t["outputs"][0]["format"].update(bits=16),
+            "format of h must be 16 bits, 12 of them a fraction, as layer_00.h_out has",
+        ),
+        (
+            lambda t: t["inputs"].append({**t["inputs"][1], "name": "idle"}),
+            "program layer_00: input idle must be linked to something, not missing",
+        ),
+        (lambda t: t["requires"].update(accumulator_bits=9), "requires.accumulator_bits must be at least 22"),
+        (lambda t: t.update(name="../layer_00"), "name: String should match pattern"),
+        (lambda t: t.update(kind="moba"), "kind: Extra inputs are not permitted"),
     ],
 )
 def test_an_edited_text_is_one_sentence(change: Callable[[Any], object], sentence: str, folder: Path) -> None:
@@ -232,11 +244,14 @@ def test_an_edited_text_is_one_sentence(change: Callable[[Any], object], sentenc
 def test_angles_and_logits_of_another_name_or_width_are_one_sentence(folder: Path, mapped: Path) -> None:
     path = folder / "programs" / "position.json"
     text = path.read_text(encoding="utf-8").replace('"name": "cos"', '"name": "cosine"')
-    path.write_text(text.replace('"cos": 8', '"cosine": 8').replace('"output": "cos"', '"output": "cosine"'))
-    assert "vectors must be cos and sin, not" in refused(folder)
+    path.write_text(text.replace('"cos": 8', '"cosine": 8'))
+    assert "input cos must be linked to an output of an earlier program, not position.cos" in refused(folder)
     shutil.copy(mapped / "programs" / "position.json", path)
-    edit_json(folder / "programs" / "head.json", lambda text: text.update(output="head.counts"))
-    assert "program head: vector head.counts must have 256 words, not 64" in refused(folder)
+    edit_json(
+        folder / "programs" / "head.json",
+        lambda text: text["outputs"][0].update(name="head.counts", shape=[64]),
+    )
+    assert "program head: the result must be an output of a program, not head.logits" in refused(folder)
 
 
 # What lies beside the programs
@@ -246,25 +261,42 @@ def _save(name: str, array: np.ndarray) -> Callable[[Path], None]:
     return lambda folder: np.save(folder / "programs" / name, array)
 
 
+def _save_table(array: np.ndarray, key: str = "table") -> Callable[[Path], None]:
+    return lambda folder: save_file({key: array}, folder / "programs" / "host.safetensors")
+
+
 def _change_file(name: str, change: Callable[[Any], object]) -> Callable[[Path], None]:
     return lambda folder: edit_json(folder / name, change)  # type: ignore[arg-type]
 
 
+def _change_compiled(change: Callable[[Any], object]) -> Callable[[Path], None]:
+    return _change_file("compiled.json", change)
+
+
+def _as_version_1(folder: Path) -> None:
+    """What an earlier version left: no compiled.json, and the model in mapping.json."""
+    content = json.loads((folder / "compiled.json").read_text(encoding="utf-8"))
+    (folder / "compiled.json").unlink()
+    old = {"model": content["model"], "hardware": content["hardware"], "stream_fraction": 12, "programs": []}
+    (folder / "mapping.json").write_text(json.dumps(old), encoding="utf-8")
+
+
 OTHER_EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "embedding float": (
-        _save("embedding.npy", np.zeros((256, 64), np.float32)),
-        "embedding.npy in",
+    "table float": (_save_table(np.zeros((256, 64), np.float32)), "not float32[256, 64]"),
+    "table narrow": (_save_table(np.zeros((256, 63), np.int16)), "not int16[256, 63]"),
+    "table short": (_save_table(np.zeros((255, 64), np.int16)), "not int16[255, 64]"),
+    "table flat": (_save_table(np.zeros(16384, np.int16)), "must be int16 or int32[256, 64]"),
+    "table of another name": (
+        _save_table(np.zeros((256, 64), np.int16), "rows"),
+        "must be the table that spikesim map wrote",
     ),
-    "embedding narrow": (_save("embedding.npy", np.zeros((256, 63), np.int16)), "not int16[256, 63]"),
-    "embedding short": (_save("embedding.npy", np.zeros((255, 64), np.int16)), "not int16[255, 64]"),
-    "embedding flat": (_save("embedding.npy", np.zeros(16384, np.int16)), "must be int16 or int32[256, 64]"),
-    "embedding empty file": (
-        lambda f: (f / "programs" / "embedding.npy").write_bytes(b""),
-        "must be a folder that spikesim map wrote",
+    "table empty file": (
+        lambda f: (f / "programs" / "host.safetensors").write_bytes(b""),
+        "must be the table that spikesim map wrote",
     ),
-    "embedding gone": (
-        lambda f: (f / "programs" / "embedding.npy").unlink(),
-        "must be a folder that spikesim map",
+    "table gone": (
+        lambda f: (f / "programs" / "host.safetensors").unlink(),
+        "must be the table that spikesim map wrote",
     ),
     "tokens float": (
         _save("tokens.npy", np.zeros((2, 6))),
@@ -278,19 +310,54 @@ OTHER_EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "origin kind": (_change_file("programs/tokens.json", lambda o: o.update(kind="dream")), "tokens.json in"),
     "origin extra": (_change_file("programs/tokens.json", lambda o: o.update(colour=1)), "colour"),
     "origin list": (lambda f: (f / "programs" / "tokens.json").write_text("[]"), "tokens.json in"),
-    "mapping list": (
-        lambda f: (f / "mapping.json").write_text("[]"),
+    "compiled list": (
+        lambda f: (f / "compiled.json").write_text("[]"),
         "must be a folder that spikesim map wrote",
     ),
-    "mapping without model": (_change_file("mapping.json", lambda m: m.pop("model")), "model is missing"),
-    "vocabulary": (_change_file("mapping.json", lambda m: m["model"].update(vocab_size=-1)), "vocab_size"),
-    "hidden size": (
-        _change_file("mapping.json", lambda m: m["model"].update(hidden_size=32)),
-        "int32[256, 32]",
+    "compiled gone": (lambda f: (f / "compiled.json").unlink(), "spikesim map wrote: no compiled.json"),
+    "compiled without model": (_change_compiled(lambda m: m.pop("model")), "model: Field required"),
+    "vocabulary": (_change_compiled(lambda m: m["model"].update(vocab_size=-1)), "model.vocab_size"),
+    "items": (_change_compiled(lambda m: m["host"].update(items=255)), "must be int16 or int32[255, 64]"),
+    "another host": (_change_compiled(lambda m: m["host"].update(kind="camera")), "host.kind"),
+    "one program more": (_change_compiled(lambda m: m["programs"].append("layer_04")), "program layer_04"),
+    "a program twice": (
+        _change_compiled(lambda m: m["programs"].append("head")),
+        "program head: name must be its own",
     ),
-    "layers": (
-        _change_file("mapping.json", lambda m: m["model"]["layer_kinds"].append("full")),
-        "program layer_04",
+    "a program less": (
+        _change_compiled(lambda m: m["programs"].remove("layer_01")),
+        "links must be to inputs of the programs, not layer_01.h",
+    ),
+    "programs in another order": (
+        _change_compiled(lambda m: m["programs"].reverse()),
+        "must be linked to an output of an earlier program",
+    ),
+    "a program elsewhere": (
+        _change_compiled(lambda m: m["programs"].insert(0, "../x")),
+        "programs.0: String",
+    ),
+    "a link less": (
+        _change_compiled(lambda m: m["links"].pop(0)),
+        "program layer_00: input h must be linked to something, not missing",
+    ),
+    "a link twice": (_change_compiled(lambda m: m["links"].append(m["links"][0])), "not several for one"),
+    "a link to elsewhere": (
+        _change_compiled(lambda m: m["links"][0].update(source={"program": "head", "port": "logits"})),
+        "must be linked to an output of an earlier program, not head.logits",
+    ),
+    "another result": (
+        _change_compiled(lambda m: m["output"].update(port="counts")),
+        "the result must be an output of a program, not head.counts",
+    ),
+    "a block less": (_change_compiled(lambda m: m["blocks"].pop()), "must have one for program head"),
+    "unknown key": (_change_compiled(lambda m: m.update(colour=1)), "colour: Extra inputs are not permitted"),
+    "a later version": (
+        _change_compiled(lambda m: m.update(schema_version=3)),
+        "must be a mapping of schema version 2, not 3; make it anew: spikesim map",
+    ),
+    "an earlier version": (
+        _as_version_1,
+        "must be a mapping of schema version 2, not 1; make it anew: spikesim map",
     ),
 }
 
@@ -305,3 +372,14 @@ def test_edited_files_beside_the_programs_are_one_sentence(edit: str, folder: Pa
 def test_the_folder_as_it_was_written_runs(folder: Path) -> None:
     result = CliRunner().invoke(app, ["simulate", str(folder), "-o", str(folder.parent / "out")])
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("command", ["simulate", "verify", "rtl", "lava", "export", "compare"])
+def test_every_command_says_how_to_make_an_old_mapping_anew(command: str, folder: Path) -> None:
+    """With the model's own path and the folder, so that the command can be copied."""
+    _as_version_1(folder)
+    more = ["--target", "norse"] if command == "export" else []
+    result = CliRunner().invoke(app, [command, str(folder), "-o", str(folder.parent / "out"), *more])
+    assert result.exit_code == 1, result.output
+    assert one_sentence(result.stderr).endswith(f"spikesim map {TINY} -o {folder} --force")
+    assert not (folder.parent / "out" / "compiled.json").exists()

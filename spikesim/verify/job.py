@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.errors import CapacityError
-from spikesim.flow import MAPPING_FILE, PROGRAM_FOLDER, map_model, read_mapping
+from spikesim.flow import map_model
 from spikesim.hardware import HardwareConfig, MemoryConfig, Within
 from spikesim.program import (
     ACTIVATION_LIMIT,
+    Chain,
+    Format,
     Gather,
     Multiply,
+    Port,
     Program,
     ProgramText,
     Reduction,
     Section,
     View,
+    series,
 )
-from spikesim.run.mapped import mapped_program
+from spikesim.program.compiled import is_compiled, open_compiled
 from spikesim.run.tokens import InputRequest, evaluation_tokens, load_tokens
 from spikesim.support.progress import SILENT, Progress
 
@@ -32,12 +35,21 @@ SELF_TEST_CHANNELS, SELF_TEST_OUTPUTS = 48, 40
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chain:
-    """Programs in the order of execution; `words`: int32[tokens, hidden], the residual stream's input per token."""
+class Job:
+    """A chain of programs, what comes in at every step, `words`: int32[steps, words], and what it runs on.
 
-    programs: list[Program]
+    `kinds`: what each program is to a reader.
+    """
+
+    chain: Chain
     words: NDArray[np.int32]
     hardware: HardwareConfig
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """In the order of execution."""
+        return self.chain.programs
 
 
 def _roomy(hardware: HardwareConfig) -> HardwareConfig:
@@ -54,7 +66,7 @@ def _mapped(
     model: Path, hardware: HardwareConfig, request: InputRequest, progress: Progress
 ) -> Iterator[Path]:
     """A folder as `spikesim map` writes it: the model itself if it is one, else a temporary one."""
-    if (model / MAPPING_FILE).is_file():
+    if is_compiled(model):
         yield model
         return
     with tempfile.TemporaryDirectory(prefix="spikesim-") as folder:
@@ -62,7 +74,7 @@ def _mapped(
         yield Path(folder)
 
 
-def model_chain(
+def model_job(
     model: Path,
     hardware: HardwareConfig,
     *,
@@ -70,42 +82,38 @@ def model_chain(
     seed: int = 0,
     text: Path | None = None,
     progress: Progress = SILENT,
-) -> Chain:
+) -> Job:
     """All programs of a checkpoint or of a mapped folder, and the first `tokens` tokens of its input, or of `text`.
 
     A mapped folder keeps the numbers it was mapped with. Raises a SpikesimError for whatever the user can put right.
     """
     request = InputRequest(max_tokens=tokens, sequence_length=tokens, text=text, seed=seed)
     with _mapped(model, hardware, request, progress) as folder:
-        return mapped_chain(folder, hardware, tokens=tokens, text=text if folder == model else None)
+        return mapped_job(folder, hardware, tokens=tokens, text=text if folder == model else None)
 
 
-def mapped_chain(folder: Path, hardware: HardwareConfig, *, tokens: int, text: Path | None = None) -> Chain:
+def mapped_job(folder: Path, hardware: HardwareConfig, *, tokens: int, text: Path | None = None) -> Job:
     """All programs of a mapped folder, and the first `tokens` tokens of its input, or of `text`.
 
     Raises CapacityError for more tokens than the programs keep keys and values for.
     """
-    summary, mapped, table = read_mapping(folder)
-    longest = mapped.limits.max_context
-    if tokens > longest:
-        raise CapacityError(
-            f"tokens must be at most {longest}, for which the programs were compiled, not {tokens}"
-        )
-    programs = folder / PROGRAM_FOLDER
+    compiled = open_compiled(folder)
+    items, mapped = compiled.text.host.items, compiled.text.hardware
+    compiled.check_steps(tokens)
     if text is None:
-        run = load_tokens(programs, InputRequest(max_tokens=tokens), summary.vocab_size)
+        run = load_tokens(compiled.programs_folder, InputRequest(max_tokens=tokens), items)
     else:
         request = InputRequest(text=text, max_tokens=tokens, sequence_length=tokens)
-        run = evaluation_tokens(request, folder, summary.vocab_size, longest)
-    names = ["position", *(f"layer_{n:02d}" for n in range(len(summary.layer_kinds))), "head"]
-    return Chain(
-        programs=[mapped_program(folder, name, summary) for name in names],
-        words=table[run.ids.reshape(-1)[:tokens]].astype(np.int32),
+        run = evaluation_tokens(request, folder, items, mapped.limits.max_context)
+    return Job(
+        chain=compiled.chain(),
+        words=compiled.words(run.ids.reshape(-1)[:tokens]),
         hardware=hardware.model_copy(update={"numerics": mapped.numerics}),
+        kinds={block.program: block.kind for block in compiled.text.blocks},
     )
 
 
-def self_test_chain(hardware: HardwareConfig, tokens: int = 4) -> Chain:
+def self_test_job(hardware: HardwareConfig, tokens: int = 4) -> Job:
     """A program of three instructions with random weights, to try a core that was generated without a model."""
     generator = np.random.default_rng(1)
     matrix = generator.integers(-127, 128, (SELF_TEST_OUTPUTS, SELF_TEST_CHANNELS)).astype(np.int8)
@@ -133,9 +141,8 @@ def self_test_chain(hardware: HardwareConfig, tokens: int = 4) -> Chain:
     )
     text = ProgramText(
         name="self_test",
-        kind="self_test",
-        inputs=("h",),
-        output="out",
+        inputs=(_plain("h", SELF_TEST_CHANNELS),),
+        outputs=(_plain("out", SELF_TEST_OUTPUTS),),
         vectors={
             "h": SELF_TEST_CHANNELS,
             "counts": SELF_TEST_CHANNELS,
@@ -148,4 +155,8 @@ def self_test_chain(hardware: HardwareConfig, tokens: int = 4) -> Chain:
     )
     program = Program(text=text, constants={"scales": scales}, matrices={"weights": matrix})
     words = generator.integers(-60, 61, (tokens, SELF_TEST_CHANNELS)).astype(np.int32)
-    return Chain(programs=[program], words=words, hardware=hardware)
+    return Job(chain=series([program]), words=words, hardware=hardware)
+
+
+def _plain(name: str, words: int) -> Port:
+    return Port(name=name, format=Format(fraction=0), shape=(words,))

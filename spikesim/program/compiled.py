@@ -1,0 +1,223 @@
+"""`Compiled`: the folder that a mapping is, and all that simulators, hardware and back ends are given.
+
+`compiled.json` has the order of the programs, the links between their ports, how the host turns items into words, the
+model and where everything comes from; `programs/` has the programs and the host's table. Nothing but json and
+safetensors is read, and everything is verified before it is used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from spikesim.errors import CapacityError, CheckpointError
+from spikesim.hardware import HardwareConfig
+from spikesim.program.chain import Chain, End, Link
+from spikesim.program.file import load_program, load_text, reason_of
+from spikesim.program.instructions import Frozen
+from spikesim.program.ports import Name, Port
+from spikesim.program.program import Program, ProgramText
+from spikesim.program.verifier.chain import verify_links
+from spikesim.results.report import ModelSummary
+from spikesim.support.files import write_text_atomic
+
+COMPILED_FILE = "compiled.json"
+PROGRAM_FOLDER = "programs"
+HOST_FILE = "host.safetensors"
+
+SCHEMA_VERSION = 2
+"""1 had no links and no ports: what went where followed from names."""
+
+_TABLE = "table"
+
+
+class Block(Frozen):
+    """What a program is to a reader of reports; nothing depends on it. `layer`: its number, None for what is no layer."""
+
+    program: str
+    kind: str
+    layer: int | None = None
+
+
+class Embedding(Frozen):
+    """A host that looks a row of words up for every item, and reads a score for every item from the result."""
+
+    kind: Literal["embedding"] = "embedding"
+    items: int = Field(ge=1)
+
+
+class Provenance(Frozen):
+    """Who made a mapping, and from what."""
+
+    spikesim: str
+    source: str
+    command: str = ""
+
+
+class CompiledText(Frozen):
+    """The content of `compiled.json`."""
+
+    schema_version: Literal[2] = 2
+    provenance: Provenance
+    model: ModelSummary
+    hardware: HardwareConfig
+    programs: tuple[Name, ...]
+    links: tuple[Link, ...]
+    output: End
+    blocks: tuple[Block, ...]
+    host: Embedding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """A mapping in `folder`. Programs are read one by one, so that a large model is never in memory as a whole."""
+
+    folder: Path
+    text: CompiledText
+    texts: tuple[ProgramText, ...]
+
+    @property
+    def programs_folder(self) -> Path:
+        """Where programs and the host's table are."""
+        return self.folder / PROGRAM_FOLDER
+
+    def program(self, name: str) -> Program:
+        """One program, read and verified. Raises ProgramError or CheckpointError if it is not as it was written."""
+        program = load_program(self.programs_folder, name)
+        known = self.texts[self.text.programs.index(name)]
+        if (program.text.inputs, program.text.outputs) != (known.inputs, known.outputs):
+            raise CheckpointError(f"program {name} in {self.folder} must stay as it is while it is used")
+        return program
+
+    def programs(self) -> Iterator[Program]:
+        """All programs in order, one at a time."""
+        return map(self.program, self.text.programs)
+
+    def chain(self) -> Chain:
+        """All programs at once."""
+        return Chain(programs=tuple(self.programs()), links=self.text.links, output=self.text.output)
+
+    @cached_property
+    def table(self) -> NDArray[Any]:
+        """The host's rows of words: int16 or int32[items, words]. Raises CheckpointError for anything else."""
+        path = self.programs_folder / HOST_FILE
+        port = self.entry
+        shape = [self.text.host.items, port.words]
+        try:
+            with safe_open(path, framework="numpy") as file:
+                table: NDArray[Any] = file.get_tensor(_TABLE)
+        except (OSError, SafetensorError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{path} must be the table that spikesim map wrote: {reason_of(error)}"
+            ) from None
+        if table.dtype not in (np.int16, np.int32) or list(table.shape) != shape:
+            raise CheckpointError(
+                f"{path} must be int16 or int32{shape}, not {table.dtype}{list(table.shape)}"
+            )
+        return table
+
+    @cached_property
+    def entry(self) -> Port:
+        """The port at which what comes in from outside enters; CheckpointError if there is none."""
+        for link in self.text.links:
+            if link.source is None:
+                text = self.texts[self.text.programs.index(link.to.program)]
+                return next(port for port in text.inputs if port.name == link.to.port)
+        raise CheckpointError(f"{self.folder} must have a program that takes the input")
+
+    @property
+    def result(self) -> Port:
+        """The port at which a step's result leaves."""
+        text = self.texts[self.text.programs.index(self.text.output.program)]
+        return next(port for port in text.outputs if port.name == self.text.output.port)
+
+    def words(self, items: NDArray[np.int64]) -> NDArray[np.int32]:
+        """items[...] -> int32[..., words], what comes in."""
+        return self.table[items].astype(np.int32)
+
+    def check_steps(self, steps: int) -> None:
+        """Raises CapacityError for sequences that are longer than the programs were compiled for."""
+        longest = min((t.requires.steps for t in self.texts if t.requires.steps is not None), default=steps)
+        if steps > longest:
+            raise CapacityError(
+                f"sequences must be at most {longest} tokens, for which the programs were compiled, not {steps}"
+            )
+
+    def block(self, program: str) -> Block:
+        """What a program is to a reader."""
+        return next(block for block in self.text.blocks if block.program == program)
+
+
+def write_compiled(folder: Path, text: CompiledText) -> None:
+    """Writes `compiled.json`, the last file of a mapping."""
+    write_text_atomic(folder / COMPILED_FILE, text.model_dump_json(indent=1) + "\n")
+
+
+def write_table(folder: Path, table: NDArray[Any]) -> None:
+    """Writes the host's table, int16 or int32[items, words], into the folder of programs, which exists."""
+    save_file({_TABLE: table}, folder / HOST_FILE)
+
+
+def open_compiled(folder: Path) -> Compiled:
+    """Reads what is text of a mapping, and verifies the links.
+
+    Raises CheckpointError for a folder that `spikesim map` did not write, or an earlier version of it, and ProgramError
+    for links that do not fit.
+    """
+    try:
+        content = json.loads((folder / COMPILED_FILE).read_text(encoding="utf-8"))
+        _check_version(folder, content)
+        text = CompiledText.model_validate(content)
+    except FileNotFoundError:
+        _check_version(folder, _earlier(folder))
+        raise CheckpointError(
+            f"{folder} must be a folder that spikesim map wrote: no {COMPILED_FILE}"
+        ) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder} must be a folder that spikesim map wrote: {reason_of(error)}"
+        ) from None
+    texts = tuple(load_text(folder / PROGRAM_FOLDER, name) for name in text.programs)
+    verify_links(texts, text.links, text.output)
+    for program in text.programs:
+        if sum(block.program == program for block in text.blocks) != 1:
+            raise CheckpointError(f"blocks of {folder / COMPILED_FILE} must have one for program {program}")
+    return Compiled(folder=folder, text=text, texts=texts)
+
+
+def is_compiled(folder: Path) -> bool:
+    """Whether a folder is a mapping, of whatever version."""
+    return (folder / COMPILED_FILE).is_file() or bool(_earlier(folder))
+
+
+def _check_version(folder: Path, content: Any) -> None:
+    """Raises CheckpointError for a mapping of another version, with the command that makes a new one."""
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version is None or version == SCHEMA_VERSION:
+        return
+    model = content.get("model")
+    name = model.get("path", "MODEL") if isinstance(model, dict) else "MODEL"
+    raise CheckpointError(
+        f"{folder} must be a mapping of schema version {SCHEMA_VERSION}, not {version}; make it anew: "
+        f"spikesim map {name} -o {folder} --force"
+    )
+
+
+def _earlier(folder: Path) -> dict[str, Any]:
+    """What a mapping of version 1 says of itself; empty if the folder is none."""
+    try:
+        content = json.loads((folder / "mapping.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    is_one = isinstance(content, dict) and "stream_fraction" in content and (folder / PROGRAM_FOLDER).is_dir()
+    return {**content, "schema_version": 1} if is_one else {}
