@@ -62,7 +62,7 @@ class Session:
                 words[steps] = vectors[end.port]
             if take is not None:
                 take(steps, vectors[first])
-        self._values |= kept
+        self._values.update(kept)
         self._forget(program)
 
     def value(self, end: End | None) -> Words:

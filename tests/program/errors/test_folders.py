@@ -231,7 +231,7 @@ def test_a_text_that_is_no_program_is_one_sentence(folder: Path) -> None:
             lambda t: t["inputs"].append({**t["inputs"][1], "name": "idle"}),
             "program layer_00: input idle must be linked to something, not missing",
         ),
-        (lambda t: t["requires"].update(accumulator_bits=9), "requires.accumulator_bits must be at least 22"),
+        (lambda t: t["requires"].update(accumulator_bits=9), "requires.accumulator_bits must be at least 21"),
         (lambda t: t.update(name="../layer_00"), "name: String should match pattern"),
         (lambda t: t.update(kind="moba"), "kind: Extra inputs are not permitted"),
     ],
