@@ -83,12 +83,12 @@ class Machine:
             if isinstance(instruction, isa.Decay):
                 shape = (tokens, self.sequences, instruction.dst.groups)
                 vectors[instruction.dst.name + SHIFT_SUFFIX] = np.zeros(shape, np.int32)
-        for token in range(tokens):
-            frame = self._frame(vectors, token, token + 1)
+        whole = self._frame(vectors, 0, tokens)
+        for frame in whole.tokens():
             for instruction in section.instructions:
                 self.execute(instruction, frame)
         if observe is not None:
-            observe(section, self._frame(vectors, 0, tokens))
+            observe(section, whole)
 
     def _spans(self, section: isa.Section, tokens: int) -> Iterator[tuple[int, int]]:
         """Slices of tokens whose key-indexed vectors stay within `SCORE_WORDS`."""
@@ -116,8 +116,8 @@ class Machine:
             valid = _spread(frame.keys(i.keys).valid, a.shape)
             frame.scores[i.dst.name] = np.empty(a.shape, np.int32)
         dst = frame.view(i.dst)
-        b = _NO_VECTOR if i.b is None else _spread(frame.view(i.b), a.shape)
-        scalar = _NO_SCALAR if i.scalar is None else _spread(frame.scalars(i.scalar), a.shape[:2])
+        b = _NO_VECTOR if i.b is None else frame.spread(i.b, *a.shape[1:])
+        scalar = _NO_SCALAR if i.scalar is None else frame.spread(i.scalar, a.shape[1], 1)[:, :, 0]
         statistic, kind = _statistic(i.reduce, frame)
         clipped = pointwise.multiply(
             dst,
