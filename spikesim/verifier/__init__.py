@@ -5,9 +5,17 @@ arrays, nor run with numbers that a file left out; `docs/program.md` lists the r
 that whoever reads a program can check it.
 """
 
-from spikesim.verifier.chain import verify_chain
+from spikesim.verifier.chain import verify_chain, verify_joints
 from spikesim.verifier.findings import Finding
 from spikesim.verifier.inputs import verify_inputs, verify_stream
 from spikesim.verifier.program import findings_of, verify_program
 
-__all__ = ["Finding", "findings_of", "verify_chain", "verify_inputs", "verify_program", "verify_stream"]
+__all__ = [
+    "Finding",
+    "findings_of",
+    "verify_chain",
+    "verify_inputs",
+    "verify_joints",
+    "verify_program",
+    "verify_stream",
+]
