@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from spikesim.errors import CheckpointError
 from spikesim.program import Program, ProgramText
@@ -34,7 +36,7 @@ def load_program(folder: Path, name: str) -> Program:
     """
     try:
         text = ProgramText.model_validate_json((folder / f"{name}.json").read_text(encoding="utf-8"))
-        arrays = load_file(folder / f"{name}.safetensors")
+        arrays = _load_arrays(folder / f"{name}.safetensors")
     except (OSError, UnicodeDecodeError, ValidationError, SafetensorError) as error:
         raise CheckpointError(
             f"program {name} in {folder} must be as spikesim map wrote it: {_reason(error)}"
@@ -54,6 +56,17 @@ def load_program(folder: Path, name: str) -> Program:
     program = Program(text=text, constants=constants, matrices=matrices)
     verify_program(program)
     return program
+
+
+def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a file by name, opened for one at a time: what has been read of an open file takes memory twice."""
+    with safe_open(path, framework="numpy") as file:
+        names = list(file.keys())
+    arrays = {}
+    for name in names:
+        with safe_open(path, framework="numpy") as file:
+            arrays[name] = file.get_tensor(name)
+    return arrays
 
 
 def _reason(error: Exception) -> str:
