@@ -13,6 +13,7 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SLOW = {
+    "test_benchmarks",
     "test_cli_compare",
     "test_compare",
     "test_fp8_sum",
