@@ -1,6 +1,7 @@
 """Speed of `encode` against the machine's memory copy, and of the event counters: python benchmarks/bench_encode.py.
 
-The bar: INT8 input is encoded to packed spikes at 27 % of the rate at which np.copyto copies bytes, or faster.
+The bar: INT8 input is encoded to packed bitwise spikes at 27 % of the rate at which np.copyto copies bytes, or faster;
+at 20 % in the other codings, whose eight planes are more to write.
 Copy and encoder take turns within one run, and the best of the repetitions counts, so that other load disturbs
 both alike.
 """
@@ -19,6 +20,7 @@ from spikesim.coding import encode
 from spikesim.events import event_statistics
 
 BAR = 0.27
+BAR_OTHERS = 0.20
 COPY_BYTES = 1 << 28  # far beyond any cache
 
 
@@ -78,14 +80,13 @@ def main() -> None:
     measured = "processor time" if arguments.cpu_time else "wall time"
     threads = f"{arguments.threads} thread{'s' * (arguments.threads != 1)}"
     print(f"{counts.size / 1e6:.0f} MB of INT8, {threads}, {measured}, best of {arguments.repeats}")
-    print(f"{'memory copy':32} {copy / 1e9:6.2f} GB/s")
     bars = Bars(judged=not arguments.small)
     for name, time_s in best.items():
-        rate = counts.size / time_s
+        rate = (copy_bytes if name == "memory copy" else counts.size) / time_s
+        print(f"{name:44} {rate / 1e9:9.2f}  GB/s")
         if name.startswith("encode"):
-            bars.at_least(f"{name:32} {rate / 1e9:6.2f} GB/s", rate / copy, BAR, ".1%")
-        elif name.startswith("events"):
-            print(f"{name:32} {rate / 1e9:6.2f} GB/s")
+            bar = BAR if name == "encode bitwise, 7 steps" else BAR_OTHERS
+            bars.at_least(f"{name} / copy", rate / copy, bar, ".1%")
     bars.close()
 
 
