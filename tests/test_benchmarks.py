@@ -7,12 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from bars import Bars
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
-sys.path.insert(0, str(BENCHMARKS))
-
-from bars import Bars  # noqa: E402
 
 
 @pytest.mark.parametrize("script", sorted(BENCHMARKS.glob("bench_*.py")), ids=lambda script: script.stem)
