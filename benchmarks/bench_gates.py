@@ -36,9 +36,13 @@ def main() -> None:
     parser.add_argument(
         "--large", action="store_true", help="of the default core: Verilator compiles for minutes"
     )
+    parser.add_argument("--small", action="store_true", help="a few cycles once, and without Verilator")
     parser.add_argument("--cycles", type=int, default=500)
     parser.add_argument("--no-verilator", action="store_true")
     arguments = parser.parse_args()
+    repeats = REPEATS
+    if arguments.small:
+        arguments.cycles, arguments.no_verilator, repeats = 50, True, 1
     config = CoreConfig() if arguments.large else CoreConfig(lanes=2, ways=4, encoder_rows=8, scatter_rows=8)
     design = gates(ArraySum(config))
     netlist = design.netlist
@@ -54,7 +58,7 @@ def main() -> None:
 
     simulator = GateSimulator(netlist)
     simulator.run(cycles, stimulus)
-    seconds = min(_measured(lambda: simulator.run(cycles, stimulus)) for _ in range(REPEATS))
+    seconds = min(_measured(lambda: simulator.run(cycles, stimulus)) for _ in range(repeats))
     own = 64 * cycles / seconds
     print(
         f"64 streams       {own:12,.0f} stream-cycles/s  {seconds / cycles * 1e6:8.1f} µs per cycle,"
@@ -67,13 +71,13 @@ def main() -> None:
     timer = GateTimer(simulator.program, Delays(arcs=arcs))
     short = {port: words[:50] for port, words in stimulus.items()}
     simulator.run(50, short, timer=timer)
-    seconds = min(_measured(lambda: simulator.run(50, short, timer=timer)) for _ in range(REPEATS))
+    seconds = min(_measured(lambda: simulator.run(50, short, timer=timer)) for _ in range(repeats))
     print(
         f"with delays      {64 * 50 / seconds:12,.0f} stream-cycles/s  {seconds / 50 * 1e6:8.1f} µs per cycle"
     )
     still = dict.fromkeys(stimulus, 0)
     simulator.run(50, still)
-    seconds = min(_measured(lambda: simulator.run(cycles)) for _ in range(REPEATS))
+    seconds = min(_measured(lambda: simulator.run(cycles)) for _ in range(repeats))
     print(
         f"nothing changes  {64 * cycles / seconds:12,.0f} stream-cycles/s  {seconds / cycles * 1e6:8.1f} µs per cycle"
     )

@@ -1,8 +1,8 @@
 """Simulated cycles per second: the Python simulator, the compiled RTL, and the RTL under cocotb, on the same programs.
 
 Everything is measured in this run: the shipped model's layers token by token, then one layer after another of growing
-size. The simulator's rate is that of the same tokens in one batch, as `spikesim map` runs them. It works on values and
-closed forms, and does not slow down with the cycles that a value takes; the RTL does.
+size. The simulator's rate is that of the same tokens in `SEQUENCES` sequences side by side, as `spikesim map` runs
+them. It works on values and closed forms, and does not slow down with the cycles that a value takes; the RTL does.
 
     python benchmarks/bench_rtl.py [--cocotb]
 """
@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from bars import Bars
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers.programs import compiled_layer, small_config
-from helpers.rtl_cores import BUILDS
+from helpers.rtl_cores import BUILDS, CORES, built_core
 
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import compile_position
@@ -35,17 +36,27 @@ from spikesim.verify.lockstep import BuiltCore, Lockstep, enlarged
 
 SCALES = (1, 2, 4)
 GROWTH_TOKENS = 48
+RTL_TOKENS = 8
+"""Of a layer, as many as the RTL runs in its share of the time."""
+
+SEQUENCES = 16
+"""How many copies of the words the simulator runs side by side, in one call; `spikesim map` takes all sequences."""
+
+BAR = 1000
+"""Cycles per second of the simulator over those of the RTL, at the largest layer."""
+
 MODEL = Path(__file__).parents[1] / "examples" / "tiny_dssa"
 COCOTB_CYCLES = 20_000
 
 
 def simulator_rate(chain: Chain, hardware: HardwareConfig, words: np.ndarray) -> float:
-    """Core cycles per second of the simulator: the same chain, all tokens in one call, after a warm-up."""
+    """Core cycles per second of the simulator on words: int32[tokens, words], in all sequences, after a warm-up."""
     best = 0.0
-    for _ in range(3):
-        simulators = [Simulator(program, hardware) for program in chain.programs]
+    stream = np.repeat(words[:, None], SEQUENCES, axis=1)
+    for _ in range(5):
+        simulators = [Simulator(program, hardware, SEQUENCES) for program in chain.programs]
         start = time.perf_counter()
-        run_chain(chain, simulators, words[:, None])
+        run_chain(chain, simulators, stream)
         seconds = time.perf_counter() - start
         cycles = sum(entry.spiking for simulator in simulators for entry in simulator.cycles)
         best = max(best, cycles / seconds)
@@ -75,54 +86,70 @@ def main() -> None:
         action="store_true",
         help="the core under cocotb too: its build, with every signal visible, takes many minutes",
     )
+    parser.add_argument("--small", action="store_true", help="a layer on a small core, once, not judged")
     arguments = parser.parse_args()
-    job = model_job(arguments.model, HardwareConfig(), tokens=arguments.tokens)
-    hardware, _ = enlarged(job.chain, job.hardware)
-    layout = link(job.chain, hardware)
-    core = BuiltCore(resident_config(hardware, layout), BUILDS / "bench_rtl")
-    core.binary()
-    print(f"build of the RTL: {core.seconds:.0f} s (0: kept from before)")
-    with tempfile.TemporaryDirectory(prefix="bench-rtl-") as folder:
-        lockstep = Lockstep(job.chain, hardware, core, Path(folder))
-        result = lockstep.run(job.words)
-    print(f"agree: {result.comparison.agrees}")
-    verilator = result.clock_cycles / result.seconds["Verilator"]
-    repeats = max(1, 256 // len(job.words))
-    many = np.tile(job.words, (repeats, 1))
-    simulator = simulator_rate(job.chain, hardware, many)
-    print(f"{'whole model':24} simulator {simulator / 1e6:10.1f} M cycles/s")
-    print(
-        f"{'':24} Verilator {verilator / 1e6:10.3f} M cycles/s, simulator {simulator / verilator:,.0f} times faster"
-    )
-    if arguments.cocotb:
-        cocotb = cocotb_rate(core)
-        print(
-            f"{'':24} cocotb    {cocotb / 1e6:10.3f} M cycles/s, simulator {simulator / cocotb:,.0f} times faster"
-        )
-    growth()
-
-
-def growth() -> None:
-    """One SSE layer of growing width on one core: what a wider layer does to both rates."""
+    bars = Bars(judged=not arguments.small)
+    if arguments.small:
+        core = CORES["plane"]
+        layer_ratio(built_core("plane", core.config()), core.hardware, 1)
+        return
+    whole_model(arguments.model, arguments.tokens, with_cocotb=arguments.cocotb)
     hardware = HardwareConfig().replace(**{"limits.max_context": 64})
     core = BuiltCore(
-        core_config(hardware, encoder_rows=32, scatter_rows=4, blocks=4), BUILDS / "bench_rtl_growth"
+        core_config(hardware, encoder_rows=64, scatter_rows=4, blocks=4), BUILDS / "bench_rtl_growth"
     )
-    for scale in SCALES:
-        config = small_config(hidden_size=64 * scale, num_heads=4 * scale, intermediate_size=128 * scale)
-        layer = compiled_layer(config, 1, hardware, tokens=GROWTH_TOKENS, sequences=1)
-        chain, words = series([compile_position(config), layer.program]), layer.words[:, 0]
-        sized, _ = enlarged(chain, hardware)
-        with tempfile.TemporaryDirectory(prefix="bench-rtl-") as folder:
-            core.binary()
-            result = Lockstep(chain, sized, core, Path(folder)).run(words[:8])
-        verilator = result.clock_cycles / result.seconds["Verilator"]
-        simulator = simulator_rate(chain, hardware, words)
-        per_token = result.comparison.cycles // 8
-        print(
-            f"SSE layer, hidden {config.hidden_size:4}, {per_token:8,} cycles/token: simulator "
-            f"{simulator / 1e6:8.1f} M cycles/s, Verilator {verilator / 1e6:6.3f}, ratio {simulator / verilator:7,.0f}"
-        )
+    core.binary()
+    ratios = [layer_ratio(core, hardware, scale) for scale in SCALES]
+    bars.at_least("simulator over RTL, largest layer", ratios[-1], BAR, ",.0f")
+    bars.close()
+
+
+def whole_model(model: Path, tokens: int, *, with_cocotb: bool) -> None:
+    """The shipped model on a core that holds all its layers."""
+    job = model_job(model, HardwareConfig(), tokens=tokens)
+    hardware, _ = enlarged(job.chain, job.hardware)
+    core = BuiltCore(
+        resident_config(hardware, link(job.chain, hardware)),
+        BUILDS / "bench_rtl",
+    )
+    core.binary()
+    print(f"build of the RTL: {core.seconds:.0f} s (0: kept from before)")
+    verilator, cycles = verilator_rate(job.chain, hardware, core, job.words)
+    simulator = simulator_rate(job.chain, hardware, job.words)
+    print(_row("whole model", cycles, simulator, verilator, len(job.words)))
+    if with_cocotb:
+        cocotb = cocotb_rate(core)
+        print(f"under cocotb {cocotb / 1e6:.3f} M cycles/s, ratio {simulator / cocotb:,.0f}")
+
+
+def layer_ratio(core: BuiltCore, hardware: HardwareConfig, scale: int) -> float:
+    """An SSE layer, the width times `scale`, by itself: what a wider layer does to both rates; returns their ratio."""
+    config = small_config(hidden_size=64 * scale, num_heads=4 * scale, intermediate_size=128 * scale)
+    layer = compiled_layer(config, 1, hardware, tokens=GROWTH_TOKENS, sequences=1)
+    chain, words = series([compile_position(config), layer.program]), layer.words[:, 0]
+    verilator, cycles = verilator_rate(chain, enlarged(chain, hardware)[0], core, words[:RTL_TOKENS])
+    simulator = simulator_rate(chain, hardware, words)
+    print(_row(f"SSE layer, hidden {config.hidden_size}", cycles, simulator, verilator, len(words)))
+    return simulator / verilator
+
+
+def verilator_rate(
+    chain: Chain, hardware: HardwareConfig, core: BuiltCore, words: np.ndarray
+) -> tuple[float, int]:
+    """Clock cycles per second of the compiled RTL on words: int32[tokens, words], and cycles per token."""
+    with tempfile.TemporaryDirectory(prefix="bench-rtl-") as folder:
+        result = Lockstep(chain, hardware, core, Path(folder)).run(words)
+    if not result.comparison.agrees:
+        raise SystemExit("simulator and RTL differ")
+    return result.clock_cycles / result.seconds["Verilator"], result.comparison.cycles // len(words)
+
+
+def _row(name: str, cycles: int, simulator: float, verilator: float, tokens: int) -> str:
+    return (
+        f"{name:22} {cycles:7,} cycles/token: simulator {simulator / 1e6:7.1f} M cycles/s"
+        f" ({tokens * SEQUENCES} tokens, {SEQUENCES} sequences), Verilator {verilator / 1e6:6.3f},"
+        f" ratio {simulator / verilator:6,.0f}"
+    )
 
 
 if __name__ == "__main__":

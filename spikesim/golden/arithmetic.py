@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.program.scalar import LOWEST_EXPONENT
+from spikesim.spikes.intrinsics import leading_zeros
 from spikesim.support.jit import Int, jit
+
+Rounding = tuple[Int, Int, Int, Int, Int]
+"""Largest magnitude, places to the left, to the right, what is added before, and the bit that tells odd from even."""
 
 
 @jit()
@@ -25,16 +29,29 @@ def round_shift(value: Int, shift: Int) -> Int:
     A negative shift is a left shift. It first clamps the value to ±2^31: every result is saturated to a word or less
     afterwards, so that this only keeps the shifter from overflowing.
     """
+    return rounded(value, rounding(shift))
+
+
+@jit()
+def rounding(shift: Int) -> Rounding:
+    """What `rounded` does to every value that is shifted by `shift` places: worked out once for a run of them."""
     if shift <= 0:
-        return saturate(value, 2**31) << np.int64(min(-shift, 31))
+        return np.int64(2**31), np.int64(min(-shift, 31)), np.int64(0), np.int64(0), np.int64(0)
     if shift > 62:
-        return np.int64(0)
-    quotient = np.int64(value) >> np.int64(shift)
-    rest = np.int64(value) - (quotient << np.int64(shift))
+        return np.int64(0), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     half = np.int64(1) << np.int64(shift - 1)
-    if rest > half or (rest == half and (quotient & 1)):
-        quotient += 1
-    return quotient
+    return np.int64(2**62), np.int64(0), np.int64(shift), half - 1, np.int64(1)
+
+
+@jit()
+def rounded(value: Int, how: Rounding) -> Int:
+    """`round_shift` without branches, so that loops over it are vectorised.
+
+    All but one of half a unit is added, and that one as well if it makes a tie even.
+    """
+    ceiling, left, right, below, odd = how
+    moved = saturate(value, ceiling) << left
+    return (moved + below + ((moved >> right) & odd)) >> right
 
 
 @jit()
@@ -45,11 +62,7 @@ def pack_scalar(value: Int, exponent: Int) -> Int:
     """
     if value == 0:
         return np.int64(0)
-    width = 0
-    rest = np.int64(value)
-    while rest > 0:
-        rest >>= 1
-        width += 1
+    width = 64 - leading_zeros(np.uint64(value))
     mantissa = round_shift(value, width - 16)
     exponent += width - 16
     if mantissa == 65536:

@@ -6,11 +6,10 @@ shows instructions a slice of tokens, flattened to a batch. Vectors indexed by k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from spikesim.golden.cache import Cache
@@ -48,6 +47,7 @@ class Frame:
         position: int,
         start: int,
         stop: int,
+        whole: Frame | None = None,
     ) -> None:
         self.vectors = vectors
         self.constants = constants
@@ -60,29 +60,58 @@ class Frame:
         self.batch = (stop - start) * self.sequences
         self.scores: dict[str, Words] = {}
         self._ranges: dict[CacheKeys, KeyRange] = {}
+        self._whole = whole
+        # By the identity of the view, which its entry keeps alive: hashing its fields takes longer than making it.
+        self._views: dict[tuple[int, int, int], tuple[View, Words]] = {}
+
+    def tokens(self) -> Iterator[Frame]:
+        """A frame of each token by itself, whose views are slices of this one's: for sections without attention."""
+        position = self.first_position - self.start
+        for token in range(self.start, self.stop):
+            yield Frame(
+                self.vectors,
+                self.constants,
+                self.shifts,
+                self.caches,
+                position,
+                token,
+                token + 1,
+                whole=self,
+            )
 
     def view(self, view: View) -> Words:
         """int32[batch, groups, length]: the words themselves, so that writing through it writes the vector.
 
         Nothing is checked here: `Machine` takes verified programs and inputs only (`spikesim.program.verifier`).
         """
+        return self.spread(view, view.groups, view.length)
+
+    def spread(self, view: View, groups: int, length: int) -> Words:
+        """int32[batch, groups, length] of a view whose one group, or one word of each, may stand for all of them."""
         if view.name in self.scores:
             return self.scores[view.name]
-        if view.name in self.constants:
-            words = self.constants[view.name][view.offset :]
-            return as_strided(
-                words,
-                (self.batch, view.groups, view.length),
-                (0, view.stride * words.itemsize, words.itemsize),
-            )
-        # Not strides[1], which means nothing where there is one sequence.
-        row = self.vectors[view.name].shape[2] * self.vectors[view.name].itemsize
-        words = self.vectors[view.name][self.start : self.stop, :, view.offset :]
-        return as_strided(
-            words,
-            (self.batch, view.groups, view.length),
-            (row, view.stride * words.itemsize, words.itemsize),
+        if self._whole is not None:
+            first = (self.start - self._whole.start) * self.sequences
+            return self._whole.spread(view, groups, length)[first : first + self.batch]
+        key = id(view), groups, length
+        if key not in self._views:
+            self._views[key] = view, self._words(view, groups, length)
+        return self._views[key][1]
+
+    def _words(self, view: View, groups: int, length: int) -> Words:
+        words, row, at = self.constants.get(view.name), 0, view.offset
+        if words is None:
+            words = self.vectors[view.name]
+            # Not strides[1], which means nothing where there is one sequence.
+            row = words.shape[2]
+            at += self.start * self.sequences * row
+        size = words.itemsize
+        strides = (
+            row * size,
+            view.stride * size if view.groups == groups else 0,
+            size if view.length == length else 0,
         )
+        return np.ndarray((self.batch, groups, length), np.int32, words, at * size, strides)
 
     def scalars(self, view: View) -> Words:
         """int32[batch, groups] of a view of single words."""
@@ -120,4 +149,4 @@ class Frame:
             for choice in np.moveaxis(self.view(keys.selected), 2, 0):
                 chosen = chosen | (block == choice[:, :, None])
             valid = valid & chosen
-        return KeyRange(first=first, stop=last, valid=valid)
+        return KeyRange(first=first, stop=last, valid=np.ascontiguousarray(valid))

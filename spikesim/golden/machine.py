@@ -42,7 +42,8 @@ class Machine:
     """One program with its caches and states for `sequences` independent sequences.
 
     The kernels check no bounds: a program or inputs that break a rule are refused with a ProgramError instead.
-    `clipped` counts, by the name of the counts vector, the words that saturated in instructions marked `clip`.
+    `persistent`: words of the persistent vectors, int32[sequences, words]. `clipped` counts, by the name of the counts
+    vector, the words that saturated in instructions marked `clip`.
     """
 
     def __init__(self, program: isa.Program, sequences: int = 1) -> None:
@@ -54,6 +55,10 @@ class Machine:
         self.position = 0
         self.caches = {name: Cache(spec, sequences) for name, spec in program.text.caches.items()}
         self.states = {name: State(spec, sequences) for name, spec in program.text.states.items()}
+        self.persistent = {
+            name: np.zeros((sequences, program.text.vectors[name]), np.int32)
+            for name in program.text.persistent
+        }
         self.clipped: dict[str, int] = {}
 
     def run(self, inputs: dict[str, Words], observers: Sequence[Observer] = ()) -> dict[str, Words]:
@@ -61,7 +66,7 @@ class Machine:
 
         Tokens continue where the last call stopped.
         """
-        tokens = verify_inputs(self.program, inputs, self.sequences)
+        tokens = verify_inputs(self.program, inputs, self.sequences, self.position)
         # Frames flatten tokens and sequences into one axis, which needs them adjacent in memory.
         vectors = {name: np.ascontiguousarray(words) for name, words in inputs.items()}
         for name, words in self.program.text.vectors.items():
@@ -80,10 +85,11 @@ class Machine:
         for section in self.program.text.sections:
             for start, stop in self._spans(section, tokens):
                 whole = frame(start, stop)
-                steps = map(frame, range(start, stop), range(start + 1, stop + 1))
-                for part in steps if section.kind == "recurrent" else (whole,):
+                if section.kind == "recurrent":
+                    self._run_recurrent(section, whole)
+                else:
                     for instruction in section.instructions:
-                        self.execute(instruction, part)
+                        self.execute(instruction, whole)
                 for number, instruction in enumerate(section.instructions, first):
                     place = Place(program=self.program.text.name, number=number)
                     for observer in observers:
@@ -91,6 +97,18 @@ class Machine:
             first += len(section.instructions)
         self.position += tokens
         return vectors
+
+    def _run_recurrent(self, section: isa.Section, whole: Frame) -> None:
+        """Step by step: what persists goes from one to the next."""
+        used = {view.name for i in section.instructions for _, view, _ in i.views()}
+        kept = used.intersection(self.persistent)
+        for step in whole.tokens():
+            for name in kept:
+                whole.vectors[name][step.start] = self.persistent[name]
+            for instruction in section.instructions:
+                self.execute(instruction, step)
+            for name in kept:
+                self.persistent[name] = whole.vectors[name][step.start].copy()
 
     def _spans(self, section: isa.Section, tokens: int) -> Iterator[tuple[int, int]]:
         """Slices of tokens whose key-indexed vectors stay within `SCORE_WORDS`."""
@@ -152,8 +170,8 @@ class Machine:
             valid = _spread(frame.keys(i.keys).valid, a.shape)
             frame.scores[i.dst.name] = np.empty(a.shape, np.int32)
         dst = frame.view(i.dst)
-        b = _NO_VECTOR if i.b is None else _spread(frame.view(i.b), a.shape)
-        scalar = _NO_SCALAR if i.scalar is None else _spread(frame.scalars(i.scalar), a.shape[:2])
+        b = _NO_VECTOR if i.b is None else frame.spread(i.b, *a.shape[1:])
+        scalar = _NO_SCALAR if i.scalar is None else frame.spread(i.scalar, a.shape[1], 1)[:, :, 0]
         statistic, kind = _statistic(i.reduce, frame)
         clipped = pointwise.multiply(
             dst,

@@ -16,6 +16,8 @@ from spikesim.golden.arithmetic import (
     mantissa_of,
     pack_scalar,
     round_shift,
+    rounded,
+    rounding,
     saturate,
 )
 from spikesim.program.tables import (
@@ -32,6 +34,7 @@ from spikesim.program.tables import (
     SOFTPLUS,
     SOFTPLUS_FRACTION,
 )
+from spikesim.spikes.intrinsics import adjoining
 from spikesim.support.jit import Int, jit
 
 REDUCTIONS = {None: 0, "sum": 1, "sum_abs": 2, "sum_squares": 3, "max_abs": 4, "max": 5}
@@ -39,26 +42,54 @@ REDUCTIONS = {None: 0, "sum": 1, "sum_abs": 2, "sum_squares": 3, "max_abs": 4, "
 
 _WORD_LIMIT = 2**31 - 1
 _ACTIVATION_LIMIT = 2**15 - 1
+_NO_WORD = -(2**31) - 1
+"""Less than any word."""
+
+
+# Loops over a run of words, the last axis, are written to be vectorised: without branches, and over `adjoining` words.
 
 
 @jit()
-def _reduced(kind: Int, total: Int, value: Int, first: bool) -> Int:
-    """The running statistic `total` after one more word."""
+def _run(words: Any, i: Int, g: Int, same: Any) -> Any:
+    """words[i, g], its words adjoining; one word that stands for all of them is written out to `same`."""
+    run = words[i, g]
+    if run.strides[0] == run.itemsize:
+        return adjoining(run)
+    same[:] = run[0]
+    return same
+
+
+@jit()
+def _statistic(kind: Int, words: Any, valid: Any, start: Int) -> Int:
+    """The statistic of a run of words, of which those that are not `valid` are 0; a maximum of none is 0.
+
+    All but a maximum go on from `start`, and are plain totals.
+    """
+    total: Int = np.int64(start)
     if kind == 1:
-        return total + value
-    if kind == 2:
-        return total + abs(value)
-    if kind == 3:
-        return total + value * value
-    if kind == 4:
-        return max(total, abs(value))
-    return value if first else max(total, value)
+        for j in range(words.size):
+            total += np.int64(words[j])
+    elif kind == 2:
+        for j in range(words.size):
+            total += abs(np.int64(words[j]))
+    elif kind == 3:
+        for j in range(words.size):
+            total += np.int64(words[j]) * np.int64(words[j])
+    elif kind == 4:
+        for j in range(words.size):
+            total = max(total, abs(np.int64(words[j])))
+    else:
+        total = _NO_WORD
+        for j in range(words.size):
+            total = max(total, np.int64(words[j]) if valid[j] else _NO_WORD)
+        total = np.int64(0) if total == _NO_WORD else total
+    return total
 
 
 @jit()
-def _statistic(kind: Int, total: Int) -> Int:
-    """The word stored for a finished statistic."""
-    return total if kind == 5 else pack_scalar(total, 0)
+def _stored(kind: Int, total: Int, exponent: Int) -> Int:
+    """The word stored for a statistic of words in units of 2^exponent."""
+    return total if kind == 5 else pack_scalar(total, exponent)
 
 
 @jit(
@@ -82,47 +113,43 @@ def multiply(
 ) -> Int:
     """`Multiply`; words that are not `valid` become 0 and stay out of the statistic. Returns how many saturated."""
     clipped = 0
+    same_a, same_b = np.empty(dst.shape[2], np.int32), np.ones(dst.shape[2], np.int32)
+    all_valid = np.ones(dst.shape[2], np.bool_)
+    rounding_b, limit_b = rounding(shift_b), np.int64(_WORD_LIMIT)
+    if not has_b:  # a factor of one, and no rounding or saturation
+        rounding_b, limit_b = rounding(0), np.int64(2**31)
     for i in range(dst.shape[0]):
         for g in range(dst.shape[1]):
-            factor = np.int64(1)
-            places = shift
+            factor, places = np.int64(1), shift
             if has_scalar:
-                factor = mantissa_of(scalar[i, g])
-                places = shift - exponent_of(scalar[i, g])
-            total = np.int64(0)
-            first = True
-            for j in range(dst.shape[2]):
-                if has_valid and not valid[i, g, j]:
-                    dst[i, g, j] = 0
-                    continue
-                value = np.int64(a[i, g, j])
-                if has_b:
-                    value = saturate(round_shift(value * np.int64(b[i, g, j]), shift_b), _WORD_LIMIT)
-                exact = round_shift(value * factor, places)
+                factor, places = mantissa_of(scalar[i, g]), shift - exponent_of(scalar[i, g])
+            how = rounding(places)
+            run, run_a = adjoining(dst[i, g]), _run(a, i, g, same_a)
+            run_b = _run(b, i, g, same_b) if has_b else same_b
+            used = adjoining(valid[i, g]) if has_valid else all_valid
+            for j in range(run.size):
+                value = saturate(rounded(np.int64(run_a[j]) * np.int64(run_b[j]), rounding_b), limit_b)
+                exact = rounded(value * factor, how)
                 out = saturate(exact, limit)
-                clipped += exact != out
-                dst[i, g, j] = out
-                if kind:
-                    total = _reduced(kind, total, out, first)
-                    first = False
+                clipped += (exact != out) & used[j]
+                run[j] = out if used[j] else 0
             if kind:
-                statistic[i, g] = _statistic(kind, total)
+                statistic[i, g] = _stored(kind, _statistic(kind, run, used, 0), 0)
     return clipped
 
 
 @jit("void(int32[:,:,:], int32[:,:,:], int32[:,:,:], int32[:,:], int64, int64, int64)")
 def add(dst: Any, a: Any, b: Any, statistic: Any, sign: Int, limit: Int, kind: Int) -> None:
     """`Add`; `sign` is −1 to subtract."""
+    same_a, same_b = np.empty(dst.shape[2], np.int32), np.empty(dst.shape[2], np.int32)
+    all_valid = np.ones(dst.shape[2], np.bool_)
     for i in range(dst.shape[0]):
         for g in range(dst.shape[1]):
-            total = np.int64(0)
-            for j in range(dst.shape[2]):
-                out = saturate(np.int64(a[i, g, j]) + sign * np.int64(b[i, g, j]), limit)
-                dst[i, g, j] = out
-                if kind:
-                    total = _reduced(kind, total, out, j == 0)
+            run, run_a, run_b = adjoining(dst[i, g]), _run(a, i, g, same_a), _run(b, i, g, same_b)
+            for j in range(run.size):
+                run[j] = saturate(np.int64(run_a[j]) + sign * np.int64(run_b[j]), limit)
             if kind:
-                statistic[i, g] = _statistic(kind, total)
+                statistic[i, g] = _stored(kind, _statistic(kind, run, all_valid, 0), 0)
 
 
 @jit("void(int32[:,:,:], int32[:,:], int32[:,:], boolean, int64, int64, int64)")
@@ -130,17 +157,20 @@ def reduce(
     a: Any, norm: Any, statistic: Any, has_norm: bool, initial_mantissa: Int, initial_exponent: Int, kind: Int
 ) -> None:
     """`Reduce`; an `initial_mantissa` of 0 means none."""
+    same, run = np.empty(a.shape[2], np.int32), np.empty(a.shape[2], np.int32)
+    all_valid = np.ones(a.shape[2], np.bool_)
     for i in range(a.shape[0]):
         for g in range(a.shape[1]):
             places = 0
             if has_norm and mantissa_of(norm[i, g]):
                 places = max(exponent_of(norm[i, g]) + 1, 0)
-            total = np.int64(0)
+            start = np.int64(0)
             if initial_mantissa:
-                total = round_shift(initial_mantissa, 2 * places - initial_exponent)
-            for j in range(a.shape[2]):
-                total = _reduced(kind, total, round_shift(np.int64(a[i, g, j]), places), j == 0)
-            statistic[i, g] = total if kind == 5 else pack_scalar(total, 2 * places)
+                start = round_shift(initial_mantissa, 2 * places - initial_exponent)
+            how, run_a = rounding(places), _run(a, i, g, same)
+            for j in range(run.size):
+                run[j] = rounded(run_a[j], how)
+            statistic[i, g] = _stored(kind, _statistic(kind, run, all_valid, start), 2 * places)
 
 
 LOOKUPS = {"sigmoid": 0, "softplus": 1, "step": 2}
@@ -225,9 +255,9 @@ def phase(cos: Any, sin: Any, positions: Any, increment: Any) -> None:
 def rotate(dst: Any, a: Any, cos: Any, sin: Any, statistic: Any, kind: Int) -> None:
     """`Rotate`."""
     half = a.shape[2] // 2
+    all_valid = np.ones(2 * half, np.bool_)
     for i in range(a.shape[0]):
         for g in range(a.shape[1]):
-            total = np.int64(0)
             for j in range(2 * half):
                 k = j % half
                 c = np.int64(cos[i, 0, k])
@@ -237,7 +267,6 @@ def rotate(dst: Any, a: Any, cos: Any, sin: Any, statistic: Any, kind: Int) -> N
                 exact = low * c - high * s if j < half else low * s + high * c
                 out = saturate(round_shift(exact, 15), _ACTIVATION_LIMIT)
                 dst[i, g, j] = out
-                if kind:
-                    total = _reduced(kind, total, out, j == 0)
             if kind:
-                statistic[i, g] = _statistic(kind, total)
+                run = adjoining(dst[i, g])
+                statistic[i, g] = _stored(kind, _statistic(kind, run, all_valid, 0), 0)

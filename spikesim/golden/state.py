@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.golden.arithmetic import exponent_of, mantissa_of, pack_scalar, round_shift
+from spikesim.golden.arithmetic import exponent_of, mantissa_of, pack_scalar, rounded, rounding
 from spikesim.program import StateSpec
 from spikesim.program.scalar import FULL_FACTOR
 from spikesim.support.jit import Int, jit
@@ -52,7 +52,10 @@ class State:
         _decay(dst, shifts, factor, self.rows, self.factors, copy)
 
 
-@jit("void(int32[:,:,:], int32[:,:,:], int16[:,:,:,:,:], int64[:])")
+# The rows are `::1`, contiguous: the loops along a row are vectorised only if the compiler knows that its words adjoin.
+
+
+@jit("void(int32[:,:,:], int32[:,:,:], int16[:,:,:,:,::1], int64[:])")
 def _gather(dst: Any, counts: Any, rows: Any, copy: Any) -> None:
     size = rows.shape[4]
     line = np.empty(size, np.int32)
@@ -69,11 +72,10 @@ def _gather(dst: Any, counts: Any, rows: Any, copy: Any) -> None:
                 dst[b, h, j] = line[j]
 
 
-@jit("int64(int32[:,:,:], int32[:,:,:], int64, int16[:,:,:,:,:], int64[:])")
+@jit("int64(int32[:,:,:], int32[:,:,:], int64, int16[:,:,:,:,::1], int64[:])")
 def _scatter(counts: Any, update: Any, shift: Int, rows: Any, copy: Any) -> Int:
     size = rows.shape[4]
-    places = np.int32(shift)
-    half = np.int32((np.int64(1) << shift) >> 1)
+    how = rounding(shift)
     line = np.empty(size, np.int32)
     overflows = np.int64(0)
     for b in range(counts.shape[0]):
@@ -84,21 +86,17 @@ def _scatter(counts: Any, update: Any, shift: Int, rows: Any, copy: Any) -> Int:
                 count = np.int32(counts[b, h, i])
                 if count:
                     row = rows[b, copy[b], h, i]
+                    wraps = np.int32(0)
                     for j in range(size):
-                        # round_shift, in 32 bits and without branches, so that the loop is vectorised
-                        change = count * line[j]
-                        quotient = change >> places
-                        rest = change - (quotient << places)
-                        tie = np.int32(rest == half) & quotient
-                        up = (np.int32(rest > half) | (tie & np.int32(1))) & np.int32(half > 0)
-                        exact = np.int32(row[j]) + quotient + up
+                        exact = np.int32(row[j]) + rounded(count * line[j], how)
                         wrapped = np.int16(exact)
-                        overflows += np.int64(np.int32(wrapped) != exact)
+                        wraps += np.int32(wrapped) != exact
                         row[j] = wrapped
+                    overflows += wraps
     return overflows
 
 
-@jit("void(int32[:,:], int32[:,:], int32[:,:], int16[:,:,:,:,:], int32[:,:,:], int64[:])")
+@jit("void(int32[:,:], int32[:,:], int32[:,:], int16[:,:,:,:,::1], int32[:,:,:], int64[:])")
 def _decay(dst: Any, shifts: Any, factor: Any, rows: Any, factors: Any, copy: Any) -> None:
     for b in range(factor.shape[0]):
         for h in range(factor.shape[1]):
@@ -111,10 +109,10 @@ def _decay(dst: Any, shifts: Any, factor: Any, rows: Any, factors: Any, copy: An
                 shift = max(min(-16 - exponent_of(word), _LARGEST_SHIFT), 0)
             new = -16 * 65536 + (mantissa_of(word) if mantissa_of(word) else 32768)
             if shift:
-                state = rows[b, copy[b], h]
-                for i in range(state.shape[0]):
-                    for j in range(state.shape[1]):
-                        state[i, j] = round_shift(np.int64(state[i, j]), shift)
+                how = rounding(shift)
+                state = rows[b, copy[b], h].reshape(-1)
+                for j in range(state.size):
+                    state[j] = rounded(state[j], how)
             factors[b, copy[b], h] = new
             dst[b, h] = new
             shifts[b, h] = shift

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from spikesim.errors import CheckpointError
 from spikesim.program import Program, ProgramText
@@ -45,7 +47,7 @@ def load_program(folder: Path, name: str) -> Program:
     """
     text = load_text(folder, name)
     try:
-        arrays = load_file(folder / f"{name}.safetensors")
+        arrays = _load_arrays(folder / f"{name}.safetensors")
     except (OSError, SafetensorError) as error:
         raise _damaged(name, folder, error) from None
     constants, matrices = {}, {}
@@ -62,6 +64,17 @@ def load_program(folder: Path, name: str) -> Program:
     verify_program(program)
     verify_requirements(program)
     return program
+
+
+def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a file by name, opened for one at a time: what has been read of an open file takes memory twice."""
+    with safe_open(path, framework="numpy") as file:
+        names = list(file.keys())
+    arrays = {}
+    for name in names:
+        with safe_open(path, framework="numpy") as file:
+            arrays[name] = file.get_tensor(name)
+    return arrays
 
 
 def _damaged(name: str, folder: Path, error: Exception) -> CheckpointError:

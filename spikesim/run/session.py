@@ -50,19 +50,16 @@ class Session:
     def run(self, simulator: Simulator, take: Take | None = None) -> None:
         """The next program, in blocks of steps; `take` sees each block."""
         program, inputs = simulator.program, self.inputs(simulator.program)
-        kept = {
-            end: np.empty((*self._shape, program.text.vectors[end.port]), np.int32)
-            for end in self._ends(program)
-            if self._waiting[end]
-        }
+        wanted = [end for end in self._ends(program) if self._waiting[end]]
+        for end in wanted:
+            self._values[end] = np.empty((*self._shape, program.text.vectors[end.port]), np.int32)
         first = program.text.outputs[0].name
         for steps in self._blocks(program):
             vectors = simulator.run({name: words[steps] for name, words in inputs.items()})
-            for end, words in kept.items():
-                words[steps] = vectors[end.port]
+            for end in wanted:
+                self._values[end][steps] = vectors[end.port]
             if take is not None:
                 take(steps, vectors[first])
-        self._values.update(kept)
         self._forget(program)
 
     def value(self, end: End | None) -> Words:

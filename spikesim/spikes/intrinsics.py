@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -111,6 +112,21 @@ def _trailing_zeros(_context: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
     return types.intp(types.uint64), generate
 
 
+def _leading_zeros(_context: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.intp(types.uint64), generate
+
+
+def _adjoining(_context: Any, array: Any) -> tuple[Any, Callable[..., Any]]:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        borrowed: Any = impl_ret_borrowed
+        return borrowed(context, builder, signature.return_type, arguments[0])
+
+    return array.copy(layout="C")(array), generate
+
+
 Transposer = Callable[[NDArray[np.uint8], int, NDArray[np.uint64], int, int], None]
 """f(source, start, target, stride, at): planes of the 128 bytes source[start : start + 128], two words each.
 
@@ -130,3 +146,10 @@ planes_of_signed_digits = cast(Transposer, _on_128_bytes(_signed_digits))
 
 trailing_zeros = cast(Callable[[np.uint64], int], intrinsic(_trailing_zeros))
 """trailing_zeros(word: uint64) -> int: position of the lowest set bit, 64 if there is none."""
+
+leading_zeros = cast(Callable[[np.uint64], int], intrinsic(_leading_zeros))
+"""leading_zeros(word: uint64) -> int: zeros above the highest set bit, 64 if there is none."""
+
+adjoining = cast(Callable[[NDArray[Any]], NDArray[Any]], intrinsic(_adjoining))
+"""adjoining(array: [n]) -> the same array, of which the compiler knows that its elements adjoin, as they must: only
+then are loops over it vectorised."""

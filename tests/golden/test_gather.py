@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spikesim.golden.product import batched_product, product
+from spikesim.golden.product import batched_product, float32_product, product
 from spikesim.spikes.digits import digits
 
 CODINGS = ("ternary", "bitwise", "twos_complement", "signed_digit")
@@ -30,19 +35,34 @@ def test_product_equals_integer_matmul(counts: np.ndarray, outputs: int, random)
     matrix = generator.integers(-128, 128, (outputs, counts.shape[1]), dtype=np.int8)
     result = product(counts.astype(np.int32), matrix)
     assert np.array_equal(result, _truth(counts, matrix))
+    assert np.array_equal(result, float32_product(counts.astype(np.int32), matrix))
     expected = torch.from_numpy(counts).int() @ torch.from_numpy(matrix).int().T
     assert torch.equal(torch.from_numpy(result), expected)
 
 
+@pytest.mark.parametrize("multiply", [product, float32_product])
 @pytest.mark.parametrize("channels", [1, 1031, 1032, 1033, 2560, 9728])
-def test_product_is_exact_at_the_extremes(channels: int) -> None:
-    """All operands at their largest magnitude: the float32 blocks must not round."""
+def test_product_is_exact_at_the_extremes(channels: int, multiply: Callable[..., np.ndarray]) -> None:
+    """All operands at their largest magnitude: pairs must not saturate, nor the float32 blocks round."""
     counts = np.full((2, channels), 127, np.int32)
     counts[1] = -127
     matrix = np.full((3, channels), -128, np.int8)
     matrix[1] = 127
     matrix[2, ::2] = 1
-    assert np.array_equal(product(counts, matrix), _truth(counts, matrix))
+    assert np.array_equal(multiply(counts, matrix), _truth(counts, matrix))
+
+
+def test_processors_whose_int8_products_saturate_are_found_out() -> None:
+    """Without dot-product instructions torch's INT8 product is wrong; `product` must then not use it."""
+    script = """
+import torch
+from spikesim.golden.product import int8_is_exact
+pairs = torch.full((16, 64), 127, dtype=torch.int8)
+saturates = not bool((torch._int_mm(pairs, pairs[:16].t()) == 127 * 127 * 64).all())
+raise SystemExit(saturates and int8_is_exact())
+"""
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
 
 
 @pytest.mark.parametrize("inner", [3, 1040, 4100])

@@ -116,7 +116,7 @@ def test_change_of_what_was_not_compiled_in_keeps_the_code(checkout: Path) -> No
     assert run(checkout, CALL_OUTER) == "50 1"
 
 
-def test_change_of_round_shift_is_seen_by_multiply(tmp_path: Path) -> None:
+def test_change_of_rounding_is_seen_by_multiply(tmp_path: Path) -> None:
     """The fault as it was found, in the package itself."""
     shutil.copytree(PACKAGE, tmp_path / "spikesim", ignore=shutil.ignore_patterns("__pycache__"))
     script = """
@@ -130,8 +130,8 @@ print(out[0, 0, 0])
     assert run(tmp_path, script) == "3"
     edit(
         tmp_path / "spikesim" / "golden" / "arithmetic.py",
-        "    return quotient\n",
-        "    return quotient + 100\n",
+        "np.int64(shift), half - 1,",
+        "np.int64(shift), half - 1 + 400,",
     )
     assert run(tmp_path, script) == "103"
 

@@ -2,7 +2,8 @@
 
 The *level* of an instruction is the stage that runs it. A matrix gather takes its counts at the end of a stage and
 hands its sums over at the start of the next, so that whatever depends on them is a level higher. All users of a cache,
-of a state or of a persistent vector share a level, since it lives in one Process. Within a stage instructions keep their order.
+of a state or of a persistent vector share a level, since it lives in one Process. Within a stage instructions keep
+their order.
 """
 
 from __future__ import annotations

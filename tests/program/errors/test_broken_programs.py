@@ -201,7 +201,7 @@ def test_programs_that_do_not_fit_one_behind_the_other_are_refused() -> None:
     narrow = _renamed(one, name="narrow", outputs=(port("cos", one.text.vectors["cos"]),))
     fine = _renamed(one, name="fine", outputs=(Port(name="h_out", format=Format(fraction=3), shape=(8,)),))
     refused = [
-        (series([one, one]), "program sound: name must be its own, not another program's too"),
+        (series([one, one]), "input h must be linked to an output of an earlier program, not sound.h_out"),
         (
             _linked(narrow, two, narrow=None, two="narrow.cos"),
             "two: words of h must be 2, as narrow.cos has, not 8",

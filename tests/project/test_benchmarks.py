@@ -1,0 +1,38 @@
+"""Every benchmark still runs: once each, in its small size, whose figures say nothing and are not judged."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bars import Bars
+from helpers.places import CHECKOUT
+
+BENCHMARKS = CHECKOUT / "benchmarks"
+
+
+@pytest.mark.parametrize("script", sorted(BENCHMARKS.glob("bench_*.py")), ids=lambda script: script.stem)
+def test_runs_in_its_small_size(script: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(script), "--small"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert "bar:" not in done.stdout
+
+
+def test_missed_bar_is_named_with_its_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    bars = Bars(judged=True)
+    bars.at_least("speed", 2.0, 1.0)
+    bars.at_most("time", 3.0, 2.5)
+    with pytest.raises(SystemExit, match=r"^missed: time: 3\.00, must be at most 2\.50$"):
+        bars.close()
+    assert [line.endswith("MISSED") for line in capsys.readouterr().out.splitlines()] == [False, True]
+
+
+def test_small_run_misses_nothing() -> None:
+    bars = Bars(judged=False)
+    bars.at_least("speed", 0.0, 1.0)
+    bars.close()
