@@ -86,8 +86,8 @@ class Chain:
 
 
 def series(programs: Sequence[Program]) -> Chain:
-    """Programs one behind the other. An input takes the last earlier output of its name; any other takes the stream: the
-    first output of the program before that took it, or what comes in from outside.
+    """Programs one behind the other. An input takes the last earlier output of its name; any other takes the stream:
+    the first output of the program before that took it, or what comes in from outside.
     """
     links, given = [], dict[str, End]()
     stream: End | None = None

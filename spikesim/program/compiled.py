@@ -42,7 +42,7 @@ _TABLE = "table"
 
 
 class Block(Frozen):
-    """What a program is to a reader of reports; nothing depends on it. `layer`: its number, None for what is no layer."""
+    """What a program is to a reader of reports; nothing depends on it. `layer`: its number, None for no layer."""
 
     program: str
     kind: str

@@ -381,8 +381,8 @@ class RandomProgram:
         """An integrator that leaks: what it holds is read before it is written, and again behind that."""
         self._flush("parallel")
         length, groups = self._int(1, 20), self._int(1, 2)
-        given = self._activations(length, groups)
-        given = View(name=given.name, groups=groups, length=length, stride=length)
+        self._activations(length, groups)
+        given = self.instructions[-1].dst
         held = self._new(length, groups, self._one([0, 3]))
         self.persistent.append(held.name)
         left, fired = self._new(length, groups), self._new(length, groups)

@@ -85,7 +85,7 @@ def _typical_error(integer: torch.Tensor, reference: torch.Tensor, h: torch.Tens
 def test_integer_layer_follows_the_float_layer(compiled: CompiledLayer) -> None:
     """INT8 absmax on random weights: each token's output within a few percent of the float layer's change."""
     hardware = HARDWARE.replace(**{"numerics.activation": "int8"})
-    index = KINDS[compiled.program.text.kind]
+    index = KINDS[compiled.layer.kind]
     exact = compiled_layer(small_config(), index, hardware)
     out = Machine(exact.program, 2).run(_inputs(exact))[exact.program.text.outputs[0].name]
     integer = torch.from_numpy(out).transpose(0, 1) / 2.0**STREAM
@@ -164,7 +164,7 @@ def test_the_array_changes_cycles_but_never_a_value(
         }
     )
     simulator = Simulator(
-        compiled_layer(small_config(), KINDS[compiled.program.text.kind], hardware).program, hardware, 2
+        compiled_layer(small_config(), KINDS[compiled.layer.kind], hardware).program, hardware, 2
     )
     out = simulator.run(_inputs(compiled))[compiled.program.text.outputs[0].name]
     with _by_events(coding) as spikes:

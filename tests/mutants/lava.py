@@ -122,13 +122,6 @@ MUTANTS = [
     },
     {
         "file": _LAVA + "microcode.py",
-        "old": "        for words in self.vectors.values():\n            words[...] = 0\n",
-        "new": "",
-        "why": "words of the last token are still there",
-        "bench": "tests/backends/lava/test_microcode.py -k no_word_outlives",
-    },
-    {
-        "file": _LAVA + "microcode.py",
         "old": "state.factors[copy] = (-16 * 65536",
         "new": "state.factors[0] = (-16 * 65536",
         "why": "the decay of a partition goes to another",

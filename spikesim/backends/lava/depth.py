@@ -48,7 +48,7 @@ def depth(programs: Iterable[Program], links: Sequence[Link], planes: int = 1) -
         ends = {name: End(program=text.name, port=name) for name in (*text.input_names, *text.output_names)}
         arrived = {name: passed.get(sources.get(ends[name]), 1) for name in text.input_names}
         arrived = _arrivals(program, planes, arrived)
-        passed |= {ends[name]: arrived[name] for name in text.output_names}
+        passed |= {ends[name]: arrived.get(name, 1) for name in text.output_names}
         latency = max(latency, *arrived.values(), 1)
         for store, steps in _recurrences(program, planes).items():
             if steps > interval:

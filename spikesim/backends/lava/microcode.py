@@ -6,7 +6,6 @@ and no line of arithmetic, so that Lava is a witness of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -63,8 +62,8 @@ class Width:
 class Microcode:
     """Vectors, caches and states of one stage; `execute` runs an instruction for the token at `position`.
 
-    `vectors`: int32[words] by name. Every token begins with `begin`, which clears them: no word outlives its token
-    but those of `persistent` vectors. Caches and states do.
+    `vectors`: int32[words] by name. Every token begins with `begin`. Words stay until they are written again, which a
+    verified program does before it reads them but for those that persist.
     """
 
     def __init__(
@@ -73,10 +72,8 @@ class Microcode:
         constants: dict[str, NDArray[np.int32]],
         caches: dict[str, isa.CacheSpec],
         states: dict[str, isa.StateSpec],
-        persistent: Collection[str] = (),
     ) -> None:
         self.constants = constants
-        self.persistent = frozenset(persistent)
         self.vectors = {name: np.zeros(size, np.int32) for name, size in words.items()}
         self.caches = {name: _empty_cache(spec) for name, spec in caches.items()}
         self.states = {name: _empty_state(spec) for name, spec in states.items()}
@@ -88,9 +85,6 @@ class Microcode:
         """Start the token at `position`."""
         self.position = position
         self._keyed.clear()
-        for name, words in self.vectors.items():
-            if name not in self.persistent:
-                words[...] = 0
 
     def execute(self, i: isa.Instruction) -> None:
         """Run one instruction; TypeError for a matrix gather, which is no matter of a stage."""

@@ -150,5 +150,4 @@ def _microcode(stage: Stage, program: Program) -> Microcode:
         constants={name: program.constants[name] for name in sorted(used) if name in program.constants},
         caches={name: spec for name, spec in text.caches.items() if name in stores},
         states={name: spec for name, spec in text.states.items() if name in stores},
-        persistent=text.persistent,
     )

@@ -156,13 +156,23 @@ class WordTable:
             )
         if view.name in self.program.text.persistent:
             return True
-        last = int(runs(writers, view).max())
+        read = runs(writers, view)
+        last = int(read.max())
+        # Vectors share the memory of the core: what nobody wrote is what another vector left.
         return found.require(
             last < number, field, "written before it is read", f"written by instruction {last}"
+        ) and found.require(
+            int(read.min()) >= 0,
+            field,
+            "words that an instruction writes",
+            f"some of {view.name} that none does",
         )
 
     def fits(self, field: str, port: Port, found: Findings) -> bool:
-        """Whether what is written to an output stays within the bits of its format; scalars take all 32."""
+        """Whether all words of an output are written and stay within the bits of its format; scalars take all 32."""
+        all_written = port.name in self._unknown or int(self._writers[port.name].min()) >= 0
+        if not found.require(all_written, field, "words that an instruction writes", "some that none does"):
+            return False
         low, high = -port.format.limit - 1, port.format.limit
         if any(content.packed for content in self._contents.get(port.name, ())):
             return found.require(

@@ -109,7 +109,6 @@ def attention(name: str, tokens: int, *, kind: str = "full", kv_heads: int = 2, 
             ),
             Gather(dst=heads("out", kv_heads, size), counts=weights, operand="values", name="kv", keys=keys),
         ],
-        kind=kind,
         caches={"kv": CacheSpec(heads=kv_heads, size=size, tokens=tokens)},
     )
 
@@ -357,7 +356,7 @@ def test_long_context_is_named_with_the_longest_that_fits() -> None:
 def depth_of(*programs: Program, planes: int = 1) -> Depth:
     """One behind the other, each under a name of its own."""
     named = [
-        replace(made, text=made.text.model_copy(update={"name": f"{made.text.name}{n or ''}"}))
+        replace(made, text=made.text.model_copy(update={"name": f"{'abcdef'[n]}"}))
         for n, made in enumerate(programs)
     ]
     return depth(named, series(named).links, planes)

@@ -329,6 +329,40 @@ def test_persistent_vectors_keep_their_words_from_step_to_step() -> None:
     assert np.array_equal(np.concatenate(found), np.array(expected))
 
 
+# Words that nobody writes
+
+
+def test_words_that_nobody_writes_are_not_read() -> None:
+    """They are what another vector left in the memory that all share; of a persistent vector they are zeros."""
+    whole, part = (View(name="v", offset=n, length=4 - n, stride=4) for n in (0, 1))
+    h, out = View(name="h", length=4, stride=4), View(name="out", length=4, stride=4)
+    read = Section(
+        kind="recurrent",
+        instructions=(
+            Multiply(dst=part, a=View(name="h", length=3, stride=3), limit=127),
+            Add(dst=out, a=whole, b=h),
+        ),
+    )
+    text = ProgramText(
+        name="partly",
+        inputs=(port("h", 4),),
+        outputs=(port("out", 4),),
+        vectors={"h": 4, "v": 4, "out": 4},
+        sections=(read,),
+    )
+    made = Program(text=text, constants={}, matrices={})
+    with pytest.raises(
+        ProgramError, match="a must be words that an instruction writes, not some of v that none"
+    ):
+        verify_program(made)
+    verify_program(_renamed(made, persistent=("v",)))
+    gives = _renamed(made, persistent=("v",), outputs=(port("out", 4), port("v", 4)))
+    with pytest.raises(
+        ProgramError, match="output v must be words that an instruction writes, not some that none"
+    ):
+        verify_program(gives)
+
+
 # What a program requires
 
 
@@ -342,7 +376,7 @@ def test_a_program_that_asks_for_too_narrow_accumulators_is_refused(tmp_path: Pa
 
 
 def test_hardware_that_lacks_what_a_program_requires_is_refused() -> None:
-    text = program([]).text
+    text = program([]).text.model_copy(update={"requires": Requires(accumulator_bits=22)})
     verify_for([text], HARDWARE)
     for requires, sentence in (
         (Requires(accumulator_bits=40), "array.accumulator_bits must be at least 40 for sound, not"),

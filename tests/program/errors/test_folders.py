@@ -326,7 +326,7 @@ OTHER_EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a program less": (
         _change_compiled(lambda m: m["programs"].remove("layer_01")),
-        "links must be to inputs of the programs, not layer_01.h",
+        "program layer_02: input h must be linked to an output of an earlier program, not layer_01.h_out",
     ),
     "programs in another order": (
         _change_compiled(lambda m: m["programs"].reverse()),
