@@ -163,7 +163,12 @@ class Synthesiser:
         self.liberty, self.library = liberty, library
         self.settings = settings or SynthesisSettings()
         self.cache = cache or Cache(None)
-        self._liberty_digest = hashlib.sha256(liberty.read_bytes()).hexdigest()
+        # Before any thread starts: CPython 3.11 may fail to parse sources in several at once.
+        self._environment = [
+            hashlib.sha256(liberty.read_bytes()).hexdigest(),
+            digest(__name__),
+            metadata.version("pyosys"),
+        ]
 
     def synthesise(
         self,
@@ -198,17 +203,14 @@ class Synthesiser:
         boxes = [stub(found[0]) for name in black_boxes if (found := _module(verilog_text, name))]
         joined = self.cache.get(
             "netlist",
-            [top, [part["rtlil"] for part in mapped], boxes, *self._environment()],
+            [top, [part["rtlil"] for part in mapped], boxes, *self._environment],
             lambda: self._join(top, [part["rtlil"] for part in mapped], boxes),
         )
         return self._result(joined, black_boxes, max(part["delay_ps"] for part in mapped))
 
-    def _environment(self) -> list[Any]:
-        return [self._liberty_digest, digest(__name__), metadata.version("pyosys")]
-
     def _part(self, part: Part, unused: Sequence[str], least: int) -> dict[str, Any]:
         settings = [asdict(self.settings), *map(asdict, EFFORTS[least:])]
-        inputs = [part.module, part.text, list(unused), settings, _cells(), *self._environment()]
+        inputs = [part.module, part.text, list(unused), settings, _cells(), *self._environment]
         mapped: dict[str, Any] = self.cache.get("part", inputs, lambda: self._fit(part, unused, least))
         return mapped
 
