@@ -28,6 +28,7 @@ from spikesim.power_models.netlist.netlist import read_netlist
 from spikesim.power_models.synthesis.parts import Part, split, stub
 from spikesim.power_models.timing.analysis import StaticTiming, analyse
 from spikesim.support.sources import digest
+from spikesim.tools.modules import modules
 from spikesim.tools.yosys import run_yosys
 
 _LIBRARY = "adks/freepdk-45nm/view-tiny/stdcells.lib"
@@ -200,7 +201,8 @@ class Synthesiser:
                     parts,
                 )
             )
-        boxes = [stub(found[0]) for name in black_boxes if (found := _module(verilog_text, name))]
+        bodies = modules(verilog_text)
+        boxes = [stub(bodies[name]) for name in black_boxes if name in bodies]
         joined = self.cache.get(
             "netlist",
             [top, [part["rtlil"] for part in mapped], boxes, *self._environment],
@@ -311,7 +313,7 @@ class Synthesiser:
             count
             for cell, count in counts.items()
             if (cell in known and library.cells[cell].latch and library.cells[cell].gate is None)
-            or re.search(r"\$_D?LATCH|_SR_", cell)
+            or cell.startswith(("$_DLATCH", "$_SR_"))
         )
         return Synthesis(
             netlist=joined["module"],
@@ -338,7 +340,3 @@ _GATE_CLOCKS = (
 
 def _cells() -> str:
     return resources.files("spikesim.power_models.synthesis").joinpath("cells.v").read_text(encoding="utf-8")
-
-
-def _module(text: str, name: str) -> re.Match[str] | None:
-    return re.search(rf"(?ms)^module {re.escape(name)}\s.*?^endmodule\n*", text)
