@@ -61,7 +61,7 @@ def _tidy(text: str) -> str:
     """RTLIL without dots in names of modules, port numbers that depend on the whole design, and a port number 0 (which
     moves the port to the end).
 
-    This is done on the text: renaming a wire through pyosys 0.70 ends the process.
+    This is done on the text: once a wire has been renamed through pyosys 0.70, Yosys crashes in its next pass.
     """
     text = re.sub(r"(?m)^(module|  cell) (\\\S+)", lambda at: f"{at[1]} {at[2].replace('.', '_')}", text)
     text = _with_numbered_ports(text)
@@ -76,13 +76,13 @@ def _with_numbered_ports(text: str) -> str:
 
     Amaranth numbers them through the whole design, so that equal modules would differ.
     """
-    modules = re.split(r"(?m)^(?=module )", text)
+    parts = re.split(r"(?m)^(?=module )", text)
     names: dict[str, dict[str, str]] = {}
-    for module in modules:
+    for module in parts:
         if found := re.match(r"module (\S+)", module):
             unnamed = dict.fromkeys(_UNNAMED.findall("\n".join(re.findall(r"(?m)^  wire .*$", module))))
             names[found[1]] = {name: f"\\port_{number}" for number, name in enumerate(unnamed)}
-    return "".join(_renamed(module, names) for module in modules)
+    return "".join(_renamed(module, names) for module in parts)
 
 
 def _renamed(module: str, names: dict[str, dict[str, str]]) -> str:
