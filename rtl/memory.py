@@ -1,4 +1,7 @@
-"""`Ram`: every memory of the core is an instance of the Verilog module in `memory.v`, a black box to synthesis."""
+"""`Ram`: an instance of the Verilog module in `memory.v`, which is a black box to synthesis.
+
+Every memory of the core is one, but for the few entries of queues.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """From an Amaranth component to one file of clean SystemVerilog, and the lint rules that the file is held to.
 
 The language is Verilog-2001 with `always_comb` and `always_ff` (IEEE 1800-2005), a module per component. Ports have
-their Amaranth names, nested ones joined by double underscores. Every memory is an instance of `spikesim_ram`, whose
-text (`memory.v`) ends the file. The same component gives the same text.
+their Amaranth names, nested ones joined by double underscores. Every memory, but for the entries of
+queues, is an instance of `spikesim_ram`, whose text (`memory.v`) ends the file. The same component gives the same text.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from spikesim.rtl.memory import MODULE, memory_verilog
+from spikesim.tools.modules import instances, modules
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,13 @@ def verilog(component: wiring.Component, name: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    """RTLIL without what makes bad Verilog: aliases for the fields of structures, dots in names of modules,
-    operands and results of no width, a port number 0 (which moves the port to the end).
+    """RTLIL without dots in names of modules, port numbers that depend on the whole design, and a port number 0 (which
+    moves the port to the end).
+
+    This is done on the text: once a wire has been renamed through pyosys 0.70, Yosys crashes in its next pass.
     """
-    alias = r"\\[^\s.\[]+[.\[]\S*"  # a dot or bracket is in no other name of a wire
-    text = re.sub(rf"(?m)^(  attribute .*\n)*  wire (?:\w+ )*{alias}\n\n?", "", text)
-    text = re.sub(rf"(?m)^connect {alias} .*\n\n?", "", text)
     text = re.sub(r"(?m)^(module|  cell) (\\\S+)", lambda at: f"{at[1]} {at[2].replace('.', '_')}", text)
-    text = "".join(_without_empty_wires(part) for part in re.split(r"(?m)^(?=module )", text))
     text = _with_numbered_ports(text)
-    line = r"(?:    [^\n]*\n)"
-    text = re.sub(rf"(?m)^  cell [^\n]*\n{line}*?    parameter \\(?:Y_)?WIDTH 0\n{line}*  end\n", "", text)
-    text = re.sub(r"(parameter \\[AB]_WIDTH) 0\b", r"\1 1", text)
-    text = re.sub(r"(?m)^(    connect \\[AB]) \{ +\}$", r"\1 1'0", text)
     return re.sub(r"(?m)^(  wire .*(?:in|out)put) (\d+) ", lambda at: f"{at[1]} {int(at[2]) + 1} ", text)
 
 
@@ -81,13 +76,13 @@ def _with_numbered_ports(text: str) -> str:
 
     Amaranth numbers them through the whole design, so that equal modules would differ.
     """
-    modules = re.split(r"(?m)^(?=module )", text)
+    parts = re.split(r"(?m)^(?=module )", text)
     names: dict[str, dict[str, str]] = {}
-    for module in modules:
+    for module in parts:
         if found := re.match(r"module (\S+)", module):
             unnamed = dict.fromkeys(_UNNAMED.findall("\n".join(re.findall(r"(?m)^  wire .*$", module))))
             names[found[1]] = {name: f"\\port_{number}" for number, name in enumerate(unnamed)}
-    return "".join(_renamed(module, names) for module in modules)
+    return "".join(_renamed(module, names) for module in parts)
 
 
 def _renamed(module: str, names: dict[str, dict[str, str]]) -> str:
@@ -107,13 +102,10 @@ def _renamed(module: str, names: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def _without_empty_wires(module: str) -> str:
-    """A module of RTLIL whose wires of no width are the empty concatenation that they mean."""
-    for name in re.findall(r"(?m)^  wire width 0 (\S+)$", module):
-        module = module.replace(f"  wire width 0 {name}\n", "")
-        module = re.sub(rf"(?m)^  connect {re.escape(name)} .*\n", "", module)
-        module = re.sub(rf"(?<= ){re.escape(name)}(?= |$)", "{ }", module, flags=re.MULTILINE)
-    return module
+_ALIASES = "w:*.* w:*[[]*"
+"""Wires for the fields of structures: a dot or bracket is in no other name of a wire."""
+_EMPTY = "s:0"
+"""Wires of no width."""
 
 
 def _emit(text: str) -> str:
@@ -124,14 +116,28 @@ def _emit(text: str) -> str:
         source, result = Path(folder, "design.il"), Path(folder, "design.v")
         source.write_text(text, encoding="utf-8")
         design: Any = libyosys.Design()
-        for command in (
-            f"read_rtlil {source}",
-            "proc -nomux -norom -noopt",
-            "opt_clean",
-            f"write_verilog -sv -noattr {result}",
-        ):
-            design.run_pass(f"tee -q {command}")
+
+        def run(*commands: str) -> None:
+            for command in commands:
+                design.run_pass(f"tee -q {command}")
+
+        run(f"read_rtlil {source}", f"delete {_ALIASES} {_EMPTY}")
+        for module in design.modules_.values():
+            for cell in module.cells_.values():
+                _fill(cell)
+        run("proc -nomux -norom -noopt", "opt_clean", f"write_verilog -sv -noattr {result}")
         return result.read_text(encoding="utf-8")
+
+
+def _fill(cell: Any) -> None:
+    """Makes a cell's operands of no width a 0 of one bit, as Verilog has no other."""
+    from pyosys.libyosys import Const, IdString, SigSpec
+
+    for operand in "AB":
+        port, width = IdString(f"\\{operand}"), IdString(f"\\{operand}_WIDTH")
+        if cell.hasParam(width) and cell.getParam(width).as_int() == 0:
+            cell.setParam(width, Const(1, 32))
+            cell.setPort(port, SigSpec(Const(0, 1)))
 
 
 def _readable(text: str) -> str:
@@ -151,22 +157,22 @@ def _readable(text: str) -> str:
 
 def _shared(text: str) -> str:
     """Every module once: those that differ in their names alone (a bank's encoder, a lane) are one module."""
-    modules = {at[1]: at[0] for at in re.finditer(r"(?ms)^module (\S+) .*?^endmodule\n*", text)}
-    while True:
-        first: dict[str, str] = {}
-        same: dict[str, str] = {}
-        for name, body in modules.items():
-            anonymous = body.replace(f"module {name} ", "module ", 1)
-            if anonymous in first:
-                same[name] = first[anonymous]
-            else:
-                first[anonymous] = name
-        if not same:
-            break
-        kept = {name: body for name, body in modules.items() if name not in same}
-        instances = re.compile(r"(?m)^  (" + "|".join(map(re.escape, same)) + r") (?=\S+ \()")
-        modules = {
-            name: instances.sub(lambda at: f"  {same[at[1]]} ", body)  # noqa: B023 (used at once)
-            for name, body in kept.items()
+    bodies = modules(text)
+    while same := _copies(bodies):
+        found = instances(same)
+        bodies = {
+            name: found.sub(lambda at: f"  {same[at[1]]} ", body)
+            for name, body in bodies.items()
+            if name not in same
         }
-    return "".join(modules.values())
+    return "".join(bodies.values())
+
+
+def _copies(bodies: dict[str, str]) -> dict[str, str]:
+    """The modules that are like an earlier one, and which."""
+    first: dict[str, str] = {}
+    earlier = {
+        name: first.setdefault(body.replace(f"module {name} ", "module ", 1), name)
+        for name, body in bodies.items()
+    }
+    return {name: other for name, other in earlier.items() if name != other}

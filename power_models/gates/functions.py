@@ -1,8 +1,8 @@
 """The functions of library cells as operations on words: bit s of every word belongs to stream s.
 
 `match` finds the operation of a truth table, whatever the order of the cell's pins. `evaluate_word` computes one cell,
-`kernels.py` blocks of cells of one operation. A function that has no operation of its own is computed from its
-table.
+`kernels.py` blocks of cells of one operation; the text of both is made of `FUNCTIONS`. A function that has no operation
+of its own is computed from its table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spikesim.errors import ToolError
 from spikesim.power_models.liberty.boolean import truth_table
-from spikesim.support.jit import Int, jit
+from spikesim.support.jit import jit, jit_text
 
 MAX_INPUTS = 6
 """The truth table of this many inputs is one word."""
@@ -62,7 +62,10 @@ FUNCTIONS = (
     "!((a|b)&(c|d)&(e|f))",
     "!((a|b|c)&(d|e|f))",
 )
-"""The function of every operation, a … f being its operands in order; its number is its place here."""
+"""The function of every operation, a … f being its operands in order; its number is its place here.
+
+Python binds these operators in the same order, but for `^`, which is therefore in no function with others.
+"""
 
 TABLE = len(FUNCTIONS)
 """The operation that looks up its table."""
@@ -120,106 +123,21 @@ def _shuffle(order: tuple[int, ...]) -> NDArray[np.int64]:
     return np.asarray(sum((n >> i & 1) << operand for i, operand in enumerate(order)), np.int64)
 
 
+def operand_names(function: str) -> list[str]:
+    """The names of its operands, in order."""
+    return sorted(set(function) & set("abcdef"))
+
+
+def in_python(function: str) -> str:
+    """The function as an expression of words."""
+    return function.replace("!", "~")
+
+
 @lru_cache(maxsize=1)
 def _function_tables() -> tuple[NDArray[np.int64], ...]:
-    names = [sorted(set(text) & set("abcdef")) for text in FUNCTIONS]
+    names = [operand_names(text) for text in FUNCTIONS]
     tables = [truth_table(text, own) for text, own in zip(FUNCTIONS, names, strict=True)]
     return tuple(_bits(table, 1 << len(own)) for table, own in zip(tables, names, strict=True))
-
-
-@jit()
-def evaluate_word(
-    code: Int,
-    table: np.uint64,
-    a: np.uint64,
-    b: np.uint64,
-    c: np.uint64,
-    d: np.uint64,
-    e: np.uint64,
-    f: np.uint64,
-) -> np.uint64:  # pragma: no cover (compiled)
-    """The operation of one cell; operands that it does not have are ignored."""
-    if code == 0:
-        r = a
-    elif code == 1:
-        r = ~a
-    elif code == 2:
-        r = a & b
-    elif code == 3:
-        r = ~(a & b)
-    elif code == 4:
-        r = a | b
-    elif code == 5:
-        r = ~(a | b)
-    elif code == 6:
-        r = a ^ b
-    elif code == 7:
-        r = ~(a ^ b)
-    elif code == 8:
-        r = a & ~b
-    elif code == 9:
-        r = a | ~b
-    elif code == 10:
-        r = a & b & c
-    elif code == 11:
-        r = ~(a & b & c)
-    elif code == 12:
-        r = a | b | c
-    elif code == 13:
-        r = ~(a | b | c)
-    elif code == 14:
-        r = a & b & c & d
-    elif code == 15:
-        r = ~(a & b & c & d)
-    elif code == 16:
-        r = a | b | c | d
-    elif code == 17:
-        r = ~(a | b | c | d)
-    elif code == 18:
-        r = a ^ b ^ c
-    elif code == 19:
-        r = ~(a ^ b ^ c)
-    elif code == 20:
-        r = (a & b) | (c & (a | b))
-    elif code == 21:
-        r = ~((a & b) | (c & (a | b)))
-    elif code == 22:
-        r = (a & ~c) | (b & c)
-    elif code == 23:
-        r = ~((a & ~c) | (b & c))
-    elif code == 24:
-        r = ~(a | (b & c))
-    elif code == 25:
-        r = ~(a & (b | c))
-    elif code == 26:
-        r = a | (b & c)
-    elif code == 27:
-        r = a & (b | c)
-    elif code == 28:
-        r = ~((a & b) | (c & d))
-    elif code == 29:
-        r = ~((a | b) & (c | d))
-    elif code == 30:
-        r = (a & b) | (c & d)
-    elif code == 31:
-        r = (a | b) & (c | d)
-    elif code == 32:
-        r = ~(a | b | (c & d))
-    elif code == 33:
-        r = ~(a & b & (c | d))
-    elif code == 34:
-        r = ~(a | (b & c) | (d & e))
-    elif code == 35:
-        r = ~(a & (b | c) & (d | e))
-    elif code == 36:
-        r = ~((a & b) | (c & d) | (e & f))
-    elif code == 37:
-        r = ~((a | b) & (c | d) & (e | f))
-    elif code == 38:
-        r = ~((a | b | c) & (d | e | f))
-    else:
-        r = _tabulated(table, a, b, c, d, e, f)
-    return r
 
 
 @jit()
@@ -238,3 +156,20 @@ def _tabulated(
             term &= f if n & 32 else ~f
             result |= term
     return result
+
+
+def _branch(code: int, function: str) -> str:
+    return f"""
+    if code == {code}:
+        return {in_python(function)}"""
+
+
+evaluate_word = jit_text(
+    f"""
+def evaluate_word(code, table, a, b, c, d, e, f):
+    {"".join(map(_branch, range(TABLE), FUNCTIONS))}
+    return _tabulated(table, a, b, c, d, e, f)
+""",
+    globals(),
+)
+"""uint64: the operation `code` of one cell's operands, uint64; those that it does not have are ignored."""

@@ -7,16 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.power_models.gates.functions import evaluate_word
+from spikesim.power_models.gates.functions import FUNCTIONS, TABLE, evaluate_word, in_python, operand_names
 from spikesim.power_models.gates.memory import Log, Memories, clock_memories
 from spikesim.power_models.gates.program import Blocks
 from spikesim.power_models.gates.words import ALL_STREAMS, popcount
-from spikesim.support.jit import Int, jit
+from spikesim.support.jit import Int, jit, jit_text
 
 Words = NDArray[np.uint64]
 Indices = NDArray[np.int64]
-
-_1, _2, _3, _4, _5, _6 = (np.uint64(i) for i in range(1, 7))
 
 
 class State(NamedTuple):
@@ -263,213 +261,6 @@ def _clock_registers(
 
 
 @jit()
-def _settle(
-    begin: Int,
-    end: Int,
-    codes: Indices,
-    tables: Words,
-    arities: Indices,
-    firsts: Indices,
-    cells: Indices,
-    operand: Indices,
-    o: NDArray[np.uint32],
-    successor: Indices,
-    successors: NDArray[np.uint32],
-    v: Words,
-    out: Words,
-    dirty: NDArray[np.uint8],
-    toggles: NDArray[np.int32],
-    ones: NDArray[np.int32],
-    remaining: Int,
-) -> None:  # pragma: no cover (compiled)
-    """Computes the blocks from `begin` to `end` one of whose operands has changed, in order.
-
-    All is in one function, as a call would cost as much as ten cells. Indices are unsigned, as signed ones would be
-    checked for being negative.
-    """
-    for block in range(begin, end):
-        if dirty[block] == 0:
-            continue
-        dirty[block] = 0
-        first, n, p = np.uint64(firsts[block]), np.uint64(cells[block]), np.uint64(operand[block])
-        code = codes[block]
-        if code == 0:
-            for i in range(n):
-                out[i] = v[o[p + i]]
-        elif code == 1:
-            for i in range(n):
-                out[i] = ~v[o[p + i]]
-        elif code == 2:
-            for i in range(n):
-                a, b = v[o[p + _2 * i]], v[o[p + _2 * i + _1]]
-                out[i] = a & b
-        elif code == 3:
-            for i in range(n):
-                a, b = v[o[p + _2 * i]], v[o[p + _2 * i + _1]]
-                out[i] = ~(a & b)
-        elif code == 4:
-            for i in range(n):
-                a, b = v[o[p + _2 * i]], v[o[p + _2 * i + _1]]
-                out[i] = a | b
-        elif code == 5:
-            for i in range(n):
-                a, b = v[o[p + _2 * i]], v[o[p + _2 * i + _1]]
-                out[i] = ~(a | b)
-        elif code == 6:
-            for i in range(n):
-                a, b = v[o[p + _2 * i]], v[o[p + _2 * i + _1]]
-                out[i] = a ^ b
-        elif code == 7:
-            for i in range(n):
-                a, b = v[o[p + _2 * i]], v[o[p + _2 * i + _1]]
-                out[i] = ~(a ^ b)
-        elif code == 8:
-            for i in range(n):
-                a, b = v[o[p + _2 * i]], v[o[p + _2 * i + _1]]
-                out[i] = a & ~b
-        elif code == 9:
-            for i in range(n):
-                a, b = v[o[p + _2 * i]], v[o[p + _2 * i + _1]]
-                out[i] = a | ~b
-        elif code == 10:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = a & b & c
-        elif code == 11:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = ~(a & b & c)
-        elif code == 12:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = a | b | c
-        elif code == 13:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = ~(a | b | c)
-        elif code == 14:
-            for i in range(n):
-                a, b = v[o[p + _4 * i]], v[o[p + _4 * i + _1]]
-                c, d = v[o[p + _4 * i + _2]], v[o[p + _4 * i + _3]]
-                out[i] = a & b & c & d
-        elif code == 15:
-            for i in range(n):
-                a, b = v[o[p + _4 * i]], v[o[p + _4 * i + _1]]
-                c, d = v[o[p + _4 * i + _2]], v[o[p + _4 * i + _3]]
-                out[i] = ~(a & b & c & d)
-        elif code == 16:
-            for i in range(n):
-                a, b = v[o[p + _4 * i]], v[o[p + _4 * i + _1]]
-                c, d = v[o[p + _4 * i + _2]], v[o[p + _4 * i + _3]]
-                out[i] = a | b | c | d
-        elif code == 17:
-            for i in range(n):
-                a, b = v[o[p + _4 * i]], v[o[p + _4 * i + _1]]
-                c, d = v[o[p + _4 * i + _2]], v[o[p + _4 * i + _3]]
-                out[i] = ~(a | b | c | d)
-        elif code == 18:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = a ^ b ^ c
-        elif code == 19:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = ~(a ^ b ^ c)
-        elif code == 20:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = (a & b) | (c & (a | b))
-        elif code == 21:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = ~((a & b) | (c & (a | b)))
-        elif code == 22:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = (a & ~c) | (b & c)
-        elif code == 23:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = ~((a & ~c) | (b & c))
-        elif code == 24:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = ~(a | (b & c))
-        elif code == 25:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = ~(a & (b | c))
-        elif code == 26:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = a | (b & c)
-        elif code == 27:
-            for i in range(n):
-                a, b, c = v[o[p + _3 * i]], v[o[p + _3 * i + _1]], v[o[p + _3 * i + _2]]
-                out[i] = a & (b | c)
-        elif code == 28:
-            for i in range(n):
-                a, b = v[o[p + _4 * i]], v[o[p + _4 * i + _1]]
-                c, d = v[o[p + _4 * i + _2]], v[o[p + _4 * i + _3]]
-                out[i] = ~((a & b) | (c & d))
-        elif code == 29:
-            for i in range(n):
-                a, b = v[o[p + _4 * i]], v[o[p + _4 * i + _1]]
-                c, d = v[o[p + _4 * i + _2]], v[o[p + _4 * i + _3]]
-                out[i] = ~((a | b) & (c | d))
-        elif code == 30:
-            for i in range(n):
-                a, b = v[o[p + _4 * i]], v[o[p + _4 * i + _1]]
-                c, d = v[o[p + _4 * i + _2]], v[o[p + _4 * i + _3]]
-                out[i] = (a & b) | (c & d)
-        elif code == 31:
-            for i in range(n):
-                a, b = v[o[p + _4 * i]], v[o[p + _4 * i + _1]]
-                c, d = v[o[p + _4 * i + _2]], v[o[p + _4 * i + _3]]
-                out[i] = (a | b) & (c | d)
-        elif code == 32:
-            for i in range(n):
-                a, b = v[o[p + _4 * i]], v[o[p + _4 * i + _1]]
-                c, d = v[o[p + _4 * i + _2]], v[o[p + _4 * i + _3]]
-                out[i] = ~(a | b | (c & d))
-        elif code == 33:
-            for i in range(n):
-                a, b = v[o[p + _4 * i]], v[o[p + _4 * i + _1]]
-                c, d = v[o[p + _4 * i + _2]], v[o[p + _4 * i + _3]]
-                out[i] = ~(a & b & (c | d))
-        elif code == 34:
-            for i in range(n):
-                a, b, c = v[o[p + _5 * i]], v[o[p + _5 * i + _1]], v[o[p + _5 * i + _2]]
-                d, e = v[o[p + _5 * i + _3]], v[o[p + _5 * i + _4]]
-                out[i] = ~(a | (b & c) | (d & e))
-        elif code == 35:
-            for i in range(n):
-                a, b, c = v[o[p + _5 * i]], v[o[p + _5 * i + _1]], v[o[p + _5 * i + _2]]
-                d, e = v[o[p + _5 * i + _3]], v[o[p + _5 * i + _4]]
-                out[i] = ~(a & (b | c) & (d | e))
-        elif code == 36:
-            for i in range(n):
-                a, b, c = v[o[p + _6 * i]], v[o[p + _6 * i + _1]], v[o[p + _6 * i + _2]]
-                d, e, f = v[o[p + _6 * i + _3]], v[o[p + _6 * i + _4]], v[o[p + _6 * i + _5]]
-                out[i] = ~((a & b) | (c & d) | (e & f))
-        elif code == 37:
-            for i in range(n):
-                a, b, c = v[o[p + _6 * i]], v[o[p + _6 * i + _1]], v[o[p + _6 * i + _2]]
-                d, e, f = v[o[p + _6 * i + _3]], v[o[p + _6 * i + _4]], v[o[p + _6 * i + _5]]
-                out[i] = ~((a | b) & (c | d) & (e | f))
-        elif code == 38:
-            for i in range(n):
-                a, b, c = v[o[p + _6 * i]], v[o[p + _6 * i + _1]], v[o[p + _6 * i + _2]]
-                d, e, f = v[o[p + _6 * i + _3]], v[o[p + _6 * i + _4]], v[o[p + _6 * i + _5]]
-                out[i] = ~((a | b | c) & (d | e | f))
-        else:
-            _tabulated(tables[block], arities[block], o, p, v, out, n)
-        if _commit(v, toggles, ones, first, out, np.uint64(0), n, remaining):
-            for i in range(successor[block], successor[block + 1]):
-                dirty[successors[i]] = 1
-
-
-@jit()
 def _tabulated(
     table: np.uint64, arity: Int, o: NDArray[np.uint32], p: Int, v: Words, out: Words, n: Int
 ) -> None:  # pragma: no cover (compiled)
@@ -477,9 +268,48 @@ def _tabulated(
     tree = np.empty(64, np.uint64)
     for i in range(n):
         for m in range(1 << arity):
-            tree[m] = ALL_STREAMS if table >> np.uint64(m) & _1 else np.uint64(0)
+            tree[m] = ALL_STREAMS if table >> np.uint64(m) & np.uint64(1) else np.uint64(0)
         for j in range(arity):
             x = v[o[p + np.uint64(arity) * i + np.uint64(j)]]
             for m in range(1 << (arity - 1 - j)):
                 tree[m] = (tree[2 * m] & ~x) | (tree[2 * m + 1] & x)
         out[i] = tree[0]
+
+
+def _branch(code: int, function: str) -> str:
+    """Of `_settle`: a block of cells of one operation."""
+    names = operand_names(function)
+    words = [f"v[o[p + np.uint64({len(names)}) * i + np.uint64({j})]]" for j in range(len(names))]
+    return f"""
+        elif code == {code}:
+            for i in range(n):
+                {", ".join(names)} = {", ".join(words)}
+                out[i] = {in_python(function)}"""
+
+
+_settle = jit_text(
+    f"""
+def _settle(
+    begin, end, codes, tables, arities, firsts, cells, operand, o, successor, successors,
+    v, out, dirty, toggles, ones, remaining,
+):
+    for block in range(begin, end):
+        if dirty[block] == 0:
+            continue
+        dirty[block] = 0
+        first, n, p = np.uint64(firsts[block]), np.uint64(cells[block]), np.uint64(operand[block])
+        code = codes[block]
+        if code == TABLE:
+            _tabulated(tables[block], arities[block], o, p, v, out, n)
+        {"".join(map(_branch, range(TABLE), FUNCTIONS))}
+        if _commit(v, toggles, ones, first, out, np.uint64(0), n, remaining):
+            for i in range(successor[block], successor[block + 1]):
+                dirty[successors[i]] = 1
+""",
+    globals(),
+)
+"""Computes the blocks from `begin` to `end` one of whose operands has changed, in order.
+
+All is in one function, with a branch per operation: a call would cost as much as ten cells. Indices are unsigned, as
+signed ones would be checked for being negative.
+"""

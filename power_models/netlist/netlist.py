@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -254,7 +253,7 @@ def unit_of(cell_name: str) -> str:
     >>> unit_of("$flatten\\\\array.\\\\list_0.$abc$26$blif$12"), unit_of("array.list_0.memory"), unit_of("$abc$3")
     ('array.list_0', 'array.list_0', '')
     """
-    path = re.sub(r"\$.*", "", cell_name.removeprefix("$flatten").replace("\\", ""))
+    path = cell_name.removeprefix("$flatten").replace("\\", "").partition("$")[0]
     return path.rpartition(".")[0]
 
 

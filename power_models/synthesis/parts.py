@@ -7,8 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from spikesim.errors import ToolError
-
-_MODULE = re.compile(r"(?ms)^module (\S+)\s.*?^endmodule\n*")
+from spikesim.tools.modules import instances, modules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +23,11 @@ def split(text: str, top: str, keep: Collection[str], boxes: Collection[str]) ->
 
     `boxes`: modules that stay black boxes everywhere (memories). Raises ToolError: `top` is not in the text.
     """
-    modules = {found[1]: found[0] for found in _MODULE.finditer(text)}
-    if top not in modules:
+    inside = children(text)
+    if top not in inside:
         raise ToolError(f"the design must have a module {top}")
-    names = "|".join(map(re.escape, modules))
-    instance = re.compile(rf"(?m)^  ({names}) (?:#\(|\S+ \()")
-    inside = {name: set(instance.findall(body)) for name, body in modules.items()}
-    roots = [top, *(name for name in modules if name in keep and name != top and name not in boxes)]
+    bodies = modules(text)
+    roots = [top, *(name for name in bodies if name in keep and name != top and name not in boxes)]
     parts = []
     for root in roots:
         contents, stubs, waiting = [root], set[str](), [root]
@@ -41,8 +38,8 @@ def split(text: str, top: str, keep: Collection[str], boxes: Collection[str]) ->
                 elif child not in contents:
                     contents.append(child)
                     waiting.append(child)
-        bodies = [modules[name] for name in contents] + [stub(modules[name]) for name in sorted(stubs)]
-        parts.append(Part(module=root, text="\n".join(bodies)))
+        texts = [bodies[name] for name in contents] + [stub(bodies[name]) for name in sorted(stubs)]
+        parts.append(Part(module=root, text="\n".join(texts)))
     return parts
 
 
@@ -56,9 +53,8 @@ def stub(module: str) -> str:
     return "(* blackbox *)\n" + "\n".join([head, *plain, "endmodule"]) + "\n"
 
 
-def children(text: str, module: str) -> list[str]:
-    """The modules of the text that `module` has instances of."""
-    modules = {found[1]: found[0] for found in _MODULE.finditer(text)}
-    names = "|".join(map(re.escape, modules))
-    found = re.findall(rf"(?m)^  ({names}) (?:#\(|\S+ \()", modules.get(module, ""))
-    return list(dict.fromkeys(found))
+def children(text: str) -> dict[str, list[str]]:
+    """For every module of the text, those of the others that it has instances of."""
+    bodies = modules(text)
+    found = instances(bodies)
+    return {name: list(dict.fromkeys(found.findall(body))) for name, body in bodies.items()}

@@ -28,6 +28,7 @@ from spikesim.power_models.netlist.netlist import read_netlist
 from spikesim.power_models.synthesis.parts import Part, split, stub
 from spikesim.power_models.timing.analysis import StaticTiming, analyse
 from spikesim.support.sources import digest
+from spikesim.tools.modules import modules
 from spikesim.tools.yosys import run_yosys
 
 _LIBRARY = "adks/freepdk-45nm/view-tiny/stdcells.lib"
@@ -163,7 +164,12 @@ class Synthesiser:
         self.liberty, self.library = liberty, library
         self.settings = settings or SynthesisSettings()
         self.cache = cache or Cache(None)
-        self._liberty_digest = hashlib.sha256(liberty.read_bytes()).hexdigest()
+        # Before any thread starts: CPython 3.11 may fail to parse sources in several at once.
+        self._environment = [
+            hashlib.sha256(liberty.read_bytes()).hexdigest(),
+            digest(__name__),
+            metadata.version("pyosys"),
+        ]
 
     def synthesise(
         self,
@@ -195,20 +201,18 @@ class Synthesiser:
                     parts,
                 )
             )
-        boxes = [stub(found[0]) for name in black_boxes if (found := _module(verilog_text, name))]
+        bodies = modules(verilog_text)
+        boxes = [stub(bodies[name]) for name in black_boxes if name in bodies]
         joined = self.cache.get(
             "netlist",
-            [top, [part["rtlil"] for part in mapped], boxes, *self._environment()],
+            [top, [part["rtlil"] for part in mapped], boxes, *self._environment],
             lambda: self._join(top, [part["rtlil"] for part in mapped], boxes),
         )
         return self._result(joined, black_boxes, max(part["delay_ps"] for part in mapped))
 
-    def _environment(self) -> list[Any]:
-        return [self._liberty_digest, digest(__name__), metadata.version("pyosys")]
-
     def _part(self, part: Part, unused: Sequence[str], least: int) -> dict[str, Any]:
         settings = [asdict(self.settings), *map(asdict, EFFORTS[least:])]
-        inputs = [part.module, part.text, list(unused), settings, _cells(), *self._environment()]
+        inputs = [part.module, part.text, list(unused), settings, _cells(), *self._environment]
         mapped: dict[str, Any] = self.cache.get("part", inputs, lambda: self._fit(part, unused, least))
         return mapped
 
@@ -309,7 +313,7 @@ class Synthesiser:
             count
             for cell, count in counts.items()
             if (cell in known and library.cells[cell].latch and library.cells[cell].gate is None)
-            or re.search(r"\$_D?LATCH|_SR_", cell)
+            or cell.startswith(("$_DLATCH", "$_SR_"))
         )
         return Synthesis(
             netlist=joined["module"],
@@ -336,7 +340,3 @@ _GATE_CLOCKS = (
 
 def _cells() -> str:
     return resources.files("spikesim.power_models.synthesis").joinpath("cells.v").read_text(encoding="utf-8")
-
-
-def _module(text: str, name: str) -> re.Match[str] | None:
-    return re.search(rf"(?ms)^module {re.escape(name)}\s.*?^endmodule\n*", text)

@@ -12,10 +12,10 @@ from spikesim.rtl.array.bits import delayed
 from spikesim.rtl.array.events import row_address_bits
 from spikesim.rtl.array.gather import BEGIN_CYCLES, step_layout
 from spikesim.rtl.array.load import READ_CYCLES
-from spikesim.rtl.array.queue import EntryQueue
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import WORD
 from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED
+from spikesim.rtl.queue import EntryQueue
 
 _BEGIN = 7
 """From the last count loaded to `begin`: every bank has its list."""

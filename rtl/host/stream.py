@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,7 @@ from spikesim.program.sizes import INSTRUCTION_WORDS
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import ProgramLoadSignature, ReadSignature, RowLoadSignature, WriteSignature
 from spikesim.rtl.isa import ADDRESS
+from spikesim.rtl.queue import EntryQueue
 from spikesim.support.arithmetic import ceil_div
 
 STREAM_IN = {
@@ -160,7 +161,7 @@ class StreamIn(wiring.Component):
 class StreamOut(wiring.Component):
     """Sends `length` words of vector memory from `address`, one per cycle if the sink is ready; the last has `TLAST`.
 
-    An address is given out only if its word has one of the places behind the memory, so that the sink may stop at
+    An address is given out only if the queue behind the memory has a place for its word, so that the sink may stop at
     any time.
     """
 
@@ -168,16 +169,14 @@ class StreamOut(wiring.Component):
         super().__init__(STREAM_OUT | TRANSFER | {"vector_read": Out(ReadSignature())})
 
     def elaborate(self, platform: Any) -> Module:
-        """Addresses, a cycle of memory, the places."""
+        """Addresses, a cycle of memory, the queue."""
         m = Module()
         active = Signal()
         last = Signal()
         remaining = Signal(32)
-        free = Signal(range(_PLACES + 1), init=_PLACES)
         ask = Signal()
-        sent = Signal()
-        m.d.comb += [ask.eq(active & (free != 0)), sent.eq(self.m_axis_tvalid & self.m_axis_tready)]
-        m.d.sync += free.eq(free - ask + sent)
+        m.submodules.queue = queue = EntryQueue(width=33, depth=_PLACES)
+        m.d.comb += [ask.eq(active & queue.credit), queue.issue.eq(ask)]
 
         address = Signal(ADDRESS)
         reading = Signal()
@@ -202,23 +201,12 @@ class StreamOut(wiring.Component):
         arrived = Signal()
         arrived_last = Signal()
         m.d.sync += [arrived.eq(reading), arrived_last.eq(reading_last)]
-        word = Cat(self.vector_read.data, arrived_last)
-        self._places(m, word=word, arrived=arrived, sent=sent)
-        m.d.comb += self.busy.eq(active | (free != _PLACES))
+        m.d.comb += [
+            queue.push.eq(arrived),
+            queue.entry.eq(Cat(self.vector_read.data, arrived_last)),
+            self.m_axis_tvalid.eq(queue.some),
+            Cat(self.m_axis_tdata, self.m_axis_tlast).eq(queue.front),
+            queue.take.eq(queue.some & self.m_axis_tready),
+            self.busy.eq(active | ~queue.idle),
+        ]
         return m
-
-    def _places(self, m: Module, *, word: Value, arrived: Signal, sent: Signal) -> None:
-        """A queue of `_PLACES` words with its head in front, so that the stream's outputs are registers."""
-        queue = Signal(data.ArrayLayout(unsigned(33), _PLACES))
-        level = Signal(range(_PLACES + 1))
-        m.d.sync += level.eq(level + arrived - sent)
-        tail = Signal(range(_PLACES + 1))
-        m.d.comb += tail.eq(level - sent)
-        for i in range(_PLACES):
-            with m.If(arrived & (tail == i)):
-                m.d.sync += queue[i].eq(word)
-            with m.Elif(sent & (i + 1 < _PLACES)):
-                m.d.sync += queue[i].eq(queue[min(i + 1, _PLACES - 1)])
-        with m.If(arrived | sent):
-            m.d.sync += self.m_axis_tvalid.eq(arrived | (level != 1))
-        m.d.comb += [self.m_axis_tdata.eq(queue[0][:32]), self.m_axis_tlast.eq(queue[0][32])]

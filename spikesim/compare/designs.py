@@ -23,6 +23,9 @@ TOP = "top"
 """Every design's top module: equal parts of different designs then have equal names, and are mapped once."""
 
 
+_MANY = ("_sum_lane_0", "_state_bank_0", "_lookup_table")
+"""How the names of modules end that a design has many instances of."""
+
 _BUFFERINGS = 3
 """Times that nets with slow edges are buffered: a tree has a level of its own behind each of its buffers."""
 
@@ -161,6 +164,7 @@ def _kept(text: str) -> list[str]:
 
     Wrappers of a memory are not.
     """
-    many = re.findall(r"(?m)^module (\S+_(?:sum_lane_0|state_bank_0|lookup_table))\s", text)
-    units = [*children(text, TOP), *children(text, f"{TOP}_array"), *many]
-    return [unit for unit in units if MODULE not in children(text, unit)]
+    inside = children(text)
+    many = [name for name in inside if name.endswith(_MANY)]
+    units = [*inside.get(TOP, ()), *inside.get(f"{TOP}_array", ()), *many]
+    return [unit for unit in units if MODULE not in inside[unit]]

@@ -43,6 +43,17 @@ def jit(signature: str | None = None, *, parallel: bool = False) -> Callable[[F]
     return decorate
 
 
+def jit_text(text: str, module: dict[str, Any]) -> Any:
+    """`jit` for the function that a text defines, as if it stood in the module whose `globals()` are given.
+
+    The text must follow from that module and its imports alone: machine code is kept until one of them changes.
+    """
+    defined: dict[str, Any] = {}
+    exec(compile(text, module["__file__"], "exec"), module, defined)
+    (function,) = defined.values()
+    return jit()(function)
+
+
 @contextmanager
 def threads_for(elements: int) -> Iterator[None]:
     """Within the context, parallel loops use one thread if there are fewer than `ONE_THREAD` elements."""

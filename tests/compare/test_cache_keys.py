@@ -131,7 +131,7 @@ def different(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("timing.py", CORE | MEASURED),
         ("program/instructions.py", VERILOG | MEASURED),
         ("rtl/pointwise/add.py", CORE | MEASURED),
-        ("rtl/array/queue.py", VERILOG | MEASURED),
+        ("rtl/queue.py", VERILOG | MEASURED),
         ("rtl/memory.v", VERILOG | MEASURED),
         ("program/layout.py", MEASURED),
         ("compare/designs.py", MEASURED),

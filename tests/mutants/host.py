@@ -91,14 +91,14 @@ MUTANTS = [
     },
     {
         "file": "rtl/host/stream.py",
-        "old": "ask.eq(active & (free != 0))",
+        "old": "ask.eq(active & queue.credit)",
         "new": "ask.eq(active)",
         "why": "words are lost when the sink stops",
         "bench": _BENCH,
     },
     {
         "file": "rtl/host/stream.py",
-        "old": "self.busy.eq(active | (free != _PLACES))",
+        "old": "self.busy.eq(active | ~queue.idle)",
         "new": "self.busy.eq(active)",
         "why": "a transfer counts as finished while words still wait for the sink",
         "bench": _BENCH,
