@@ -1,6 +1,6 @@
 """`DSSAConfig`: the part of a config.json that decides which function a DSSA model computes.
 
-Fields and defaults: `docs/dssa.md`, "Configuration". Values the toolkit does not implement are refused by name instead
+Fields and defaults: `docs/dssa.md` 1.1. Values the toolkit does not implement are refused by name instead
 of being ignored; fields without influence on inference (training, kernel choice) are accepted. Every wrong value is a
 `ConfigError` of the form "attn.window_size must be an integer of at least 1, not 0".
 """
@@ -111,7 +111,7 @@ class DSSAConfig(_Settings):
     moba_topk: Annotated[
         int, Field(ge=2, description="at least 2 (published implementations disagree about 1)")
     ] = Field(4, alias="attn.moba_topk")
-    """Blocks a MoBA query sees, its own included (`docs/dssa.md`, "MoBA")."""
+    """Blocks a MoBA query sees, its own included (`docs/dssa.md` 4.2)."""
     max_position_embeddings: Count = 2048
     bos_token_id: Any = None  # for tokenizers; no layer computes with them
     eos_token_id: Any = None
@@ -137,7 +137,7 @@ class DSSAConfig(_Settings):
 
     @property
     def layer_kinds(self) -> tuple[LayerKind, ...]:
-        """Kind of every layer, first to last (`docs/dssa.md`, "Layer kinds")."""
+        """Kind of every layer, first to last (`docs/dssa.md` 1.2)."""
         softmax, full = set(self.attn_layers), set(self.attn_full_layers)
         return tuple(
             "full" if layer in full else "moba" if layer in softmax else "sse"
@@ -188,7 +188,7 @@ class _DefaultWidth(_Settings):
 
     @property
     def intermediate_size(self) -> int:
-        """256 ceil(int(d ratio 2/3) / 256): `docs/dssa.md`, "Configuration"."""
+        """256 ceil(int(d ratio 2/3) / 256): `docs/dssa.md` 1.1."""
         return 256 * math.ceil(int(self.hidden_size * self.hidden_ratio * 2 / 3) / 256)
 
 
