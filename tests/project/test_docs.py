@@ -27,7 +27,7 @@ def test_tables_of_the_rtl_are_current() -> None:
 def test_links_lead_somewhere() -> None:
     """Relative links between the documents and from the README."""
     root = DOCS.parent
-    for document in [root / "README.md", *DOCS.glob("*.md")]:
+    for document in [root / "README.md", root / "CONTRIBUTING.md", *DOCS.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
@@ -42,7 +42,7 @@ NAMED = re.compile(
 
 def texts() -> Iterator[Path]:
     """What people wrote, but for the changelog: history keeps the names of its time."""
-    yield from (CHECKOUT / name for name in ("README.md", "Makefile", "pyproject.toml"))
+    yield from (CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "Makefile", "pyproject.toml"))
     for folder in FOLDERS:
         yield from (file for file in (CHECKOUT / folder).rglob("*") if file.suffix in SUFFIXES)
 
