@@ -71,3 +71,20 @@ def test_ties_go_to_even_and_their_neighbours_do_not(direction: float) -> None:
 def test_shape_and_strides_are_free() -> None:
     codes = ALL_CODES[:120].reshape(10, 12)[::-2, ::3]
     assert np.array_equal(fp8.encode(fp8.decode(codes)), codes)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 20))
+def test_sums_are_those_of_whole_numbers(seed: int, dropped_bits: int) -> None:
+    """Products in units of 2^-18, each cut towards zero; one NaN spoils its lane."""
+    generator = np.random.default_rng(seed)
+    activations, weights = (generator.integers(0, 256, shape, np.uint8) for shape in (7, (7, 3)))
+    activations[activations & NAN == NAN] = 0
+    sums, nan = fp8.dot(activations, weights, dropped_bits)
+    for lane, column in enumerate(weights.T.tolist()):
+        assert nan[lane] == any(code & NAN == NAN for code in column)
+        products = [
+            meaning(a) * meaning(w) * 2**fp8.PRODUCT_SCALE_BITS
+            for a, w in zip(activations.tolist(), column, strict=True)
+            if w & NAN != NAN
+        ]
+        assert nan[lane] or sums[lane] == sum(int(product / 2**dropped_bits) for product in products)
