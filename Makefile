@@ -18,7 +18,7 @@ APART     := --no-deps --ignore-requires-python --upgrade --target
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check format bench verify soak mutations mutants coverage synthesis compare lava fidelity large clean distclean
+.PHONY: help install demo test quick check format bench verify soak mutations mutants coverage pycoverage changelog synthesis compare lava fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -62,6 +62,12 @@ mutants: $(INSTALLED) ## plausible bugs in the RTL, each of which the benches mu
 
 coverage: $(INSTALLED) ## lines, toggles and functional bins of the RTL under random programs
 	@PYTHONPATH=tests $(BIN)/python tests/campaigns/coverage.py
+
+pycoverage: $(INSTALLED) ## lines of Python that the tests run, kernels included; fails where a bar is missed
+	@PYTHONPATH=tests $(BIN)/python tests/campaigns/python_coverage.py $(JOBS)
+
+changelog: $(INSTALLED) ## show what the fragments in changes/ will say in CHANGELOG.md
+	@$(BIN)/towncrier build --draft --version Unreleased
 
 synthesis: $(INSTALLED) ## the core on Nangate45 at 2 ns: cells, area, worst path per unit
 	@PYTHONPATH=tests $(BIN)/python benchmarks/synthesis.py $(ARGS)

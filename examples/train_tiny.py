@@ -242,7 +242,7 @@ def report(model: DSSAModel, texts: list[bytes], say: Callable[[str], None], *, 
 
 
 def initialise(model: DSSAModel) -> None:
-    """Set starting values; decay parameters as dssa.md 5.3, output projections small, everything else by fan-in."""
+    """Set starting values: decay as `docs/dssa.md` 5.3, output projections small, everything else by fan-in."""
     for name, value in model.named_parameters():
         if name.endswith("A_log"):
             nn.init.uniform_(value, 0.01, 16).log_()

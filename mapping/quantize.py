@@ -17,7 +17,7 @@ MANTISSA_LIMIT = 2**16 - 1
 def quantize_rows(weight: torch.Tensor) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     """weight: float[outputs, channels] -> int8[outputs, channels] in ±127, float64[outputs]: w ≈ int · scale.
 
-    scale = max|row| / 127; the quotient is taken and rounded (half to even) in float32, as `dssa.md` 7.1 asks.
+    scale = max|row| / 127; the quotient is taken and rounded (half to even) in float32, as `docs/dssa.md` 6.1 asks.
     A row of zeros gets scale 0. Works through blocks of rows, so that no second float copy of a large matrix exists.
     """
     outputs = weight.shape[0]

@@ -4,7 +4,7 @@ Contract of the three functions: q: float32[batch, queries, heads, D]; k, v: flo
 queries <= keys, the last query aligned with the last key; result float32[batch, queries, heads, D]. Query head
 h reads key/value head h // (heads / kv_heads); the scale is D^(-1/2). Queries are processed in blocks, so
 memory grows with
-`keys`, not with queries * keys. Source: dssa.md 4 and 5.2.
+`keys`, not with queries * keys. Source: `docs/dssa.md` 4 and 5.2.
 """
 
 from collections.abc import Callable

@@ -1,38 +1,73 @@
 """`DSSAConfig`: the part of a config.json that decides which function a DSSA model computes.
 
-Fields and defaults follow dssa.md 1.1 (model_type "sse_swa_moba"). Values the toolkit does not implement are refused
-by name instead of being ignored; fields without influence on inference (training, kernel choice) are accepted.
+Fields and defaults: `docs/dssa.md` 1.1. Values the toolkit does not implement are refused by name instead
+of being ignored; fields without influence on inference (training, kernel choice) are accepted. Every wrong value is a
+`ConfigError` of the form "attn.window_size must be an integer of at least 1, not 0".
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from spikesim.errors import ConfigError
 
 LayerKind = Literal["moba", "full", "sse"]
 
+# The description of a type is its rule, as the error sentence says it.
+Count = Annotated[int, Field(ge=1, description="an integer of at least 1")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, description="a positive number")]
+Flag = Annotated[bool, Field(description="true or false")]
+Layers = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...],
+    AfterValidator(lambda layers: tuple(sorted(set(layers)))),
+    Field(strict=False, description="a list of layer numbers"),
+]
+
 MODEL_TYPE = "sse_swa_moba"
 
-_ONLY: dict[str, tuple[Any, Any]] = {
-    # field: (only supported value, value when absent)
-    "model_type": (MODEL_TYPE, None),
-    "expand_v": (1, 1),
-    "linear_attn_type": ("gdn", "gdn"),
-    "hidden_act": ("swish", "swish"),
-    "rope_scaling": (None, None),
-    "conv_bias": (False, False),
-    "use_q_softmax": (False, False),
-    "use_k_softmax": (False, False),
-    "emulq": (True, True),
-    "emulk": (True, True),
+_ONLY: dict[str, Any] = {
+    # field as written in the file: the only supported value, which is also the default
+    "model_type": MODEL_TYPE,
+    "expand_v": 1,
+    "linear_attn_type": "gdn",
+    "hidden_act": "swish",
+    "rope_scaling": None,
+    "conv_bias": False,
+    "use_q_softmax": False,
+    "use_k_softmax": False,
+    "emulq": True,
+    "emulk": True,
+    "attn.qkv_bias": False,
 }
-_ONLY_ATTN: dict[str, tuple[Any, Any]] = {"qkv_bias": (False, False)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class DSSAConfig:
+class _Settings(BaseModel):
+    """Settings of a config.json. A field that has another name there has it as its alias."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_sentence(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise ConfigError(_sentence(cls, error)) from None
+
+
+class DSSAConfig(_Settings):
     """Shape and switches of one DSSA model; sizes in elements, window and chunk in tokens.
 
     Build it with `from_dict` from a parsed config.json or directly; both check every rule.
@@ -41,84 +76,68 @@ class DSSAConfig:
         ConfigError: a value is missing, of the wrong type, out of range or not supported.
     """
 
-    hidden_size: int = 2048
-    num_hidden_layers: int = 24
-    num_heads: int = 8
+    hidden_size: Count = 2048
+    num_hidden_layers: Count = 24
+    num_heads: Count = 8
     """Heads of the SSE branch and query heads of its SWA branch."""
-    head_dim: int = 256
-    """Head size of every attention kind; must be even for RoPE."""
-    intermediate_size: int
-    norm_eps: float = 1e-6
-    vocab_size: int = 32000
-    tie_word_embeddings: bool = False
-    num_sparse_partition: int = 4
-    num_writer: int = 2
+    head_dim: Annotated[
+        int, Field(ge=2, multiple_of=2, description="even and at least 2 (rotary embedding pairs components)")
+    ] = 256
+    """Head size of every attention kind."""
+    intermediate_size: Count
+    norm_eps: Positive = 1e-6
+    vocab_size: Count = 32000
+    tie_word_embeddings: Flag = False
+    num_sparse_partition: Count = 4
+    num_writer: Count = 2
     """Partitions a token selects, for reading and writing alike (num_reader must equal it)."""
-    sse_qk_relu: bool = False
-    use_output_gate: bool = True
-    use_short_conv: bool = False
-    conv_size: int = 4
-    allow_neg_eigval: bool = False
-    attn_layers: tuple[int, ...]
+    sse_qk_relu: Flag = False
+    use_output_gate: Flag = True
+    use_short_conv: Flag = False
+    conv_size: Count = 4
+    allow_neg_eigval: Flag = False
+    attn_layers: Layers = Field(alias="attn.layers")
     """Layers with softmax attention, ascending; all others are SSE + SWA."""
-    attn_full_layers: tuple[int, ...] = ()
+    attn_full_layers: Layers = Field((), alias="attn.full_layers")
     """Those of `attn_layers` that attend to every position."""
-    attn_num_heads: int
-    attn_num_kv_heads: int
+    attn_num_heads: Count = Field(alias="attn.num_heads")
+    attn_num_kv_heads: Count = Field(alias="attn.num_kv_heads")
     """Key/value heads of the softmax layers and of the SWA branch."""
-    qk_norm: bool = False
-    rope_theta: float = 10000.0
-    window_size: int
+    qk_norm: Flag = Field(False, alias="attn.qk_norm")
+    rope_theta: Positive = Field(10000.0, alias="attn.rope_theta")
+    window_size: Count = Field(alias="attn.window_size")
     """Keys an SWA query sees, its own included."""
-    moba_chunk_size: int = 1024
-    moba_topk: int = 4
-    """Blocks a MoBA query sees, its own included; at least 2, see `__post_init__`."""
-    max_position_embeddings: int = 2048
-    bos_token_id: int | None = None
-    eos_token_id: int | None = None
+    moba_chunk_size: Count = Field(1024, alias="attn.moba_chunk_size")
+    moba_topk: Annotated[
+        int, Field(ge=2, description="at least 2 (published implementations disagree about 1)")
+    ] = Field(4, alias="attn.moba_topk")
+    """Blocks a MoBA query sees, its own included (`docs/dssa.md` 4.2)."""
+    max_position_embeddings: Count = 2048
+    bos_token_id: Any = None  # for tokenizers; no layer computes with them
+    eos_token_id: Any = None
 
-    def __post_init__(self) -> None:
-        """Check types and ranges.
-
-        moba_topk = 1 is refused because the published implementations disagree about it (dssa.md 4.2).
-        """
-        for name in _INTEGERS:
-            _check_int(name, getattr(self, name), 1)
-        for name in _FLAGS:
-            _check_bool(name, getattr(self, name))
-        for name in ("norm_eps", "rope_theta"):
-            _check_positive(name, getattr(self, name))
-        for name in ("attn_layers", "attn_full_layers"):
-            for layer in getattr(self, name):
-                _check_int(f"every entry of {_shown(name)}", layer, 0)
-        _check_divides("num_heads", self.num_heads, self.attn_num_kv_heads)
-        _check_divides("attn.num_heads", self.attn_num_heads, self.attn_num_kv_heads)
-        if self.head_dim % 2:
-            raise ConfigError(
-                f"head_dim must be even (rotary embedding pairs components), not {self.head_dim}"
-            )
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        """Raise `ConfigError` for values that are legal each but not together."""
+        for name, heads in (("num_heads", self.num_heads), ("attn.num_heads", self.attn_num_heads)):
+            if heads % self.attn_num_kv_heads:
+                rule = f"a multiple of attn.num_kv_heads ({self.attn_num_kv_heads})"
+                raise ConfigError(f"{name} must be {rule}, not {heads}")
         if self.num_writer >= self.num_sparse_partition:
-            raise ConfigError(
-                f"num_writer must be less than num_sparse_partition ({self.num_sparse_partition}), "
-                f"not {self.num_writer}"
-            )
-        if self.moba_topk < 2:
-            raise ConfigError(
-                "attn.moba_topk must be at least 2 (published implementations disagree about 1), "
-                f"not {self.moba_topk}"
-            )
-        too_high = [layer for layer in self.attn_layers if layer >= self.num_hidden_layers]
-        if too_high:
-            raise ConfigError(
-                f"attn.layers must be below num_hidden_layers ({self.num_hidden_layers}), not {too_high[0]}"
-            )
-        stray = sorted(set(self.attn_full_layers) - set(self.attn_layers))
-        if stray:
-            raise ConfigError(f"attn.full_layers must be a subset of attn.layers, not contain {stray[0]}")
+            rule = f"less than num_sparse_partition ({self.num_sparse_partition})"
+            raise ConfigError(f"num_writer must be {rule}, not {self.num_writer}")
+        for layer in self.attn_layers:
+            if layer >= self.num_hidden_layers:
+                rule = f"below num_hidden_layers ({self.num_hidden_layers})"
+                raise ConfigError(f"attn.layers must be {rule}, not {layer}")
+        for layer in self.attn_full_layers:
+            if layer not in self.attn_layers:
+                raise ConfigError(f"attn.full_layers must be a subset of attn.layers, not contain {layer}")
+        return self
 
     @property
     def layer_kinds(self) -> tuple[LayerKind, ...]:
-        """Kind of every layer, first to last (dssa.md 1.3)."""
+        """Kind of every layer, first to last (`docs/dssa.md` 1.2)."""
         softmax, full = set(self.attn_layers), set(self.attn_full_layers)
         return tuple(
             "full" if layer in full else "moba" if layer in softmax else "sse"
@@ -126,144 +145,66 @@ class DSSAConfig:
         )
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "DSSAConfig":
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Parse the content of a config.json; unknown fields without influence on inference are ignored."""
         if not isinstance(data, Mapping):
             raise ConfigError(f"the model configuration must be a JSON object, not {type(data).__name__}")
-        _check_only(data, _ONLY, "")
         attn = data.get("attn")
+        given = {"model_type": None, **data}
+        if isinstance(attn, Mapping):
+            given |= {f"attn.{name}": value for name, value in attn.items()}
+        for name, only in _ONLY.items():
+            if (value := given.get(name, only)) != only:
+                raise ConfigError(f"{name} must be {only!r}, the only supported value, not {value!r}")
         if not isinstance(attn, Mapping):
             raise ConfigError(f"attn must be a JSON object with the attention settings, not {attn!r}")
-        _check_only(attn, _ONLY_ATTN, "attn.")
-        fields: dict[str, Any] = {name: data[name] for name in _TOP_LEVEL if data.get(name) is not None}
-        for field, name in _ATTN.items():
-            if attn.get(name) is not None:
-                fields[field] = attn[name]
-        for field in ("attn_layers", "attn_full_layers"):
-            if field in fields:
-                if not isinstance(fields[field], list | tuple):
-                    raise ConfigError(
-                        f"{_shown(field)} must be a list of layer numbers, not {fields[field]!r}"
-                    )
-                fields[field] = tuple(sorted(set(_hashable(field, fields[field]))))
-        for field in ("attn_layers", "attn_num_heads", "window_size"):
-            if field not in fields:
-                raise ConfigError(f"{_shown(field)} must be given, it has no default")
-        fields.setdefault("attn_num_kv_heads", fields["attn_num_heads"])
-        writers, readers = fields.get("num_writer", 2), data.get("num_reader", 2)
-        if readers != writers:
-            raise ConfigError(f"num_reader must equal num_writer ({writers}), not {readers!r}")
+        names = (field.alias or name for name, field in cls.model_fields.items())
+        fields = {name: given[name] for name in names if given.get(name) is not None}
+        if "attn.num_heads" in fields:
+            fields.setdefault("attn.num_kv_heads", fields["attn.num_heads"])
         if "intermediate_size" not in fields:
-            fields["intermediate_size"] = _default_width(
-                fields.get("hidden_size", 2048), data.get("hidden_ratio", 4)
-            )
-        return cls(**fields)
+            shape = {name: given[name] for name in _DefaultWidth.model_fields if given.get(name) is not None}
+            fields["intermediate_size"] = _DefaultWidth.model_validate(shape).intermediate_size
+        config = cls.model_validate(fields)
+        if (readers := given.get("num_reader", 2)) != config.num_writer:
+            raise ConfigError(f"num_reader must equal num_writer ({config.num_writer}), not {readers!r}")
+        return config
 
     def to_dict(self) -> dict[str, Any]:
         """Return a config.json content that `from_dict` reads back to an equal configuration."""
-        attn: dict[str, Any] = {}
-        for field, name in _ATTN.items():
-            value = getattr(self, field)
-            attn[name] = list(value) if isinstance(value, tuple) else value
-        attn["qkv_bias"] = False
-        data: dict[str, Any] = {
-            "architectures": ["SSESWAMoBAForCausalLM"],
-            "model_type": MODEL_TYPE,
-            "attn": attn,
-        }
-        data |= {name: getattr(self, name) for name in _TOP_LEVEL}
-        data |= {
-            "num_reader": self.num_writer,
-            "expand_v": 1,
-            "linear_attn_type": "gdn",
-            "hidden_act": "swish",
-            "rope_scaling": None,
-        }
+        data: dict[str, Any] = {"architectures": ["SSESWAMoBAForCausalLM"], "attn": {}}
+        fields = self.model_dump(mode="json", by_alias=True) | {"num_reader": self.num_writer}
+        for name, value in (_ONLY | fields).items():
+            table, _, key = name.rpartition(".")
+            (data[table] if table else data)[key] = value
         return data
 
 
-_FLAGS = (
-    "tie_word_embeddings",
-    "sse_qk_relu",
-    "use_output_gate",
-    "use_short_conv",
-    "allow_neg_eigval",
-    "qk_norm",
-)
-_ATTN = {
-    # DSSAConfig field: name inside "attn"
-    "attn_layers": "layers",
-    "attn_full_layers": "full_layers",
-    "attn_num_heads": "num_heads",
-    "attn_num_kv_heads": "num_kv_heads",
-    "qk_norm": "qk_norm",
-    "rope_theta": "rope_theta",
-    "window_size": "window_size",
-    "moba_chunk_size": "moba_chunk_size",
-    "moba_topk": "moba_topk",
-}
-_TOP_LEVEL = tuple(name for name in DSSAConfig.__dataclass_fields__ if name not in _ATTN)
-_INTEGERS = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_heads",
-    "head_dim",
-    "intermediate_size",
-    "vocab_size",
-    "num_sparse_partition",
-    "num_writer",
-    "conv_size",
-    "attn_num_heads",
-    "attn_num_kv_heads",
-    "window_size",
-    "moba_chunk_size",
-    "moba_topk",
-    "max_position_embeddings",
-)
+class _DefaultWidth(_Settings):
+    """What decides the width of the MLP where a file does not state it."""
+
+    hidden_size: Count = 2048
+    hidden_ratio: Positive = 4
+
+    @property
+    def intermediate_size(self) -> int:
+        """256 ceil(int(d ratio 2/3) / 256): `docs/dssa.md` 1.1."""
+        return 256 * math.ceil(int(self.hidden_size * self.hidden_ratio * 2 / 3) / 256)
 
 
-def _shown(field: str) -> str:
-    return f"attn.{_ATTN[field]}" if field in _ATTN else field
-
-
-def _hashable(field: str, values: Any) -> list[int]:
-    for value in values:
-        _check_int(f"every entry of {_shown(field)}", value, 0)
-    return list(values)
-
-
-def _check_int(field: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{_shown(field)} must be an integer of at least {least}, not {value!r}")
-
-
-def _check_bool(field: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{_shown(field)} must be true or false, not {value!r}")
-
-
-def _check_positive(field: str, value: Any) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:
-        raise ConfigError(f"{_shown(field)} must be a positive number, not {value!r}")
-
-
-def _check_divides(name: str, heads: int, kv_heads: int) -> None:
-    if heads % kv_heads:
-        raise ConfigError(f"{name} must be a multiple of attn.num_kv_heads ({kv_heads}), not {heads}")
-
-
-def _check_only(data: Mapping[str, Any], rules: Mapping[str, tuple[Any, Any]], prefix: str) -> None:
-    for name, (supported, absent) in rules.items():
-        value = data.get(name, absent)
-        if value != supported:
-            raise ConfigError(
-                f"{prefix}{name} must be {supported!r}, the only supported value, not {value!r}"
-            )
-
-
-def _default_width(hidden_size: Any, hidden_ratio: Any) -> int:
-    """MLP width when intermediate_size is absent: 256 ceil(int(d ratio 2/3) / 256), dssa.md 1.1."""
-    _check_int("hidden_size", hidden_size, 1)
-    _check_positive("hidden_ratio", hidden_ratio)
-    return 256 * math.ceil(int(hidden_size * hidden_ratio * 2 / 3) / 256)
+def _sentence(model: type[BaseModel], error: ValidationError) -> str:
+    """Turn the first problem pydantic found into one sentence that names the field and its rule."""
+    problem = error.errors(include_url=False, include_context=False)[0]
+    key, *entry = problem["loc"]
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is not a field of a model configuration; known: {', '.join(model.model_fields)}"
+    name, field = next(
+        (field.alias or name, field)
+        for name, field in model.model_fields.items()
+        if key in (name, field.alias)
+    )
+    if problem["type"] == "missing":
+        return f"{name} must be given, it has no default"
+    if entry:
+        return f"every entry of {name} must be an integer of at least 0, not {problem['input']!r}"
+    return f"{name} must be {field.description}, not {problem['input']!r}"

@@ -1,6 +1,6 @@
 """The gated delta rule: a matrix-valued state that forgets by a gate and corrects its own predictions.
 
-One step for a state S in R^{D x D} (rows: key, columns: value), dssa.md 5.1:
+One step for a state S in R^{D x D} (rows: key, columns: value), `docs/dssa.md` 5.1:
 
     q <- q / sqrt(sum q^2 + 1e-6),  k <- k / sqrt(sum k^2 + 1e-6)
     S <- e^g S;   u <- beta (v - S^T k);   S <- S + k u^T;   o <- S^T q / sqrt(D)
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 L2_EPS = 1e-6
-"""Added under the root of the l2 norm; source: dssa.md 5.1 (published kernel)."""
+"""Added under the root of the l2 norm; source: `docs/dssa.md` 5.1 (published kernel)."""
 
 CHUNK = 64
 """Tokens per chunk of the WY form, as in the published kernel; another value gives the same function."""

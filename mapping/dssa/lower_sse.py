@@ -1,7 +1,7 @@
 """The SSE branch on the core: gated delta rule on event-driven state, one shared and K selected partition copies.
 
 Per token and state: decay, predict (gather k), correct (scatter k), read (gather q). The l2 norm of q and k is
-taken of their counts, so that encoding scales and the partition weights η cancel exactly (`dssa.md` 5.1), and
+taken of their counts, so that encoding scales and the partition weights η cancel exactly (`docs/dssa.md` 5.1), and
 keys have unit norm whatever the coding.
 """
 

@@ -2,7 +2,7 @@
 
 Each function appends instructions to a `ProgramBuilder` and returns the `Value` they leave. The equations are
 those of
-`dssa.md`, in the numbers of `docs/numerics.md`.
+`docs/dssa.md`, in the numbers of `docs/numerics.md`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The float32 DSSA model: the reference that quantised and spiking versions are measured against.
 
 `load_model(path)` reads a checkpoint into a `DSSAModel`. A `DSSALayer` can be built alone from its own tensors, so a
-model larger than the memory can be walked layer by layer. Parameter names equal those in the files, dssa.md 3.
-Positions are true token positions throughout; the position defect of the published decode (dssa.md 4.3) is not
+model larger than the memory can be walked layer by layer. Parameter names equal those in the files, `docs/dssa.md` 3.
+Positions are true token positions throughout; the position defect of the published decode (`docs/dssa.md` 4.3) is not
 reproduced.
 """
 
@@ -162,7 +162,7 @@ class DSSAModel(nn.Module):
         """Feed tokens one at a time: int -> float32[vocab]; int64[n] or [batch, n] -> float32[..., n, vocab].
 
         The default applies the MoBA rule (own block and the best finished ones), so that the result equals prefill;
-        `dense=True` attends to the whole cache in moba layers, as published decoding does (dssa.md 4.3).
+        `dense=True` attends to the whole cache in moba layers, as published decoding does (`docs/dssa.md` 4.3).
         """
         if isinstance(tokens, int):
             row: Tensor = self(torch.tensor([tokens]), cache, tap, dense=dense)

@@ -1,4 +1,4 @@
-"""RMSNorm and the gated MLP, the two parts every DSSA block shares. Source: dssa.md 2."""
+"""RMSNorm and the gated MLP, the two parts every DSSA block shares. Source: `docs/dssa.md` 2."""
 
 import torch
 from torch import Tensor, nn

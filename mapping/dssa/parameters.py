@@ -1,4 +1,4 @@
-"""Names and shapes of every parameter of a DSSA model, as they stand in the files. Source: dssa.md 3."""
+"""Names and shapes of every parameter of a DSSA model, as they stand in the files. Source: `docs/dssa.md` 3."""
 
 from spikesim.mapping.dssa.config import DSSAConfig
 

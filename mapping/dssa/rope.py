@@ -1,6 +1,6 @@
 """Rotary position embedding, non-interleaved: component i turns together with component i + D/2.
 
-Source: dssa.md 4.1. The tables are float32 on purpose, as in the published model: the angle p * w is rounded to
+Source: `docs/dssa.md` 4.1. The tables are float32 on purpose, as in the published model: the angle p * w is rounded to
 float32 before the cosine, so at positions near 524 287 the table is up to 2e-2 away from the exact cosine.
 """
 

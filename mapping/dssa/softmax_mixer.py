@@ -1,6 +1,6 @@
 """Softmax mixers: grouped-query projections with q/k norm and RoPE, then one of the attention patterns.
 
-`SoftmaxMixer` is the mixer of a moba or full layer (dssa.md 4). `project` also serves the SWA branch.
+`SoftmaxMixer` is the mixer of a moba or full layer (`docs/dssa.md` 4). `project` also serves the SWA branch.
 """
 
 from typing import Literal

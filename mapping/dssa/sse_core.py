@@ -1,6 +1,6 @@
 """Sparse state expansion: one shared and N partition states, of which every token reads and writes K.
 
-Source: dssa.md 5.1. `sse_core` sums the outputs of the shared recurrence and of the K chosen partitions. Three
+Source: `docs/dssa.md` 5.1. `sse_core` sums the outputs of the shared recurrence and of the K chosen partitions. Three
 forms of the same function:
 
 * "recurrent": token by token, the reference;

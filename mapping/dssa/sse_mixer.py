@@ -1,4 +1,4 @@
-"""The SSE + SWA mixer: sparse state expansion and sliding-window attention side by side (dssa.md 5)."""
+"""The SSE + SWA mixer: sparse state expansion and sliding-window attention side by side (`docs/dssa.md` 5)."""
 
 import torch
 from torch import Tensor, nn

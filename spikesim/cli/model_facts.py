@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -36,11 +35,7 @@ def model_facts(config: DSSAConfig, shapes: Mapping[str, tuple[int, ...]]) -> di
         sizes[name] = sum(entry["number"] * entry[name] for entry in layers.values())
     sizes["int8_weight_bytes"] += head_bytes
     sizes["int8_head_bytes"] = head_bytes
-    settings = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(config).items()
-    }
-    return {"layers": layers, "sizes": sizes, "config": settings}
+    return {"layers": layers, "sizes": sizes, "config": config.model_dump(mode="json")}
 
 
 def _layer(config: DSSAConfig, kind: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

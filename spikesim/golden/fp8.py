@@ -7,63 +7,41 @@ NaN = S.1111.111, largest magnitude 448. Every number is a whole multiple of 2^-
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 LARGEST = 448.0
 NUMBER_SCALE_BITS = 9
 PRODUCT_SCALE_BITS = 18
 
-_SMALLEST_NORMAL_EXPONENT = -6
-_NAN = 0x7F
 
+def encode(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """float32[...] → E4M3 codes uint8[...], to nearest, ties to even; wider numbers are rounded to float32 first.
 
-def encode(values: NDArray[np.floating], *, saturate: bool = True) -> NDArray[np.uint8]:
-    """float[...] → E4M3 codes uint8[...], rounded to nearest, ties to even.
-
-    `saturate`: what is too large, infinities included, becomes ±448, as in PyTorch 2.13; otherwise NaN, and then 464,
-    halfway to the 480 that the format lacks, still rounds to 448. NaN becomes NaN of the same sign.
+    What is too large, infinities included, becomes ±448; NaN becomes NaN of the same sign.
     """
-    wide = np.asarray(values, dtype=np.float64)  # float32 and shorter are exact in it
-    sign = np.signbit(wide)
-    finite = np.isfinite(wide)
-    magnitude = np.where(finite, np.abs(wide), 0.0)
-    _, power = np.frexp(magnitude)  # magnitude = fraction · 2^power, 0.5 ≤ fraction < 1
-    exponent = np.maximum(power - 1, _SMALLEST_NORMAL_EXPONENT)
-    # np.rint rounds ties to even; 3 mantissa bits: units of 2^(exponent − 3). Tiny values underflow to 0 exactly.
-    rounded = np.ldexp(np.rint(np.ldexp(magnitude, 3 - exponent)), exponent - 3)
-    too_large = (rounded > LARGEST) | np.isinf(wide)
-    kept = np.where(too_large, LARGEST, rounded)
-    code = np.searchsorted(_MAGNITUDES, kept).astype(np.int64)
-    invalid = np.isnan(wide) if saturate else np.isnan(wide) | too_large
-    codes: NDArray[np.uint8] = (np.where(invalid, _NAN, code) | (sign.astype(np.int64) << 7)).astype(np.uint8)
+    codes: NDArray[np.uint8] = (
+        torch.from_numpy(np.array(values, np.float32)).to(torch.float8_e4m3fn).view(torch.uint8).numpy()
+    )
     return codes
-
-
-def integers(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """E4M3 codes uint8[...] → numbers in units of 2^-9, int64[...]; NaN codes as if they were ±480."""
-    exponent = (codes >> 3).astype(np.int64) & 15
-    mantissa = codes.astype(np.int64) & 7
-    magnitude = np.where(exponent > 0, (8 + mantissa) << np.maximum(exponent - 1, 0), mantissa)
-    signed: NDArray[np.int64] = np.where(codes >= 128, -magnitude, magnitude)
-    return signed
-
-
-def is_nan(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which codes uint8[...] are NaN."""
-    nan: NDArray[np.bool_] = (codes & 0x7F) == _NAN
-    return nan
 
 
 def decode(codes: NDArray[np.uint8]) -> NDArray[np.float64]:
     """E4M3 codes uint8[...] → float64[...], exact."""
-    numbers = np.where(codes >= 128, -1.0, 1.0) * np.ldexp(
-        np.abs(integers(codes)).astype(np.float64), -NUMBER_SCALE_BITS
+    numbers: NDArray[np.float64] = (
+        torch.from_numpy(np.array(codes, np.uint8)).view(torch.float8_e4m3fn).to(torch.float64).numpy()
     )
-    return np.where(is_nan(codes), np.nan, numbers)
+    return numbers
 
 
-_MAGNITUDES = np.ldexp(integers(np.arange(_NAN, dtype=np.uint8)).astype(np.float64), -NUMBER_SCALE_BITS)
-"""Of codes 0 … 126, ascending."""
+def is_nan(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which codes uint8[...] are NaN."""
+    return np.isnan(decode(codes))
+
+
+def integers(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """E4M3 codes uint8[...] → numbers in units of 2^-9, int64[...]; NaN as 0."""
+    return np.ldexp(np.nan_to_num(decode(codes)), NUMBER_SCALE_BITS).astype(np.int64)
 
 
 def dot(

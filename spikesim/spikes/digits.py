@@ -2,7 +2,7 @@
 
 Everything faster (the packed encoder, the event counters) is tested against `digits`. A *plane* p counts from the
 least significant digit; a *step* t of a spike train runs the other way round, most significant first, so that
-t = T − 1 − p in the weighted codings. Source: `dssa.md` 7.2; signed digit: the non-adjacent form.
+t = T − 1 − p in the weighted codings. Source: `docs/dssa.md` 6.2; signed digit: the non-adjacent form.
 """
 
 from __future__ import annotations

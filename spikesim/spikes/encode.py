@@ -9,8 +9,8 @@
 | twos_complement | bit T−1−t of n mod 2^T | max(2, bits of max abs n + 1) | any |
 | signed_digit | digit T−1−t of the non-adjacent form of n | max(1, its digits for max abs n) | any |
 
-"bitwise" is the sign-magnitude or bidirectional coding of `dssa.md` 7.2, whose rules these are; "signed_digit" is the
-addition of `hardware.md` 3. With T given and too small, bitwise codings keep the low T bits or digits, two's
+"bitwise" is the sign-magnitude or bidirectional coding of `docs/dssa.md` 6.2, whose rules these are; "signed_digit" is
+not among the published ones. With T given and too small, bitwise codings keep the low T bits or digits, two's
 complement the residue modulo 2^T, binary and ternary stop early.
 """
 

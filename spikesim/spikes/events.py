@@ -1,6 +1,6 @@
 """Event statistics of integer activations: what the cycle model has to know about them, and nothing else.
 
-A row of counts is spread over `ways` banks, channel i in bank i mod ways (`hardware.md` 2). Each bank delivers
+A row of counts is spread over `ways` banks, channel i in bank i mod ways (`docs/timing.md`). Each bank delivers
 at most one event per cycle. The counters below are exact; `spikesim.spikes.digits.digits` defines what an event is.
 """
 

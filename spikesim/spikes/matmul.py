@@ -18,7 +18,7 @@ _EXACT_FLOAT64 = 1 << 52
 def spike_matmul(train: SpikeTrain, weights: Any) -> NDArray[np.int64]:
     """train of shape [..., inputs], weights: integer[inputs, outputs] -> int64[..., outputs] = Σ_t c_t (s_t W).
 
-    Exact, and equal to `train.decode() @ weights`; c_t are the weights of the steps (`dssa.md` 7.3). For two's
+    Exact, and equal to `train.decode() @ weights`; c_t are the weights of the steps (`docs/dssa.md` 6.3). For two's
     complement this is the signed reading: the first step counts −2^(T−1).
 
     Raises CodingError if the shapes do not fit.

@@ -1,4 +1,4 @@
-"""From real activations and weights to the integers that become spikes and memory rows (`dssa.md` 7.1).
+"""From real activations and weights to the integers that become spikes and memory rows (`docs/dssa.md` 6.1).
 
 All arithmetic is float32, whatever the input type: with bfloat16 weights exact halves occur and decide the rounding,
 and a float64 quantiser gives other integers. Rounding is half to even everywhere.
@@ -16,7 +16,7 @@ from spikesim.spikes.arrays import is_tensor
 
 MIN_SCALE: Final = 1e-5
 MAX_SCALE: Final = 1e4
-"""A scale is clamped to this range, `dssa.md` 7.1."""
+"""A scale is clamped to this range, `docs/dssa.md` 6.1."""
 
 INT8_LIMIT: Final = 127
 """Largest magnitude of a symmetric INT8; −128 is not used."""

@@ -1,7 +1,7 @@
 """Spike statistics of activations, with every published quantity under a name that says how it was counted.
 
 The population of a report is |s| of every element of the input of every spiked projection, all tokens; an
-input shared by several projections counts once (`dssa.md` 7.4). All quantities follow from the histogram of
+input shared by several projections counts once (`docs/dssa.md` 6.4). All quantities follow from the histogram of
 |s|, which is what is collected: add the statistics of batches to merge them.
 """
 

@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import platformdirs
+
 from spikesim.errors import OutputError
 
 VARIABLE = "SPIKESIM_CACHE"
@@ -16,10 +18,8 @@ def user_folder() -> Path:
     """`$SPIKESIM_CACHE`, else `spikesim` in the user's cache folder. Raises OutputError: the user has no home."""
     if chosen := os.environ.get(VARIABLE):
         return Path(chosen)
-    if chosen := os.environ.get("XDG_CACHE_HOME"):
-        return Path(chosen) / "spikesim"
     try:
-        return Path.home() / ".cache" / "spikesim"
+        return platformdirs.user_cache_path("spikesim", appauthor=False)
     except RuntimeError:
         raise OutputError(
             f"the folder for what is kept must be known, but the user has no home; {VARIABLE} names one"

@@ -25,7 +25,7 @@ from spikesim.power_models.cache import Cache
 from spikesim.power_models.synthesis.synthesis import default_liberty
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP
-from spikesim.support import cache_folder, sources
+from spikesim.support import sources
 from spikesim.support.cache_folder import user_folder
 from spikesim.tools import verilator
 from spikesim.verify import lockstep
@@ -219,12 +219,9 @@ def test_data_is_told_apart_by_its_values_alone() -> None:
 
 
 def test_user_without_a_home_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    for name in ("SPIKESIM_CACHE", "XDG_CACHE_HOME"):
+    for name in ("SPIKESIM_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(cache_folder.Path, "home", homeless)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # a user that the system does not know
     with pytest.raises(OutputError, match=r"the user has no home; SPIKESIM_CACHE names one$"):
         user_folder()
 

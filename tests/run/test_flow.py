@@ -84,7 +84,7 @@ def test_a_short_convolution_is_refused_before_any_work() -> None:
 
 
 def test_mapping_file_places_everything(mapped: tuple[Path, Report]) -> None:
-    """Every vector that is alive together has words of its own, within the memory."""
+    """What `mapping.json` says of every program fits into the memories, and the report says what they hold."""
     folder, report = mapped
     mapping = json.loads((folder / "mapping.json").read_text(encoding="utf-8"))
     names = [program["name"] for program in mapping["programs"]]

@@ -19,7 +19,11 @@ from spikesim.support import kernel_cache
 from spikesim.support.kernel_cache import KEPT, KernelCache
 
 PACKAGE = Path(spikesim.__file__).parent
-TOOLS = ("__init__", "cache_folder", "errors", "jit", "kernel_cache", "sources")
+TOOLS = (
+    "__init__",
+    "errors",
+    *(f"support/{name}" for name in ("__init__", "cache_folder", "jit", "kernel_cache", "sources")),
+)
 """All of spikesim that compiling needs."""
 
 SMALL = {
@@ -44,9 +48,9 @@ CALL_THIRD = (
 def checkout(tmp_path: Path) -> Path:
     """A folder that holds the small package."""
     folder = tmp_path / "checkout"
-    (folder / "spikesim").mkdir(parents=True)
+    (folder / "spikesim" / "support").mkdir(parents=True)
     for name in TOOLS:
-        shutil.copy(PACKAGE / f"{name}.py", folder / "spikesim")
+        shutil.copy(PACKAGE / f"{name}.py", folder / "spikesim" / f"{name}.py")
     for name, text in SMALL.items():
         (folder / "spikesim" / name).write_text(text)
     return folder
@@ -155,7 +159,7 @@ def test_nothing_is_compiled_if_numba_is_told_so(checkout: Path) -> None:
 def test_where_code_lies(checkout: Path) -> None:
     """Beside the sources; where that is forbidden, among the user's caches; or where numba was told."""
     run(checkout, CALL_OUTER)
-    beside = checkout / "spikesim" / "__pycache__"
+    beside = checkout / "spikesim" / "support" / "__pycache__"
     assert code_files(checkout) == code_files(beside) != []
     shutil.rmtree(beside)
     beside.touch()  # a file: even the administrator can put nothing into it
@@ -170,7 +174,7 @@ def test_where_code_lies(checkout: Path) -> None:
 
 
 def test_runs_uncached_where_nothing_can_be_written(checkout: Path) -> None:
-    (checkout / "spikesim" / "__pycache__").touch()
+    (checkout / "spikesim" / "support" / "__pycache__").touch()
     (checkout / "home").touch()
     before = sorted(checkout.rglob("*"))
     for _ in range(2):
@@ -181,7 +185,7 @@ def test_runs_uncached_where_nothing_can_be_written(checkout: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may write anywhere")
 def test_runs_uncached_in_read_only_folders(checkout: Path) -> None:
     (checkout / "home").mkdir()
-    folders = (checkout / "spikesim", checkout / "home")
+    folders = (checkout / "spikesim" / "support", checkout / "home")
     for folder in folders:
         folder.chmod(0o555)
     try:

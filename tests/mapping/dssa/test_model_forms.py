@@ -395,7 +395,7 @@ def test_defaults_and_layer_pattern():
             r"num_writer must be less than num_sparse_partition \(4\), not 4",
         ),
         ({"num_reader": 1}, r"num_reader must equal num_writer \(2\), not 1"),
-        ({"head_dim": 7}, "head_dim must be even"),
+        ({"head_dim": 7}, "head_dim must be even and at least 2 .*, not 7"),
         ({"vocab_size": 0}, "vocab_size must be an integer of at least 1, not 0"),
         ({"vocab_size": True}, "vocab_size must be an integer of at least 1, not True"),
         ({"hidden_size": "big"}, "hidden_size must be an integer of at least 1, not 'big'"),
@@ -406,10 +406,15 @@ def test_defaults_and_layer_pattern():
         ({"attn.qkv_bias": True}, "attn.qkv_bias must be False"),
         ({"attn.layers": [9]}, r"attn.layers must be below num_hidden_layers \(3\), not 9"),
         ({"attn.layers": [[0]]}, "every entry of attn.layers must be an integer"),
+        ({"attn.layers": [True]}, "every entry of attn.layers must be an integer of at least 0, not True"),
+        ({"attn.full_layers": [-1]}, "every entry of attn.full_layers must be an integer of at least 0"),
         ({"attn.layers": 3}, "attn.layers must be a list of layer numbers, not 3"),
         ({"attn.full_layers": [1]}, "attn.full_layers must be a subset of attn.layers, not contain 1"),
         ({"attn.window_size": None}, "attn.window_size must be given"),
-        ({"attn.moba_topk": 1}, "attn.moba_topk must be at least 2"),
+        (
+            {"attn.moba_topk": 1},
+            r"attn.moba_topk must be at least 2 \(published implementations disagree about 1\), not 1",
+        ),
         ({"attn.num_heads": 5}, "attn.num_heads must be a multiple"),
         ({"intermediate_size": None, "hidden_ratio": "4"}, "hidden_ratio must be a positive number"),
     ],
@@ -423,6 +428,37 @@ def test_unsupported_configurations_are_refused_by_name(change, says):
             data[name] = value
     with pytest.raises(ConfigError, match=says):
         DSSAConfig.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"hidden_size": 0}, "hidden_size must be an integer of at least 1, not 0"),
+        ({"window_size": 2.5}, "attn.window_size must be an integer of at least 1, not 2.5"),
+        ({"attn_layers": (0, 9)}, r"attn.layers must be below num_hidden_layers \(3\), not 9"),
+        ({"attn_layers": (-1,)}, "every entry of attn.layers must be an integer of at least 0, not -1"),
+        ({"window": 4}, "window is not a field of a model configuration; known: hidden_size, "),
+    ],
+)
+def test_a_configuration_made_directly_is_checked_alike(change, says):
+    with pytest.raises(ConfigError, match=f"^{says}"):
+        DSSAConfig(**(BASE | change))
+
+
+def test_what_has_no_default_must_be_given():
+    with pytest.raises(ConfigError, match=r"^attn.num_heads must be given, it has no default$"):
+        DSSAConfig(intermediate_size=8, attn_layers=())
+
+
+def test_layers_are_a_set():
+    config = DSSAConfig(**(BASE | {"attn_layers": [2, 0, 2], "attn_full_layers": [2]}))
+    assert (config.attn_layers, config.attn_full_layers) == ((0, 2), (2,))
+
+
+def test_names_of_fields_mean_nothing_in_a_file():
+    """What lies inside "attn" there is read from there only."""
+    data = DSSAConfig(**BASE).to_dict()
+    assert DSSAConfig.from_dict(data | {"window_size": 0, "attn_layers": "none"}) == DSSAConfig(**BASE)
 
 
 def test_shipped_vector_configuration_is_read():
