@@ -78,7 +78,11 @@ def test_every_group_is_multiplied(stride: int) -> None:
         operand="matrix",
         name="w",
     )
-    program = _program((gather,), {"h": size, "out": GROUPS * (OUTPUTS + 2)})
+    first = _view("out", OUTPUTS)
+    program = _program(
+        (gather, Add(dst=_view("sum", OUTPUTS), a=first, b=first)),
+        {"h": size, "out": GROUPS * (OUTPUTS + 2), "sum": OUTPUTS},
+    )
     words = _words(size)
     got = Machine(program).run({"h": words})["out"].reshape(TOKENS, GROUPS, OUTPUTS + 2)
     matrix = program.matrices["w"].astype(np.int64)

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from helpers.places import CHECKOUT
+from helpers.programs import port
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -31,12 +32,13 @@ def programs(draw: st.DrawFn) -> Program:
         Add(dst=views[n], a=draw(st.sampled_from(views[:n])), b=draw(st.sampled_from(views[:n])))
         for n in range(1, len(views))
     ]
+    words = {view.name: size for view, size in zip(views, sizes, strict=True)}
+    last = draw(st.sampled_from(views[1:])).name
     text = ProgramText(
         name="sums",
-        kind="sums",
-        inputs=("v0",),
-        output=draw(st.sampled_from(views[1:])).name,
-        vectors={view.name: size for view, size in zip(views, sizes, strict=True)},
+        inputs=(port("v0", words["v0"]),),
+        outputs=(port(last, words[last]),),
+        vectors=words,
         sections=(Section(kind="parallel", instructions=tuple(sums)),),
     )
     return Program(text=text, constants={}, matrices={})
@@ -53,16 +55,17 @@ def mentioned(item: Any) -> Iterator[str]:
 
 def lives(program: Program) -> dict[str, range]:
     """Of every vector, the instructions from its first mention to its last; inputs come before, the output stays."""
-    seen: dict[str, list[int]] = {name: [-1] for name in program.text.inputs}
+    seen: dict[str, list[int]] = {name: [-1] for name in program.text.input_names}
     instructions = list(program.instructions())
     for number, instruction in enumerate(instructions):
         for name in mentioned(instruction):
             seen.setdefault(name, []).append(number)
-    seen[program.text.output].append(len(instructions))
+    for name in program.text.output_names:
+        seen[name].append(len(instructions))
     return {name: range(min(numbers), max(numbers) + 1) for name, numbers in seen.items()}
 
 
-def words(program: Program, allocation: Allocation, name: str) -> range:
+def words(program: Program, allocation: Allocation[str], name: str) -> range:
     first = allocation.addresses[name]
     return range(first, first + program.text.vectors[name])
 

@@ -115,7 +115,7 @@ MUTANTS = [
     },
     {
         "file": _LAVA + "plan.py",
-        "old": 'found.append(uses.instruction(inputs, outputs, floors.get(i.store or "", 0)))',
+        "old": "found.append(uses.instruction(inputs, outputs, floor))",
         "new": "found.append(uses.instruction(inputs, outputs, 0))",
         "why": "users of a cache lie in different stages",
         "bench": "tests/backends/lava/test_microcode.py",
