@@ -15,6 +15,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SLOW = {
     "backends/lava/test_run",
+    "backends/test_executions",
     "backends/test_nir",
     "project/test_benchmarks",
     "cli/test_compare",

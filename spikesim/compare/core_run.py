@@ -12,10 +12,14 @@ from spikesim.compare.measured import GateRun, delays, summed
 from spikesim.compare.settings import STREAMS
 from spikesim.compare.work import Work
 from spikesim.errors import NumericError
+from spikesim.hardware import ArrayConfig
 from spikesim.power_models.gates.simulator import GateSimulator
 from spikesim.power_models.gates.waveforms import GateTimer
 from spikesim.power_models.netlist.netlist import Netlist
 from spikesim.power_models.timing.analysis import StaticTiming
+from spikesim.program import Chain
+from spikesim.program.layout import CoreLayout
+from spikesim.rtl.assemble import Executable
 from spikesim.rtl.images import row_images, vector_image
 from spikesim.support.arithmetic import ceil_div
 from spikesim.support.progress import SILENT, Progress
@@ -26,15 +30,58 @@ _SETTLE = 8
 """Cycles until the counters have counted the last event."""
 
 
-def images(work: Work) -> dict[str, NDArray[np.uint64] | list[int]]:
+Images = dict[str, NDArray[np.uint64] | list[int]]
+
+
+def images(work: Work) -> Images:
     """What lies in the memories before the first token, by the name of the memory's image."""
-    array = work.hardware.array
-    rows = row_images(work.chain.programs, work.layout, ways=array.ways, lanes=array.lanes)
-    contents: dict[str, NDArray[np.uint64] | list[int]] = {
-        "program": [instruction.word() for instruction in work.executable.instructions],
-        "vector": vector_image(work.chain.programs, work.layout).astype(np.uint64),
+    return images_of(work.chain, work.layout, work.executable, work.hardware.array)
+
+
+def images_of(chain: Chain, layout: CoreLayout, executable: Executable, array: ArrayConfig) -> Images:
+    """The same of a chain that is linked and assembled."""
+    rows = row_images(chain.programs, layout, ways=array.ways, lanes=array.lanes)
+    contents: Images = {
+        "program": [instruction.word() for instruction in executable.instructions],
+        "vector": vector_image(chain.programs, layout).astype(np.uint64),
     }
     return contents | {f"row_{bank:02}": packed_rows(rows[bank]) for bank in range(array.ways)}
+
+
+class GateCore:
+    """The netlist of a core with a chain in its memories, in 64 streams, driven as a host does."""
+
+    def __init__(
+        self, netlist: Netlist, contents: Images, layout: CoreLayout, executable: Executable
+    ) -> None:
+        names = named(netlist)
+        self.layout, self.executable, self.vector = layout, executable, names["vector"]
+        self.simulator = GateSimulator(
+            netlist, memories={names[image]: words for image, words in contents.items()}
+        )
+        self.host = HostPort(self.simulator)
+
+    def clear(self) -> None:
+        """Resets the core and empties caches and states: a sequence begins."""
+        host = self.host
+        host.reset()
+        host.write("ENTRY", self.executable.clear_entry)
+        host.write("CONTROL", 3)
+        host.wait(_CLEARING, 1 << 12)
+        host.write("POSITION", 0)
+        host.write("CLEAR", 1)
+        host.write("ENTRY", self.executable.token_entry)
+
+    def start(self, words: NDArray[np.int32]) -> None:
+        """words: int32[streams, words], what the host would send over the input stream; starts a step."""
+        self.simulator.load(self.vector, words.view(np.uint32).astype(np.uint64), self.layout.input)
+        self.host.write("CONTROL", 1)
+
+    def output(self, words: int) -> NDArray[np.int32]:
+        """int32[streams, words]: the result of the last step."""
+        memory = self.simulator.memory(self.vector)
+        found: NDArray[np.int32] = memory[:, self.layout.output :, 0].astype(np.uint32).view(np.int32)
+        return found[:, :words]
 
 
 def packed_rows(rows: NDArray[np.int8]) -> NDArray[np.uint64]:
@@ -68,24 +115,15 @@ def run_core(
 
     `sample_every`: cycles of which one is simulated with delays. `access_s`: of memories, by name.
     """
-    names = named(netlist)
-    contents = {names[image]: words for image, words in images(work).items()}
-    simulator = GateSimulator(netlist, memories=contents)
-    host, vector = HostPort(simulator), names["vector"]
+    core = GateCore(netlist, images(work), work.layout, work.executable)
+    simulator = core.simulator
     expected = work.cycles["dense" if dense else "spiking"]
-    host.reset()
-    host.write("ENTRY", work.executable.clear_entry)
-    host.write("CONTROL", 3)
-    host.wait(_CLEARING, 1 << 12)
-    host.write("POSITION", 0)
-    host.write("CLEAR", 1)
-    host.write("ENTRY", work.executable.token_entry)
+    core.clear()
     timer = GateTimer(simulator.program, delays(timing, access_s))
     activities, accesses = [], []
     with progress.stage("tokens on gates", len(work.words)) as advance:
         for token, words in enumerate(work.words):
-            _put(simulator, vector, work.layout.input, words)
-            host.write("CONTROL", 1)
+            core.start(words)
             simulator.reset_counts()
             # Streams take some per mille more or fewer cycles: the fastest ones rest at the end.
             cycles = int(expected[token].max())
@@ -93,11 +131,10 @@ def run_core(
             activities.append(simulator.activity())
             accesses.append(simulator.memory_counts())
             simulator.run(_SETTLE)
-            got = simulator.memory(vector)[:, work.layout.output :, 0].astype(np.uint32).view(np.int32)
             wanted = work.outputs[token]
-            _check_words(got[:, : wanted.shape[1]], wanted, token)
+            _check_words(core.output(wanted.shape[1]), wanted, token)
             advance()
-    counted = host.read("CYCLES_LOW")
+    counted = core.host.read("CYCLES_LOW")
     if not np.array_equal(counted, expected.sum(axis=0).astype(np.uint64)):
         stream = int(np.argmax(counted != expected.sum(axis=0)))
         raise NumericError(
@@ -115,11 +152,6 @@ def run_core(
         values=work.outputs.size,
         tokens=work.words.shape[0] * STREAMS,
     )
-
-
-def _put(simulator: GateSimulator, memory: str, address: int, words: NDArray[np.int32]) -> None:
-    """words: int32[streams, words], what the host would send over the input stream."""
-    simulator.load(memory, words.view(np.uint32).astype(np.uint64), address)
 
 
 def _check_words(got: NDArray[np.int32], wanted: NDArray[np.int32], token: int) -> None:

@@ -40,9 +40,7 @@ def measure_core(
     progress: Progress = SILENT,
 ) -> Design:
     """A whole core on whole tokens."""
-    source = Source(
-        text=_verilog(SpikeCore, config, technology), lists_serve_gathers=_listed(config), unused=("trace_*",)
-    )
+    source = core_source(config, technology)
 
     def measured() -> dict[str, Any]:
         with progress.stage(f"build {name}"):
@@ -63,6 +61,13 @@ def measure_core(
     data = data_digest(work.words, work.outputs, *work.cycles.values(), *images(work).values())
     inputs = [source.text, name, label, data, *technology.conditions(__name__)]
     return Design.model_validate(technology.cache.get("design", inputs, measured))
+
+
+def core_source(config: CoreConfig, technology: Technology) -> Source:
+    """A whole core in Verilog, without the ports that only a bench reads."""
+    return Source(
+        text=_verilog(SpikeCore, config, technology), lists_serve_gathers=_listed(config), unused=("trace_*",)
+    )
 
 
 def measure_array(

@@ -14,7 +14,7 @@ from spikesim.rtl.config import core_config
 from spikesim.rtl.emit import MANIFEST_FILE, VERILOG_FILE, emit_core, emit_program, resident_config
 from spikesim.verify.expected import expect
 from spikesim.verify.job import Job
-from spikesim.verify.lockstep import check_fits, write_run
+from spikesim.verify.lockstep import check_fits, cycle_limit, write_run
 
 SCRIPT = '''"""Builds the design in this folder with Verilator, runs the tokens in input.bin, and checks the results.
 
@@ -64,7 +64,8 @@ def write_design(folder: Path, job: Job, *, dense: bool = False, general: bool =
     with resources.as_file(harness) as path:
         shutil.copyfile(path, folder / "bench.cpp")
     (folder / "bench.py").write_text(SCRIPT, encoding="utf-8")
-    write_run(folder / "run.txt", chain, layout, executable, expected, dense=dense)
+    limit = cycle_limit(expected, layout, dense=dense)
+    write_run(folder / "run.txt", chain, layout, executable, steps=len(job.words), limit=limit)
     np.ascontiguousarray(job.words, np.int32).tofile(folder / "input.bin")
     expected.outputs.tofile(folder / "expected.bin")
     return {

@@ -27,7 +27,7 @@ from spikesim.support.sources import digest
 from spikesim.tools.verilator import build, toolchain
 from spikesim.verify.compare import Comparison, compare
 from spikesim.verify.expected import Expected, expect
-from spikesim.verify.record import read_record
+from spikesim.verify.record import Record, read_record
 
 WAVE_CYCLES = 400
 """Clock cycles before and after a difference that its waveform shows."""
@@ -65,7 +65,7 @@ def check_fits(hardware: HardwareConfig, layout: CoreLayout, executable: Executa
 
 
 def cycle_limit(expected: Expected, layout: CoreLayout, *, dense: bool) -> int:
-    """Clock cycles after which a token, or clearing, is given up: well beyond what the simulator says."""
+    """Clock cycles after which a step, or clearing, is given up: well beyond what the simulator says."""
     core = "dense" if dense else "spiking"
     per_token = sum(entry[core].sum(axis=0) for entry in expected.cycles)
     return 4 * int(np.max(per_token)) + 10_000 + 4 * layout.state_words
@@ -76,11 +76,11 @@ def write_run(
     chain: Chain,
     layout: CoreLayout,
     executable: Executable,
-    expected: Expected,
     *,
-    dense: bool,
+    steps: int,
+    limit: int,
 ) -> None:
-    """Writes the run file of `harness.cpp`."""
+    """Writes the run file of `harness.cpp`. `limit`: clock cycles after which a step, or clearing, is given up."""
     numbers = (
         executable.token_entry,
         executable.clear_entry,
@@ -88,8 +88,8 @@ def write_run(
         chain.input_words,
         layout.output,
         chain.output_words,
-        len(expected.outputs),
-        cycle_limit(expected, layout, dense=dense),
+        steps,
+        limit,
     )
     path.write_text(" ".join(map(str, numbers)) + "\n", encoding="ascii")
 
@@ -171,8 +171,9 @@ class Lockstep:
         start = time.perf_counter()
         expected = expect(self.chain, self.layout, self.hardware, words)
         self._took("simulator", start)
+        limit = cycle_limit(expected, self.layout, dense=self.dense)
         start = time.perf_counter()
-        clock = self._execute(self.core.binary(), words, expected, name)
+        clock = self._execute(self.core.binary(), words, limit, name)
         self._took("Verilator", start)
         record = read_record(self.folder / f"{name}.record", self.executable)
         comparison = compare(
@@ -188,6 +189,11 @@ class Lockstep:
             comparison=comparison, seconds=dict(self.seconds), clock_cycles=clock, wave=wave
         )
 
+    def record(self, words: NDArray[np.int32], *, limit: int, name: str = "run") -> Record:
+        """What the RTL makes of words: int32[steps, words], by itself. ToolError if a step takes `limit` cycles."""
+        self._execute(self.core.binary(), words, limit, name)
+        return read_record(self.folder / f"{name}.record", self.executable)
+
     def _wave(
         self, words: NDArray[np.int32], expected: Expected, comparison: Comparison, name: str
     ) -> Path | None:
@@ -196,14 +202,15 @@ class Lockstep:
         middle = min(cycles, default=0)
         wave = self.folder / f"{name}.vcd"
         window = [f"+wave={wave}", f"+from={max(0, middle - WAVE_CYCLES)}", f"+to={middle + WAVE_CYCLES}"]
-        self._execute(self.core.binary(trace=True), words, expected, f"{name}_wave", window)
+        limit = cycle_limit(expected, self.layout, dense=self.dense)
+        self._execute(self.core.binary(trace=True), words, limit, f"{name}_wave", window)
         return wave
 
     def _execute(
         self,
         binary: Path,
         words: NDArray[np.int32],
-        expected: Expected,
+        limit: int,
         name: str,
         extra: Sequence[str] = (),
     ) -> int:
@@ -211,7 +218,7 @@ class Lockstep:
         folder = self.folder
         source, settings = folder / f"{name}.input", folder / f"{name}.run"
         np.ascontiguousarray(words, np.int32).tofile(source)
-        write_run(settings, self.chain, self.layout, self.executable, expected, dense=self.dense)
+        write_run(settings, self.chain, self.layout, self.executable, steps=len(words), limit=limit)
         arguments = [f"+run={settings}", f"+input={source}", f"+record={folder / name}.record", *extra]
         arguments += [f"+{image}={folder / file}" for image, file in self.images.items()]
         if self.core.coverage:

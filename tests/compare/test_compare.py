@@ -14,8 +14,11 @@ import pytest
 import torch
 from helpers.programs import small_config
 
+from spikesim.backends.execution import BackEnd, differences
+from spikesim.backends.golden import GoldenBackEnd
 from spikesim.compare import CompareSettings, add_comparison, break_even
 from spikesim.compare.array_run import run_array
+from spikesim.compare.backend import GatesBackEnd
 from spikesim.compare.baselines import fp8_design
 from spikesim.compare.bases import (
     core_basis,
@@ -166,6 +169,16 @@ def core(work: Work, technology: Technology) -> Built:
     """The spiking core, from the cache."""
     text = _verilog(SpikeCore, resident_config(work.hardware, work.layout), technology)
     return build(Source(text=text, lists_serve_gathers=False, unused=("trace_*",)), technology)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_gates_are_a_back_end(work: Work, technology: Technology, dense: bool, tmp_path: Path) -> None:
+    """Three steps of a sequence, words and cycles, against golden; the netlists are those of the comparison."""
+    words = np.concatenate([work.words[:1, stream] for stream in range(3)])
+    back_ends: list[BackEnd] = [GoldenBackEnd(dense=dense), GatesBackEnd(technology=technology, dense=dense)]
+    golden, gates = (b.open(work.chain, work.hardware, tmp_path).run(words) for b in back_ends)
+    assert gates.cycles is not None
+    assert list(differences(golden, gates)) == []
 
 
 def test_three_bases_follow_from_the_designs(compared: Compared) -> None:

@@ -40,13 +40,17 @@ TIMEOUT_S = 600.0
 
 
 @dataclass(kw_only=True)
-class Execution:
-    """A chain on Lava, compared. `networks`: the plans that ran, one after the other; `expected`: golden, in order."""
+class LavaResult:
+    """A chain on Lava, compared. `networks`: the plans that ran, one after the other; `expected`: golden, in order.
+
+    `outputs`: int32[tokens, words], what left the last network.
+    """
 
     coding: LavaCoding
     planes: int
     links: Sequence[Link]
     comparison: Comparison
+    outputs: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
     networks: list[Plan] = field(default_factory=list)
     expected: list[Expected] = field(default_factory=list)
     steps: int = 0
@@ -83,7 +87,7 @@ def execute(
     timeout: float = TIMEOUT_S,
     command: Sequence[str] | None = None,
     progress: Progress = SILENT,
-) -> Execution:
+) -> LavaResult:
     """words: int32[tokens, words] into the chain -> everything compared, for the programs of these names.
 
     `coding`: "graded" or one of the core's. `timeout`: seconds for each network. Raises ToolError if Lava is not
@@ -95,7 +99,7 @@ def execute(
     programs, links = chain.programs, chain.links
     chosen = chosen_programs(programs, names)
     planes = steps_needed(chosen, coding)
-    found = Execution(
+    found = LavaResult(
         coding=coding,
         planes=planes,
         links=links,
@@ -120,7 +124,7 @@ def _network(
     cut: Plan,
     links: Sequence[Link],
     golden: GoldenChain,
-    found: Execution,
+    found: LavaResult,
     lava: Path | None,
     *,
     timeout: float,
@@ -142,6 +146,7 @@ def _network(
             done = launch(folder, lava, timeout=timeout, advance=advance, command=command)
         found.took("Lava", time.perf_counter() - started)
         started = time.perf_counter()
+        found.outputs = np.load(folder / "outputs.npy", allow_pickle=False).astype(np.int32)
         found.comparison.network(cut, {e.program.text.name: e for e in expected}, entry, folder)
         found.took("comparison", time.perf_counter() - started)
     found.networks.append(cut)
@@ -153,7 +158,7 @@ def _network(
 
 
 def _write_job(
-    folder: Path, cut: Plan, links: Sequence[Link], found: Execution, entry: NDArray[np.int32]
+    folder: Path, cut: Plan, links: Sequence[Link], found: LavaResult, entry: NDArray[np.int32]
 ) -> None:
     (folder / "programs").mkdir()
     for program in cut.programs:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from spikesim.backends.lava.compare import traffic
 from spikesim.backends.lava.depth import depth
 from spikesim.backends.lava.place import place
-from spikesim.backends.lava.run import Execution
+from spikesim.backends.lava.run import LavaResult
 from spikesim.backends.lava.spikes import GRADED, steps_needed
 from spikesim.backends.lava.target import Target
 from spikesim.program import is_matrix
 from spikesim.results.lava import LavaRun, ProgramRun, Steps, Traffic, Width
 
 
-def summarise(found: Execution, target: Target, kinds: Mapping[str, str]) -> LavaRun:
+def summarise(found: LavaResult, target: Target, kinds: Mapping[str, str]) -> LavaRun:
     """Everything that a report shows of an execution, on this target. `kinds`: what each program is to a reader."""
     programs = [expected.program for expected in found.expected]
     tokens = len(next(iter(found.expected[0].words.values())))
@@ -57,7 +57,7 @@ def summarise(found: Execution, target: Target, kinds: Mapping[str, str]) -> Lav
     )
 
 
-def _programs(found: Execution, tokens: int, kinds: Mapping[str, str]) -> tuple[ProgramRun, ...]:
+def _programs(found: LavaResult, tokens: int, kinds: Mapping[str, str]) -> tuple[ProgramRun, ...]:
     stages: dict[str, int] = {}
     for network in found.networks:
         for stage in network.stages:
@@ -83,7 +83,7 @@ def _programs(found: Execution, tokens: int, kinds: Mapping[str, str]) -> tuple[
     return tuple(rows)
 
 
-def _widths(found: Execution) -> tuple[Width, ...]:
+def _widths(found: LavaResult) -> tuple[Width, ...]:
     """Widths by kind of instruction, those of the widest products first."""
     rows = (
         Width(

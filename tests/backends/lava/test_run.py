@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 from spikesim.backends.lava import launch as launcher
 from spikesim.backends.lava import run as lava_run
 from spikesim.backends.lava.package import find_lava
-from spikesim.backends.lava.run import Execution, execute
+from spikesim.backends.lava.run import LavaResult, execute
 from spikesim.backends.lava.spikes import SERIAL
 from spikesim.cli.app import app
 from spikesim.errors import CapacityError, CodingError, ConfigError, ToolError
@@ -76,7 +76,7 @@ def tiny() -> Job:
     return model_job(TINY, HardwareConfig(), tokens=TOKENS)
 
 
-def assert_exact(found: Execution) -> None:
+def assert_exact(found: LavaResult) -> None:
     assert found.exact, "\n".join(map(str, found.comparison.differences))
     for network in found.networks:
         for program in network.programs:
@@ -151,7 +151,7 @@ def test_a_long_chain_runs_as_several_networks(tiny: Job, monkeypatch: pytest.Mo
 # What goes wrong
 
 
-def fault(name: str, timeout: float = 60) -> Execution:
+def fault(name: str, timeout: float = 60) -> LavaResult:
     """A small chain in a worker with a fault."""
     job = self_test_job(HardwareConfig(), tokens=3)
     command = (sys.executable, str(FAULTS), name)

@@ -1,0 +1,50 @@
+"""The golden model and the cycle model as a back end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.backends.execution import Outcome
+from spikesim.hardware import HardwareConfig
+from spikesim.program import Chain
+from spikesim.program.verifier import verify_chain
+from spikesim.run.session import run_chain
+from spikesim.run.simulator import Simulator
+from spikesim.timing import ISSUE_CYCLES
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenBackEnd:
+    """`dense`: cycles of the dense twin in place of the spiking core's."""
+
+    dense: bool = False
+    name: str = "golden"
+
+    def open(self, chain: Chain, hardware: HardwareConfig, folder: Path) -> GoldenExecution:
+        """Leaves `folder` empty."""
+        verify_chain(chain)
+        return GoldenExecution(chain, hardware, "dense" if self.dense else "spiking")
+
+
+class GoldenExecution:
+    """Simulates; every run begins a sequence."""
+
+    def __init__(self, chain: Chain, hardware: HardwareConfig, core: str) -> None:
+        self.chain, self.hardware, self.core = chain, hardware, core
+
+    def run(self, words: NDArray[np.int32]) -> Outcome:
+        """All steps at once."""
+        simulators = [Simulator(program, self.hardware, detail=True) for program in self.chain.programs]
+        outputs = run_chain(self.chain, simulators, np.ascontiguousarray(words[:, None]))[:, 0]
+        spent = [
+            np.concatenate(entry[self.core])
+            for simulator in simulators
+            for entry in simulator.per_token or []
+        ]
+        # The end of a step is fetched and decoded like any instruction.
+        cycles = np.stack(spent).sum(axis=0, dtype=np.int64) + ISSUE_CYCLES
+        return Outcome(machine="golden", outputs=np.ascontiguousarray(outputs), cycles=cycles)
