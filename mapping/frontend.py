@@ -1,6 +1,6 @@
 """What a front end is: it opens a model, and lowers it to programs one after the other.
 
-`spikesim.flow` knows no model: it takes a `Network` and runs what it is given. Another kind of model is another front
+`spikesim.flow` knows no model: it takes a `OpenedModel` and runs what it is given. Another kind of model is another front
 end in `FRONT_ENDS` of `spikesim.flow`, and no edit of anything else.
 """
 
@@ -23,7 +23,7 @@ from spikesim.results.report import ModelSummary
 Reference = Callable[[slice], torch.Tensor]
 """Steps -> float32[steps, sequences, words]: what the float model has at a program's first output."""
 
-Stage = Callable[[str], Any]
+Timed = Callable[[str], Any]
 """A context that is timed under a name."""
 
 
@@ -37,7 +37,7 @@ class Lowered:
     reference: Reference | None = None
 
 
-class Network(Protocol):
+class OpenedModel(Protocol):
     """An opened model."""
 
     @property
@@ -67,7 +67,7 @@ class Network(Protocol):
         items: NDArray[np.int64],
         examples: NDArray[np.int64] | None,
         hardware: HardwareConfig,
-        stage: Stage,
+        stage: Timed,
     ) -> Iterator[Lowered]:
         """Programs in order, each made while the float model runs items: int64[sequences, steps] one block further.
 
@@ -83,5 +83,5 @@ class FrontEnd(Protocol):
     def accepts(self, path: Path) -> bool:
         """Whether the path looks like a model of this kind."""
 
-    def open(self, path: Path) -> Network:
+    def open(self, path: Path) -> OpenedModel:
         """Raises a SpikesimError for a model that cannot be used."""

@@ -1,4 +1,4 @@
-"""`Cache`: results kept by the content they follow from, so that nothing is synthesised or simulated twice."""
+"""`ResultCache`: results kept by the content they follow from, so that nothing is synthesised or simulated twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Results kept by spikesim;
 """Content of CACHEDIR.TAG, by which programs that make backups know a cache (bford.info/cachedir)."""
 
 
-class Cache:
+class ResultCache:
     """JSON documents in a folder, each under a digest of all it depends on; None as folder keeps nothing.
 
     A document is there whole or not at all; one that cannot be read is made anew.

@@ -5,7 +5,7 @@ A figure without a source is `assumed` and says why it has its value. Reports sh
 
 from __future__ import annotations
 
-from spikesim.results.comparison import Constant
+from spikesim.results.comparison import SourcedValue
 
 _HOROWITZ = "M. Horowitz, Computing's energy problem, ISSCC 2014, pp. 10-14"
 _HOROWITZ_TABLE = f"{_HOROWITZ}; table as used in the energy section of SpikingBrain 1.0 (arXiv 2509.05276)"
@@ -28,8 +28,8 @@ def _constant(
     voltage: str = "",
     *,
     assumed: bool = False,
-) -> Constant:
-    return Constant(
+) -> SourcedValue:
+    return SourcedValue(
         name=name, value=value, unit=unit, node=node, voltage=voltage, source=source, assumed=assumed
     )
 
@@ -210,7 +210,7 @@ DRAM_LPDDR4 = _constant(
     assumed=True,
 )
 
-MEMORY: tuple[Constant, ...] = (
+MEMORY: tuple[SourcedValue, ...] = (
     CELL_AREA,
     CELL_8T,
     CELL_PORT,
@@ -257,7 +257,7 @@ FP16_ENERGY = _constant("FP16 multiply-accumulate", 1.5, "pJ", _HOROWITZ_TABLE, 
 FP16_ADDITION = _constant("FP16 addition", 1360, "µm²", _HOROWITZ, "45 nm", "0.9 V")
 FP16_MULTIPLICATION = _constant("FP16 multiplication", 1640, "µm²", _HOROWITZ, "45 nm", "0.9 V")
 
-PUBLISHED: tuple[Constant, ...] = (
+PUBLISHED: tuple[SourcedValue, ...] = (
     FP16_ENERGY,
     _constant("INT8 multiply-accumulate", 0.23, "pJ", _HOROWITZ_TABLE, "45 nm", "0.9 V"),
     _constant("INT8 addition", 0.03, "pJ", _HOROWITZ_TABLE, "45 nm", "0.9 V"),

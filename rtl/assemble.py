@@ -16,7 +16,7 @@ from spikesim.program import CacheKeys, Chain, Program, View
 from spikesim.program.layout import CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
 from spikesim.program.tables import EXP2_INDEX_BITS
 from spikesim.program.verifier import verify_chain
-from spikesim.rtl.isa import INSTRUCTION, Extent, Operation, Run, Statistic, Unit, check_fields
+from spikesim.rtl.isa import INSTRUCTION, Extent, PointwiseOperation, RunLength, Statistic, Unit, check_fields
 from spikesim.rtl.pointwise.lookup_table import LOW_BITS
 from spikesim.rtl.pointwise.multiplier import B_BITS
 from spikesim.timing import pointwise_shape, step
@@ -127,7 +127,7 @@ def _clear(program: Program, own: ProgramLayout, layout: CoreLayout) -> Iterator
 
 def _fill(dst: int, words: int, source: int, limit: int) -> HardwareInstruction:
     """`words` copies of the word at `source`, saturated."""
-    fields = {"operation": Operation.MULTIPLY, "a": source, "dst": dst, "limit": limit}
+    fields = {"operation": PointwiseOperation.MULTIPLY, "a": source, "dst": dst, "limit": limit}
     return HardwareInstruction(
         common={"unit": Unit.POINTWISE, "groups": 1, "length": words}, fields={"pointwise": fields}
     )
@@ -149,7 +149,11 @@ def _sweep(
     )
 
 
-LOOKUPS = {"sigmoid": Operation.SIGMOID, "softplus": Operation.SOFTPLUS, "step": Operation.STEP}
+LOOKUPS = {
+    "sigmoid": PointwiseOperation.SIGMOID,
+    "softplus": PointwiseOperation.SOFTPLUS,
+    "step": PointwiseOperation.STEP,
+}
 
 
 class _Assembler:
@@ -239,7 +243,7 @@ class _Assembler:
         yield self._pointwise(
             i,
             self._keys(i.keys) if i.keys else None,
-            operation=Operation.MULTIPLY,
+            operation=PointwiseOperation.MULTIPLY,
             has_b=int(i.b is not None),
             clip=int(i.clip),
             shift_b=i.shift_b,
@@ -255,7 +259,7 @@ class _Assembler:
     def _add(self, i: isa.Add) -> Iterator[HardwareInstruction]:
         yield self._pointwise(
             i,
-            operation=Operation.ADD,
+            operation=PointwiseOperation.ADD,
             has_b=1,
             subtract=int(i.subtract),
             limit=i.limit,
@@ -271,7 +275,7 @@ class _Assembler:
             initial = {"mantissa": i.initial.mantissa, "exponent": i.initial.exponent}
         yield self._pointwise(
             i,
-            operation=Operation.REDUCE,
+            operation=PointwiseOperation.REDUCE,
             **self._operand(i, "a", i.a),
             **self._scalar(i.norm),
             **self._reduction(i.reduction),
@@ -281,7 +285,7 @@ class _Assembler:
     def _invert(self, i: isa.Invert) -> Iterator[HardwareInstruction]:
         yield self._pointwise(
             i,
-            operation=Operation.ROOT if i.root else Operation.INVERT,
+            operation=PointwiseOperation.ROOT if i.root else PointwiseOperation.INVERT,
             mantissa=i.constant.mantissa,
             exponent=i.constant.exponent,
             **self._operand(i, "a", i.src),
@@ -291,7 +295,7 @@ class _Assembler:
     def _scalar_multiply(self, i: isa.ScalarMultiply) -> Iterator[HardwareInstruction]:
         yield self._pointwise(
             i,
-            operation=Operation.SCALAR_MULTIPLY,
+            operation=PointwiseOperation.SCALAR_MULTIPLY,
             has_b=1,
             mantissa=i.constant.mantissa,
             exponent=i.constant.exponent,
@@ -303,7 +307,7 @@ class _Assembler:
     def _exponential(self, i: isa.Exponential) -> Iterator[HardwareInstruction]:
         yield self._pointwise(
             i,
-            operation=Operation.EXPONENTIAL,
+            operation=PointwiseOperation.EXPONENTIAL,
             fraction=self._fraction(i),
             **self._operand(i, "a", i.src),
             **self._operand(i, "dst", i.dst, steps=False),
@@ -332,7 +336,7 @@ class _Assembler:
         yield self._pointwise(
             i,
             self._keys(i.keys),
-            operation=Operation.SOFTMAX,
+            operation=PointwiseOperation.SOFTMAX,
             fraction=self._fraction(i),
             limit=i.limit,
             **self._operand(i, "a", i.a),
@@ -344,7 +348,7 @@ class _Assembler:
     def _phase(self, i: isa.Phase) -> Iterator[HardwareInstruction]:
         yield self._pointwise(
             i,
-            operation=Operation.PHASE,
+            operation=PointwiseOperation.PHASE,
             a=self._at(i.increment),
             a_step=1,
             dst=self._at(i.cos),
@@ -354,7 +358,7 @@ class _Assembler:
     def _rotate(self, i: isa.Rotate) -> Iterator[HardwareInstruction]:
         yield self._pointwise(
             i,
-            operation=Operation.ROTATE,
+            operation=PointwiseOperation.ROTATE,
             has_b=1,
             limit=isa.ACTIVATION_LIMIT,
             scalar=self._at(i.sin),
@@ -373,7 +377,7 @@ class _Assembler:
         yield self._pointwise(
             i,
             self._partition(i.partition, heads),
-            operation=Operation.DECAY,
+            operation=PointwiseOperation.DECAY,
             has_b=1,
             a=state.factors,
             a_stride=apart,
@@ -403,7 +407,7 @@ class _Assembler:
         yield self._pointwise(
             i,
             span,
-            operation=Operation.ADD,
+            operation=PointwiseOperation.ADD,
             has_b=1,
             block_start=1,
             limit=WORD,
@@ -417,7 +421,7 @@ class _Assembler:
         at_end = {"unit": Unit.POINTWISE, "groups": 1, "length": words, "block_end": 1, **span}
         # The mean takes the place of its sum, which the next token starts anew.
         mean = {
-            "operation": Operation.MULTIPLY,
+            "operation": PointwiseOperation.MULTIPLY,
             "has_b": 1,
             "a": cache.sums,
             "a_step": 1,
@@ -503,7 +507,7 @@ class _Assembler:
                 )
             operand = found
             common |= self._keys(i.keys)
-            fields["run"] = Run.CHANNELS if i.operand == "values" else Run.OUTPUTS
+            fields["run"] = RunLength.CHANNELS if i.operand == "values" else RunLength.OUTPUTS
             if i.keys.selected is not None:
                 fields |= {
                     "blocks": 1,

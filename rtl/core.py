@@ -13,7 +13,7 @@ from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.host.bus import AXI_LITE
 from spikesim.rtl.host.stream import STREAM_IN, STREAM_OUT
 from spikesim.rtl.host.unit import Host
-from spikesim.rtl.isa import ADDRESS, Extent, Run, Unit
+from spikesim.rtl.isa import ADDRESS, Extent, RunLength, Unit
 from spikesim.rtl.memory import Ram
 from spikesim.rtl.pointwise.unit import PointwiseUnit
 from spikesim.rtl.select import SelectUnit
@@ -185,7 +185,7 @@ class SpikeCore(wiring.Component):
         port = sequencer.units[Unit.GATHER.value - 1]
         common, fields = port.instruction.common, port.instruction.fields.array
         # Of the gathers with dynamic outputs only block means have the extent FINISHED.
-        wanted = (fields.run == Run.OUTPUTS) & (common.extent != Extent.FINISHED)
+        wanted = (fields.run == RunLength.OUTPUTS) & (common.extent != Extent.FINISHED)
         left = Signal(12)
         keys, cached = Signal(24), Signal(24)
         with m.If(port.start & wanted):

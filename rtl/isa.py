@@ -61,7 +61,7 @@ class Extent(Enum, shape=3):
     BLOCKS = 4
 
 
-class Operation(Enum, shape=4):
+class PointwiseOperation(Enum, shape=4):
     """What the pointwise unit computes; `docs/rtl.md` has the equations."""
 
     MULTIPLY = 0
@@ -91,7 +91,7 @@ class Statistic(Enum, shape=3):
     MAX = 5
 
 
-class Run(Enum, shape=2):
+class RunLength(Enum, shape=2):
     """Which run of a gather has the length n: its outputs (keys, block means), its channels (values), or neither."""
 
     STATIC = 0
@@ -117,7 +117,7 @@ COMMON = data.StructLayout(
 
 POINTWISE = data.StructLayout(
     {
-        "operation": Operation,
+        "operation": PointwiseOperation,
         "statistic": Statistic,
         "has_b": 1,
         "has_scalar": 1,
@@ -150,7 +150,7 @@ SELECT = data.StructLayout({"a": ADDRESS, "a_stride": 20, "dst": ADDRESS, "dst_s
 
 ARRAY = data.StructLayout(
     {
-        "run": Run,
+        "run": RunLength,
         "state": 1,  # rows are those of the state memory, 16 bits, read in two passes
         "blocks": 1,  # keys: row addresses go through the block table of the group
         "counts": ADDRESS,

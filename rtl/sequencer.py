@@ -26,7 +26,7 @@ COPY_BITS = 8
 """Bits of the number of a state's copy."""
 
 
-class State(Enum, shape=4):
+class SequencerState(Enum, shape=4):
     """What the sequencer does in a cycle."""
 
     IDLE = 0
@@ -87,17 +87,17 @@ class Sequencer(wiring.Component):
             memory.write.data.eq(self.program.data),
             memory.read[0].address.eq(counter),
         ]
-        state = Signal(State)
+        state = Signal(SequencerState)
         instruction = Signal(INSTRUCTION)
         resolved = Signal(RESOLVED)
         common = instruction.common
         started = Signal(len(Unit))
         finished = Signal()
         m.d.comb += [
-            self.busy.eq(state != State.IDLE),
+            self.busy.eq(state != SequencerState.IDLE),
             self.unit.eq(common.unit),
             self.address.eq(counter),
-            self.read.enable.eq(state == State.ADDRESS),
+            self.read.enable.eq(state == SequencerState.ADDRESS),
             finished.eq(Cat(unit.done for unit in self.units).any()),
         ]
         for number, unit in enumerate(self.units, 1):
@@ -107,12 +107,12 @@ class Sequencer(wiring.Component):
                 unit.resolved.eq(resolved),
             ]
         # The clock of one instruction: 1 in its fetch.
-        with m.If(state == State.FETCH):
+        with m.If(state == SequencerState.FETCH):
             m.d.sync += self.cycles.eq(2)
         with m.Else():
             m.d.sync += self.cycles.eq(self.cycles + 1)
         m.d.sync += [started.eq(0), self.done.eq(0)]
-        m.d.comb += memory.read[0].enable.eq(state == State.FETCH)
+        m.d.comb += memory.read[0].enable.eq(state == SequencerState.FETCH)
 
         step = Signal(range(POSITION_BITS))
         remainder = Signal(POSITION_BITS + 1)
@@ -121,18 +121,21 @@ class Sequencer(wiring.Component):
         nothing = (common.unit == Unit.GATHER) & (common.extent == Extent.FINISHED) & (resolved.finished == 0)
         m.d.comb += skip.eq(nothing | (common.block_end & (resolved.slot + 1 != common.span)))
         copy = Signal(COPY_BITS)
-        following = Mux(common.partition, State.ADDRESS, State.START)
+        following = Mux(common.partition, SequencerState.ADDRESS, SequencerState.START)
 
         with m.Switch(state):
-            with m.Case(State.IDLE):
+            with m.Case(SequencerState.IDLE):
                 m.d.sync += counter.eq(self.entry)
                 with m.If(self.start):
-                    m.d.sync += state.eq(State.FETCH)
-            with m.Case(State.FETCH):
-                m.d.sync += state.eq(State.DECODE)
-            with m.Case(State.DECODE):
-                m.d.sync += [instruction.as_value().eq(memory.read[0].data), state.eq(State.DISPATCH)]
-            with m.Case(State.DISPATCH):
+                    m.d.sync += state.eq(SequencerState.FETCH)
+            with m.Case(SequencerState.FETCH):
+                m.d.sync += state.eq(SequencerState.DECODE)
+            with m.Case(SequencerState.DECODE):
+                m.d.sync += [
+                    instruction.as_value().eq(memory.read[0].data),
+                    state.eq(SequencerState.DISPATCH),
+                ]
+            with m.Case(SequencerState.DISPATCH):
                 m.d.sync += [
                     resolved.position.eq(self.position),
                     resolved.n.eq(common.length),
@@ -145,42 +148,42 @@ class Sequencer(wiring.Component):
                     self.read.address.eq(common.partition_address),
                 ]
                 with m.If(common.unit == Unit.END):
-                    m.d.sync += [state.eq(State.IDLE), self.done.eq(1)]
+                    m.d.sync += [state.eq(SequencerState.IDLE), self.done.eq(1)]
                 with m.Elif(common.span != 0):
-                    m.d.sync += state.eq(State.DIVIDE)
+                    m.d.sync += state.eq(SequencerState.DIVIDE)
                 with m.Else():
                     m.d.sync += state.eq(following)
                     with m.If(~common.partition):
                         m.d.sync += started.bit_select(common.unit, 1).eq(1)
-            with m.Case(State.DIVIDE):
+            with m.Case(SequencerState.DIVIDE):
                 m.d.sync += step.eq(step - 1)
                 with m.If(step == 0):
-                    m.d.sync += state.eq(State.LENGTH)
-            with m.Case(State.LENGTH):
-                m.d.sync += state.eq(State.DECIDE)
-            with m.Case(State.DECIDE):
+                    m.d.sync += state.eq(SequencerState.LENGTH)
+            with m.Case(SequencerState.LENGTH):
+                m.d.sync += state.eq(SequencerState.DECIDE)
+            with m.Case(SequencerState.DECIDE):
                 with m.If(skip):
                     m.d.comb += [self.instruction_done.eq(1), self.skipped.eq(1)]
-                    m.d.sync += [state.eq(State.FETCH), counter.eq(counter + 1)]
+                    m.d.sync += [state.eq(SequencerState.FETCH), counter.eq(counter + 1)]
                 with m.Else():
                     m.d.sync += state.eq(following)
                     with m.If(~common.partition):
                         m.d.sync += started.bit_select(common.unit, 1).eq(1)
-            with m.Case(State.ADDRESS):
-                m.d.sync += state.eq(State.COPY)
-            with m.Case(State.COPY):
-                m.d.sync += [copy.eq(self.read.data), state.eq(State.OFFSET)]
-            with m.Case(State.OFFSET):
+            with m.Case(SequencerState.ADDRESS):
+                m.d.sync += state.eq(SequencerState.COPY)
+            with m.Case(SequencerState.COPY):
+                m.d.sync += [copy.eq(self.read.data), state.eq(SequencerState.OFFSET)]
+            with m.Case(SequencerState.OFFSET):
                 m.d.sync += [
                     resolved.offset.eq((copy * common.partition_stride)[:ROW]),
-                    state.eq(State.START),
+                    state.eq(SequencerState.START),
                 ]
                 m.d.sync += started.bit_select(common.unit, 1).eq(1)
-            with m.Case(State.START, State.RUN):
-                m.d.sync += state.eq(State.RUN)
+            with m.Case(SequencerState.START, SequencerState.RUN):
+                m.d.sync += state.eq(SequencerState.RUN)
                 with m.If(finished):
                     m.d.comb += self.instruction_done.eq(1)
-                    m.d.sync += [state.eq(State.FETCH), counter.eq(counter + 1)]
+                    m.d.sync += [state.eq(SequencerState.FETCH), counter.eq(counter + 1)]
         return m
 
     def _resolve(
@@ -199,19 +202,19 @@ class Sequencer(wiring.Component):
         m.d.comb += difference.eq(shifted - common.span)
         fits = ~difference[-1]
         few = resolved.finished < common.chosen
-        with m.If(state == State.DIVIDE):
+        with m.If(state == SequencerState.DIVIDE):
             m.d.sync += [
                 remainder.eq(Mux(fits, difference, shifted)),
                 resolved.finished.eq(Cat(fits, resolved.finished[:-1])),
             ]
-        with m.If(state == State.LENGTH):
+        with m.If(state == SequencerState.LENGTH):
             # The blocks' words before the own one, and what is known of the others.
             m.d.sync += [
                 resolved.slot.eq(remainder),
                 resolved.blocks.eq(Mux(few, resolved.finished, common.chosen)),
                 resolved.n.eq(Mux(few, resolved.position - remainder, common.chosen_length)),
             ]
-        with m.If(state == State.DECIDE):
+        with m.If(state == SequencerState.DECIDE):
             known = resolved.position + 1
             with m.Switch(common.extent):
                 with m.Case(Extent.WINDOW):

@@ -15,7 +15,7 @@ import torch
 from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.frontend import DSSAFrontEnd
-from spikesim.mapping.frontend import FrontEnd, Network, Reference
+from spikesim.mapping.frontend import FrontEnd, OpenedModel, Reference
 from spikesim.program import End, Port
 from spikesim.program.compiled import (
     PROGRAM_FOLDER,
@@ -44,7 +44,7 @@ from spikesim.support.files import write_json_atomic
 from spikesim.support.progress import SILENT, Progress
 from spikesim.version import __version__
 
-__all__ = ["map_model", "open_network", "simulate_mapping"]
+__all__ = ["map_model", "open_model", "simulate_mapping"]
 
 MAPPING_FILE = "mapping.json"
 """What lies where, for a reader; nothing reads it back."""
@@ -56,7 +56,7 @@ DEFAULT_REQUEST = InputRequest()
 """The model's own held-out text, or random tokens if it has none."""
 
 
-def open_network(path: Path) -> Network:
+def open_model(path: Path) -> OpenedModel:
     """Opens a model. Raises a SpikesimError for one that cannot be used."""
     return next(front_end for front_end in FRONT_ENDS if front_end.accepts(path)).open(path)
 
@@ -78,25 +78,25 @@ def map_model(
     stopwatch = Stopwatch()
     folder = output / PROGRAM_FOLDER
     with stopwatch.stage("load"), torch.no_grad():
-        network = open_network(model)
-        summary, items = network.summary, network.host.items
+        opened = open_model(model)
+        summary, items = opened.summary, opened.host.items
         run = evaluation_tokens(request, model, items, hardware.limits.max_context)
-        network.check(run.ids.shape[1], hardware)
+        opened.check(run.ids.shape[1], hardware)
         examples, calibration_note = calibration_tokens(model, items, calibration, run)
         folder.mkdir()
-        table = network.table()
+        table = opened.table()
         write_table(folder, table)
-        session = Session(network.links, table[run.ids.T].astype(np.int32))
+        session = Session(opened.links, table[run.ids.T].astype(np.int32))
         del table
     runner = Runner(hardware, session, run.ids.size, stopwatch, folder)
     score, following = Score(), torch.from_numpy(targets(run.ids).T)
     blocks: list[Block] = []
     cosines: list[LayerCosine] = []
     with torch.no_grad(), progress.stage("layers", len(summary.layer_kinds) + 2) as advance:
-        for lowered in network.lower(run.ids, examples, hardware, stopwatch.stage):
+        for lowered in opened.lower(run.ids, examples, hardware, stopwatch.stage):
             program, block, reference = lowered.program, lowered.block, lowered.reference
             port, found = program.text.outputs[0], Cosines()
-            if network.output == End(program=program.text.name, port=port.name):
+            if opened.output == End(program=program.text.name, port=port.name):
                 take: Take | None = _scored(score, following, port, reference)
             else:
                 take = None if reference is None else _compared(found, port, reference)
@@ -115,10 +115,10 @@ def map_model(
             model=summary,
             hardware=hardware,
             programs=tuple(block.program for block in blocks),
-            links=network.links,
-            output=network.output,
+            links=opened.links,
+            output=opened.output,
             blocks=tuple(blocks),
-            host=network.host,
+            host=opened.host,
         ),
     )
     fidelity = score.fidelity(is_bytes=run.is_bytes, has_float=True)

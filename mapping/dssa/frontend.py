@@ -25,7 +25,7 @@ from spikesim.mapping.dssa.compile import (
 )
 from spikesim.mapping.dssa.model import DSSALayer
 from spikesim.mapping.dssa.norm import RMSNorm
-from spikesim.mapping.frontend import Lowered, Reference, Stage
+from spikesim.mapping.frontend import Lowered, Reference, Timed
 from spikesim.mapping.ranges import RangeRecorder
 from spikesim.program import ACTIVATION_LIMIT, End, Link, Program
 from spikesim.program.compiled import Block, Embedding
@@ -44,12 +44,12 @@ class DSSAFrontEnd:
         """Anything: it is the oldest front end, whose errors say what a model must be."""
         return True
 
-    def open(self, path: Path) -> DSSANetwork:
+    def open(self, path: Path) -> OpenedDSSA:
         """Raises CheckpointError or ConfigError."""
-        return DSSANetwork(path, open_checkpoint(path))
+        return OpenedDSSA(path, open_checkpoint(path))
 
 
-class DSSANetwork:
+class OpenedDSSA:
     """A DSSA model, read block by block."""
 
     def __init__(self, path: Path, checkpoint: Checkpoint) -> None:
@@ -116,7 +116,7 @@ class DSSANetwork:
         items: NDArray[np.int64],
         examples: NDArray[np.int64] | None,
         hardware: HardwareConfig,
-        stage: Stage,
+        stage: Timed,
     ) -> Iterator[Lowered]:
         """Position, layers, head; each layer is read, run in float and forgotten again."""
         config, stream = self.config, self.stream

@@ -71,7 +71,7 @@ TABLE = len(FUNCTIONS)
 """The operation that looks up its table."""
 
 
-class Operation(NamedTuple):
+class CellOperation(NamedTuple):
     """Operation `code`, operand j of which is the cell's input `inputs[j]`; `table` matters to TABLE alone."""
 
     code: int
@@ -80,7 +80,7 @@ class Operation(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def match(table: int, inputs: int) -> Operation | bool:
+def match(table: int, inputs: int) -> CellOperation | bool:
     """The operation of a truth table as `boolean.truth_table` gives it; a bool if the function is constant.
 
     Inputs that do not matter are not read. Raises ToolError: more than MAX_INPUTS matter.
@@ -98,9 +98,9 @@ def match(table: int, inputs: int) -> Operation | bool:
             # Operand order[i] of the operation is input i of those that matter.
             if np.array_equal(function[_shuffle(order)], own):
                 place = {operand: i for i, operand in enumerate(order)}
-                return Operation(code, tuple(matter[place[j]] for j in range(len(matter))), 0)
+                return CellOperation(code, tuple(matter[place[j]] for j in range(len(matter))), 0)
     packed = sum(int(bit) << n for n, bit in enumerate(own))
-    return Operation(TABLE, tuple(matter), packed)
+    return CellOperation(TABLE, tuple(matter), packed)
 
 
 def _bits(table: int, size: int) -> NDArray[np.int64]:

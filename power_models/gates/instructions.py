@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spikesim.errors import ToolError
 from spikesim.power_models.gates.clocks import ClockTree
-from spikesim.power_models.gates.functions import MAX_INPUTS, Operation, match
+from spikesim.power_models.gates.functions import MAX_INPUTS, CellOperation, match
 from spikesim.power_models.liberty.boolean import names_in, truth_table
 from spikesim.power_models.liberty.library import Cell, Register
 from spikesim.power_models.netlist.netlist import ONE, OPEN, ZERO, CellGroup, Netlist
@@ -46,7 +46,7 @@ class Instructions:
     """
 
     states: int
-    operations: list[Operation]
+    operations: list[CellOperation]
     kind: Indices
     stage: Indices
     arity: Indices
@@ -68,7 +68,7 @@ class _Reader:
         self.netlist, self.clocks = netlist, clocks
         self.states = sum(g.cells.size for g in netlist.groups if g.cell.register is not None)
         self.alias = np.arange(netlist.nets + self.states)
-        self.operations: dict[Operation, int] = {}
+        self.operations: dict[CellOperation, int] = {}
         self.columns: list[dict[str, Indices]] = []
         self.origins: list[Origin] = []
         self.count = 0
@@ -161,7 +161,7 @@ class _Reader:
     def _add(
         self,
         stage: int,
-        operation: Operation,
+        operation: CellOperation,
         columns: list[Indices],
         result: Indices,
         cells: Indices,
@@ -206,7 +206,7 @@ def _next_state(register: Register, names: list[str]) -> int:
     return table
 
 
-def _of_state(register: Register, function: str) -> Operation | None:
+def _of_state(register: Register, function: str) -> CellOperation | None:
     if not function or set(names_in(function)) - {register.state, register.inverse}:
         return None
     wide = truth_table(function, [register.state, register.inverse])

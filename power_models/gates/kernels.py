@@ -17,7 +17,7 @@ Words = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 
 
-class State(NamedTuple):
+class SimulatorState(NamedTuple):
     """What a simulation is in the middle of.
 
     * `v`: uint64[slots], settled values. `pending`: uint64[sources], what sources take over at this edge.
@@ -56,7 +56,7 @@ class Layout(NamedTuple):
 def run_cycles(
     b: Blocks,
     layout: Layout,
-    s: State,
+    s: SimulatorState,
     memories: Memories,
     log: Log,
     cycle: Int,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError, ToolError
 from spikesim.power_models.gates.activity import Activity
-from spikesim.power_models.gates.kernels import Layout, State, run_cycles
+from spikesim.power_models.gates.kernels import Layout, SimulatorState, run_cycles
 from spikesim.power_models.gates.memory import (
     Log,
     build_memories,
@@ -54,7 +54,7 @@ class WriteLog:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class RunResult:
     """What a run recorded: `outputs`, per port uint64[cycles, width]; `log`, of the memory asked for, or None."""
 
     outputs: dict[str, Words]
@@ -90,7 +90,7 @@ class GateSimulator:
             parent=clocks.parent[:nodes],
             enable=program.slot[clocks.enable[:nodes]],
         )
-        self._state = State(
+        self._state = SimulatorState(
             v=np.zeros(program.slots, np.uint64),
             pending=np.zeros(program.sources, np.uint64),
             scratch=np.zeros(int(blocks.cells.max(initial=1)), np.uint64),
@@ -118,7 +118,7 @@ class GateSimulator:
         log_limit: int = _LOG_LIMIT,
         timer: GateTimer | None = None,
         sample_every: int = 1,
-    ) -> Run:
+    ) -> RunResult:
         """Goes on for `cycles` cycles from the present state.
 
         `stimulus`: per input port a number (the same in all streams and cycles), uint64[width] or
@@ -168,7 +168,7 @@ class GateSimulator:
             for rows in recorded.values():
                 rows[start:end] = outputs[:, column : column + rows.shape[1]]
                 column += rows.shape[1]
-        return Run(outputs=recorded, log=None if log is None else _written(writes, log, log_limit))
+        return RunResult(outputs=recorded, log=None if log is None else _written(writes, log, log_limit))
 
     def activity(self) -> Activity:
         """What has been counted since the start or `reset_counts`, of all streams."""

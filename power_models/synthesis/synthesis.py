@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from spikesim.errors import ToolError
-from spikesim.power_models.cache import Cache
+from spikesim.power_models.cache import ResultCache
 from spikesim.power_models.liberty.check import check_library
 from spikesim.power_models.liberty.read import Library
 from spikesim.power_models.netlist.netlist import read_netlist
@@ -158,12 +158,12 @@ class Synthesiser:
         library: Library,
         *,
         settings: SynthesisSettings | None = None,
-        cache: Cache | None = None,
+        cache: ResultCache | None = None,
     ) -> None:
         check_library(library)
         self.liberty, self.library = liberty, library
         self.settings = settings or SynthesisSettings()
-        self.cache = cache or Cache(None)
+        self.cache = cache or ResultCache(None)
         # Before any thread starts: CPython 3.11 may fail to parse sources in several at once.
         self._environment = [
             hashlib.sha256(liberty.read_bytes()).hexdigest(),

@@ -13,7 +13,7 @@ from spikesim.rtl.array.events import PLANE, bits_for, lists_events, row_address
 from spikesim.rtl.array.load import READ_CYCLES
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import WORD
-from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, Extent, Run
+from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, Extent, RunLength
 
 BEGIN_CYCLES = 2
 """From `begin` to the first step that every bank can take."""
@@ -99,9 +99,9 @@ class GatherControl(wiring.Component):
         again, last_chunk = Signal(), Signal()
         m.d.sync += [
             blocked.eq(fields.blocks & (common.extent == Extent.BLOCKS)),
-            keys.eq(fields.run == Run.OUTPUTS),
-            channels.eq(Mux(fields.run == Run.CHANNELS, self.resolved.n, fields.channels)),
-            outputs.eq(Mux(fields.run == Run.OUTPUTS, self.resolved.n, fields.outputs)),
+            keys.eq(fields.run == RunLength.OUTPUTS),
+            channels.eq(Mux(fields.run == RunLength.CHANNELS, self.resolved.n, fields.channels)),
+            outputs.eq(Mux(fields.run == RunLength.OUTPUTS, self.resolved.n, fields.outputs)),
             state.eq(fields.state),
         ]
         m.d.comb += [

@@ -1,4 +1,4 @@
-"""`Operands`: which bytes of row or state memory a gather adds up, ways × lanes; combinational."""
+"""`ArrayOperands`: which bytes of row or state memory a gather adds up, ways × lanes; combinational."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGN = 0x80
 """Rows are summed with their sign bit turned over, as unsigned numbers: no operand has to be widened by its sign."""
 
 
-class Operands(wiring.Component):
+class ArrayOperands(wiring.Component):
     """`rows`: of every way and lane an unsigned byte: row memory's, signed, plus 2^7; of a state word (`step.state`)
     the upper byte, signed, plus 2^7, or the lower.
     """

@@ -4,7 +4,7 @@ Channel i of an operand lies in bank i mod ways, encoder row i // ways; a row is
 lane l in bits [8l, 8l + 8) of row memory and [16l, 16l + 16) of state memory. Cycles: `spikesim.timing`.
 
 A gather goes: counts (`CountLoader`) → codes and events (`PlaneBank`, `ListBank`, `DenseBank` or `SkipBank` per bank)
-→ row addresses (`RowReader`) → memories → operands (`Operands`) → sums (`ArraySum`) → vector memory (`Drain`), in
+→ row addresses (`RowReader`) → memories → operands (`ArrayOperands`) → sums (`ArraySum`) → vector memory (`Drain`), in
 the order of `GatherControl`. A scatter takes its events from `ListBank`s (dense: the same) to `StateUpdate`, which
 serves a sweep, too.
 """
@@ -30,7 +30,7 @@ from spikesim.rtl.array.events import (
 from spikesim.rtl.array.gather import GatherControl, step_layout
 from spikesim.rtl.array.list import ListBank
 from spikesim.rtl.array.load import CountLoader
-from spikesim.rtl.array.operands import Operands
+from spikesim.rtl.array.operands import ArrayOperands
 from spikesim.rtl.array.planes import PlaneBank, word_of
 from spikesim.rtl.array.rows import RowReader
 from spikesim.rtl.array.scatter import ScatterControl, scatter_signature
@@ -104,7 +104,7 @@ class ArrayUnit(wiring.Component):
         m.submodules.multiplier = multiplier = AddressMultiplier(config)
         m.submodules.loader = loader = CountLoader(config)
         m.submodules.reader = reader = RowReader(config)
-        m.submodules.operands = operands = Operands(config)
+        m.submodules.operands = operands = ArrayOperands(config)
         m.submodules.sum = total = ArraySum(config)
         m.submodules.sum_offset = offset = ArrayOffset(config)
         m.submodules.drain = drain = Drain(config)

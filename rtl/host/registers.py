@@ -37,7 +37,7 @@ COUNTER_BASE = 0x100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Register:
+class HostRegister:
     """A row of the register map. `access`: R read only, W write only (reads as zero), RW, or C: read, 1 clears."""
 
     name: str
@@ -48,62 +48,64 @@ class Register:
 
 
 REGISTERS = (
-    Register(name="ID", offset=0x00, access="R", meaning='"SPKE": 0x53504B45'),
-    Register(
+    HostRegister(name="ID", offset=0x00, access="R", meaning='"SPKE": 0x53504B45'),
+    HostRegister(
         name="VERSION", offset=0x04, access="R", meaning="of the register map: major [31:16], minor [15:0]"
     ),
-    Register(
+    HostRegister(
         name="CONFIG",
         offset=0x08,
         access="R",
         meaning="ways [6:0], lanes [16:8], dense [24], order [25] (0 plane, 1 row), coding [27:26] "
         "(0 bitwise, 1 two's complement, 2 signed digit, 3 ternary), skew [28], skip zeros [29]",
     ),
-    Register(
+    HostRegister(
         name="CONTROL",
         offset=0x0C,
         access="W",
         meaning="start [0]: run the program from ENTRY to its end; hold [1], with start: POSITION stays when the "
         "token is done",
     ),
-    Register(
+    HostRegister(
         name="STATUS",
         offset=0x10,
         access="C",
         meaning="busy [0]: the core runs; done [1]: it has finished since the last start, 1 clears; streaming [2]: "
         "a transfer runs; short [3]: TLAST did not come with the last word of the last transfer in",
     ),
-    Register(name="ENTRY", offset=0x14, access="RW", width=24, meaning="instruction at which a token starts"),
-    Register(
+    HostRegister(
+        name="ENTRY", offset=0x14, access="RW", width=24, meaning="instruction at which a token starts"
+    ),
+    HostRegister(
         name="POSITION",
         offset=0x18,
         access="RW",
         width=17,
         meaning="of the token; one more when a token is done. Not writable while the core runs",
     ),
-    Register(
+    HostRegister(
         name="TARGET",
         offset=0x1C,
         access="RW",
         width=2,
         meaning="memory of a transfer: 0 vector, 1 row, 2 program; only vector memory can be read",
     ),
-    Register(
+    HostRegister(
         name="ADDRESS",
         offset=0x20,
         access="RW",
         meaning="where a transfer starts: word of vector memory, row of bank 0, instruction of the program",
     ),
-    Register(name="LENGTH", offset=0x24, access="RW", meaning="of a transfer in stream words"),
-    Register(
+    HostRegister(name="LENGTH", offset=0x24, access="RW", meaning="of a transfer in stream words"),
+    HostRegister(
         name="TRANSFER",
         offset=0x28,
         access="W",
         meaning="start a transfer: 1 from the input stream, 2 from vector memory to the output stream",
     ),
-    Register(name="CLEAR", offset=0x2C, access="W", meaning="1 clears all counters"),
+    HostRegister(name="CLEAR", offset=0x2C, access="W", meaning="1 clears all counters"),
     *(
-        Register(
+        HostRegister(
             name=f"{name.upper()}_{half}",
             offset=COUNTER_BASE + 8 * i + 4 * high,
             access="R",

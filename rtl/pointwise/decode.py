@@ -8,12 +8,12 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.isa import INSTRUCTION, RESOLVED, Operation, Statistic
+from spikesim.rtl.isa import INSTRUCTION, RESOLVED, PointwiseOperation, Statistic
 from spikesim.rtl.pointwise.rounding import LEFT, RIGHT, SHIFT
 
 CONTROLS = data.StructLayout(
     {
-        **{operation.name.lower(): 1 for operation in Operation},
+        **{operation.name.lower(): 1 for operation in PointwiseOperation},
         # operands
         "product": 1,  # both operands are mantissas
         "magnitude": 1,  # |a|
@@ -51,16 +51,16 @@ class Decode(wiring.Component):
         """One line per operation first, then what the lines have in common."""
         m = Module()
         fields = self.instruction.fields.pointwise
-        is_ = {operation: Signal(name=f"is_{operation.name.lower()}") for operation in Operation}
+        is_ = {operation: Signal(name=f"is_{operation.name.lower()}") for operation in PointwiseOperation}
         m.d.sync += [line.eq(fields.operation == operation) for operation, line in is_.items()]
 
-        def any_of(*operations: Operation) -> Any:
+        def any_of(*operations: PointwiseOperation) -> Any:
             result: Any = 0
             for operation in operations:
                 result = result | is_[operation]
             return result
 
-        o = Operation
+        o = PointwiseOperation
         products = any_of(o.SCALAR_MULTIPLY, o.DECAY)
         roots = any_of(o.INVERT, o.ROOT)
         powers = any_of(o.EXPONENTIAL, o.SOFTMAX)

@@ -16,7 +16,7 @@ from spikesim.rtl.pointwise.multiplier import A_BITS, B_BITS
 from spikesim.rtl.pointwise.normalise import EXPONENT
 
 
-class Operands(wiring.Component):
+class PointwiseOperands(wiring.Component):
     """The factors of the first product, a cycle after the words `a` and `b` and whether they are a `header`'s.
 
     `factor_a` is a sum, a difference, a magnitude, a mantissa or the word itself, `factor_b` a word of 18 bits, a

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, Operation
+from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, PointwiseOperation
 from spikesim.rtl.pointwise.delay import TAG
 
 
@@ -43,12 +43,12 @@ class ReadSide(wiring.Component):
         rotate, decay, last_place = Signal(), Signal(), Signal(2)
         run = Signal(24, reset_less=True)
         m.d.sync += [
-            rotate.eq(fields.operation == Operation.ROTATE),
-            decay.eq(fields.operation == Operation.DECAY),
-            run.eq(Mux(fields.operation == Operation.ROTATE, self.resolved.n >> 1, self.resolved.n)),
+            rotate.eq(fields.operation == PointwiseOperation.ROTATE),
+            decay.eq(fields.operation == PointwiseOperation.DECAY),
+            run.eq(Mux(fields.operation == PointwiseOperation.ROTATE, self.resolved.n >> 1, self.resolved.n)),
         ]
         phase = Signal()
-        m.d.sync += phase.eq(fields.operation == Operation.PHASE)
+        m.d.sync += phase.eq(fields.operation == PointwiseOperation.PHASE)
         m.d.comb += last_place.eq(Mux(decay, 2, rotate | phase))
 
         busy, header, first = Signal(), Signal(), Signal()
@@ -76,7 +76,9 @@ class ReadSide(wiring.Component):
                 first.eq(1),
                 groups.eq(common.groups),
                 # the factors of the selected copy of a state
-                bases["a"].eq(fields.a + Mux(fields.operation == Operation.DECAY, self.resolved.offset, 0)),
+                bases["a"].eq(
+                    fields.a + Mux(fields.operation == PointwiseOperation.DECAY, self.resolved.offset, 0)
+                ),
                 bases["b"].eq(fields.b),
                 bases["scalar"].eq(fields.scalar),
             ]

@@ -29,7 +29,7 @@ from spikesim.rtl.pointwise.index import TableIndex
 from spikesim.rtl.pointwise.lookup_table import LookupTable
 from spikesim.rtl.pointwise.multiplier import A_BITS, PRODUCT_BITS, Multiplier
 from spikesim.rtl.pointwise.normalise import EXPONENT, Normaliser
-from spikesim.rtl.pointwise.operands import Operands
+from spikesim.rtl.pointwise.operands import PointwiseOperands
 from spikesim.rtl.pointwise.read import ReadSide
 from spikesim.rtl.pointwise.rounding import RESULT, RESULT_BITS, SHIFT, Limiter, RoundingShifter
 from spikesim.rtl.pointwise.statistic import Accumulator
@@ -101,7 +101,7 @@ class PointwiseUnit(wiring.Component):
         a, b = Signal(WORD, reset_less=True), Signal(WORD, reset_less=True)
         m.d.sync += [a.eq(self.read_a.data), b.eq(self.read_b.data)]
 
-        m.submodules.operands = operands = Operands()
+        m.submodules.operands = operands = PointwiseOperands()
         m.d.comb += [
             operands.controls.eq(self._controls),
             operands.position.eq(self.control.resolved.position),

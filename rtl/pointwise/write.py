@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, Operation, Statistic
+from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, PointwiseOperation, Statistic
 from spikesim.rtl.pointwise.delay import TAG
 
 
@@ -37,11 +37,11 @@ class WriteSide(wiring.Component):
         fields = self.instruction.fields.pointwise
         rotate, silent, counted = Signal(), Signal(), Signal()
         m.d.sync += [
-            rotate.eq(fields.operation == Operation.ROTATE),
-            silent.eq(fields.operation == Operation.REDUCE),
+            rotate.eq(fields.operation == PointwiseOperation.ROTATE),
+            silent.eq(fields.operation == PointwiseOperation.REDUCE),
             counted.eq(fields.statistic != Statistic.NONE),
         ]
-        decay = fields.operation == Operation.DECAY
+        decay = fields.operation == PointwiseOperation.DECAY
         starts = [fields.dst, fields.result + Mux(decay, self.resolved.offset, 0), fields.scalar]
         strides = [fields.dst_stride, fields.result_stride, fields.scalar_stride]
         # The last slot of a rotated word writes it, that of any other place writes to the place's own destination.

@@ -128,14 +128,14 @@ def check_tools(liberty: Path | None, *, use_cache: bool = True) -> None:
     if importlib.util.find_spec("pyosys") is None:
         raise ToolError("Yosys must be installed to synthesise: pip install 'pyosys>=0.70'")
 
-    from spikesim.power_models.cache import Cache
+    from spikesim.power_models.cache import ResultCache
     from spikesim.power_models.liberty.check import check_library
     from spikesim.power_models.liberty.read import read_liberty
     from spikesim.power_models.synthesis.synthesis import default_liberty
     from spikesim.support.cache_folder import user_folder
 
     check_library(read_liberty(default_liberty() if liberty is None else liberty))
-    Cache(user_folder() if use_cache else None).check()
+    ResultCache(user_folder() if use_cache else None).check()
 
 
 def with_area_and_power(

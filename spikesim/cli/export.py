@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spikesim.program import Program
 
 
-class Format(StrEnum):
+class FileFormat(StrEnum):
     """Formats there are."""
 
     NIR = "nir"
@@ -58,8 +58,8 @@ def export(
         ),
     ],
     form: Annotated[
-        Format, typer.Option("--format", help="Format of the graphs.", rich_help_panel=options.OUTPUT)
-    ] = Format.NIR,
+        FileFormat, typer.Option("--format", help="FileFormat of the graphs.", rich_help_panel=options.OUTPUT)
+    ] = FileFormat.NIR,
     programs: options.Programs = None,
     force: options.Force = False,
     hardware: options.Hardware = None,

@@ -22,7 +22,7 @@ from spikesim.power_models.constants import FP16_ADDITION, FP16_ENERGY, FP16_MUL
 from spikesim.power_models.gates.simulator import GateSimulator
 from spikesim.power_models.gates.waveforms import GateTimer
 from spikesim.power_models.gates.words import pack, unpack
-from spikesim.results.comparison import Baseline, Design, Lockstep
+from spikesim.results.comparison import Agreement, Baseline, Design
 from spikesim.rtl.baseline.fp8_sum import Fp8Sum, fp8_latency
 from spikesim.rtl.verilog import verilog
 from spikesim.support.arithmetic import ceil_div
@@ -98,7 +98,7 @@ def fp8_design(
             units=figures.units,
             cycles_per_token=run.cycles,
             timing=built.figures,
-            lockstep=Lockstep(tokens=STREAMS, cycles=activity.cycles, values=values),
+            lockstep=Agreement(tokens=STREAMS, cycles=activity.cycles, values=values),
             glitches=figures.glitches,
         ).model_dump(mode="json")
 

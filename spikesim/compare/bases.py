@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from spikesim.compare.parts import ARRAY, ENCODER, ENCODER_MEMORY, OFFSET, ROW_MEMORY
 from spikesim.power_models.constants import PUBLISHED_REDUCTIONS
 from spikesim.results.base import Rates
-from spikesim.results.comparison import Basis, Design, Reduction
+from spikesim.results.comparison import Basis, Design, Saving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,7 @@ def _basis(
             "power_zero_delay_mw": Rates(spiking=spiking.zero_delay, dense=dense.zero_delay),
             "energy_per_token_uj": energy,
             "cycle_ratio": cycle_ratio,
-            "reduction": Reduction(
+            "reduction": Saving(
                 area=1 - spiking.area / dense.area,
                 power=1 - spiking.power / dense.power,
                 power_zero_delay=1 - spiking.zero_delay / dense.zero_delay,

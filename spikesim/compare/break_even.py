@@ -62,7 +62,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class WorkOrigin:
     """What the model is mapped from when a setting changes its numbers: a checkpoint, and token ids in a file."""
 
     checkpoint: Path
@@ -70,7 +70,7 @@ class Origin:
 
 
 def break_even(
-    work: Work, technology: Technology, origin: Origin, parameters: int, progress: Progress = SILENT
+    work: Work, technology: Technology, origin: WorkOrigin, parameters: int, progress: Progress = SILENT
 ) -> list[BreakEvenPoint]:
     """Every point of every setting; those that need the checkpoint only if it is there and not too large."""
     remap = origin.checkpoint.exists() and parameters <= _LARGEST
@@ -85,7 +85,7 @@ def break_even(
     return measured
 
 
-def _points(work: Work, origin: Origin | None) -> Iterator[Point]:
+def _points(work: Work, origin: WorkOrigin | None) -> Iterator[Point]:
     base = work.hardware
     for parameter, values in _POINTS.items():
         section = "array" if parameter in ("ways", "accumulator_bits") else "numerics"
@@ -113,7 +113,7 @@ def _events_per_value(gathers: Sequence[GatherWork], coding: Coding) -> float:
     return float(np.mean(np.sum(digits(counts, coding) != 0, axis=0)))
 
 
-def _remapped(origin: Origin, hardware: HardwareConfig) -> list[GatherWork]:
+def _remapped(origin: WorkOrigin, hardware: HardwareConfig) -> list[GatherWork]:
     request = InputRequest(tokens=origin.tokens, max_tokens=_TOKENS)
     with tempfile.TemporaryDirectory(prefix="spikesim-") as folder:
         map_model(origin.checkpoint, output=Path(folder), hardware=hardware, request=request)

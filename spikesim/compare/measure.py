@@ -16,7 +16,7 @@ from spikesim.compare.keys import data_digest
 from spikesim.compare.measured import GateRun, unit_figures
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work
-from spikesim.results.comparison import Design, Lockstep
+from spikesim.results.comparison import Agreement, Design
 from spikesim.rtl.array.core import ArrayCore
 from spikesim.rtl.array.events import lists_events
 from spikesim.rtl.config import CoreConfig
@@ -131,7 +131,7 @@ def _design(
         units=figures.units,
         cycles_per_token=cycles_per_token,
         timing=built.figures,
-        lockstep=Lockstep(tokens=run.tokens, cycles=run.activity.cycles, values=run.values),
+        lockstep=Agreement(tokens=run.tokens, cycles=run.activity.cycles, values=run.values),
         glitches=figures.glitches,
     )
     return design.model_dump(mode="json")

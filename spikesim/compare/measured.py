@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from spikesim.compare.memories import MemoryMacro, memory_power
 from spikesim.power_models.gates.activity import Activity
 from spikesim.power_models.gates.simulator import MemoryCounts
-from spikesim.power_models.gates.waveforms import Delays
-from spikesim.power_models.gates.waveforms import Glitches as GlitchCounts
+from spikesim.power_models.gates.waveforms import Delays, Glitches
 from spikesim.power_models.netlist.netlist import Netlist
 from spikesim.power_models.power.power import PowerResult, power
 from spikesim.power_models.timing.analysis import StaticTiming
-from spikesim.results.comparison import Glitches, Power, UnitFigures
+from spikesim.results.comparison import GlitchShare, Power, UnitFigures
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +39,7 @@ class GateRun:
 
     activity: Activity
     memories: dict[str, MemoryCounts]
-    glitches: GlitchCounts
+    glitches: Glitches
     cycles: float
     values: int
     tokens: int
@@ -74,7 +73,7 @@ class Figures:
     """`units`: area and power by part, memories last. `glitches`: how much they add, with its spread."""
 
     units: tuple[UnitFigures, ...]
-    glitches: Glitches
+    glitches: GlitchShare
 
 
 def unit_figures(
@@ -113,13 +112,13 @@ def unit_figures(
     return Figures(units=tuple(units), glitches=_glitches(netlist, run, quiet))
 
 
-def _glitches(netlist: Netlist, run: GateRun, quiet: PowerResult) -> Glitches:
+def _glitches(netlist: Netlist, run: GateRun, quiet: PowerResult) -> GlitchShare:
     """Dynamic power with glitches ÷ without, every part of the sample by itself: the spread is theirs."""
     energy = _energy_per_toggle(netlist, run.activity, quiet)
     clocked = float((energy * run.activity.toggles).sum()) / run.activity.cycles
     added = ((run.glitches.timed - run.glitches.settled) @ energy) / np.maximum(run.glitches.cycles, 1)
     factors = 1 + added / clocked
-    return Glitches(
+    return GlitchShare(
         cycles=int(run.glitches.cycles.sum()), factor=float(factors.mean()), spread=float(factors.std())
     )
 

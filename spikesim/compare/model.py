@@ -13,7 +13,7 @@ from spikesim.compare.bases import (
     unit_basis,
     with_other,
 )
-from spikesim.compare.break_even import NOTE, Origin, break_even
+from spikesim.compare.break_even import NOTE, WorkOrigin, break_even
 from spikesim.compare.measure import measure_array, measure_core
 from spikesim.compare.operations import RULE, amount_of, event_energies, operation_energies
 from spikesim.compare.settings import STREAMS, CompareSettings
@@ -23,7 +23,7 @@ from spikesim.cycle.model import gather_cycles, skip_cycles
 from spikesim.hardware import HardwareConfig
 from spikesim.power_models.constants import MEMORY, PUBLISHED
 from spikesim.program.compiled import PROGRAM_FOLDER
-from spikesim.results.comparison import Basis, BreakEvenPoint, Comparison, Constant, Design
+from spikesim.results.comparison import Basis, BreakEvenPoint, Comparison, Design, SourcedValue
 from spikesim.results.report import Report
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import resident_config
@@ -67,7 +67,9 @@ def add_comparison(
     points: list[BreakEvenPoint] = []
     if not settings.quick:
         with stopwatch.stage("break-even"):
-            origin = Origin(checkpoint=Path(report.model.path), tokens=folder / PROGRAM_FOLDER / TOKENS_FILE)
+            origin = WorkOrigin(
+                checkpoint=Path(report.model.path), tokens=folder / PROGRAM_FOLDER / TOKENS_FILE
+            )
             points = break_even(work, technology, origin, report.model.parameters, progress)
     bases = _bases(report, work, arrays, skipping, cores, technology)
     comparison = _comparison(
@@ -225,5 +227,5 @@ def _comparison(
     )
 
 
-def _constants(technology: Technology) -> tuple[Constant, ...]:
+def _constants(technology: Technology) -> tuple[SourcedValue, ...]:
     return (*technology.constants, *MEMORY, *PUBLISHED)

@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from spikesim.power_models.cache import Cache
+from spikesim.power_models.cache import ResultCache
 from spikesim.power_models.liberty.library import Library
 from spikesim.power_models.liberty.read import read_liberty
 from spikesim.power_models.memories.scaling import LibraryNode, library_node, node_nm
 from spikesim.power_models.synthesis.synthesis import Synthesiser, SynthesisSettings, default_liberty
-from spikesim.results.comparison import Constant, LibraryFacts
+from spikesim.results.comparison import LibraryFacts, SourcedValue
 from spikesim.support.cache_folder import user_folder
 from spikesim.support.sources import digest
 
@@ -26,7 +26,7 @@ class Technology:
     library: Library
     frequency_hz: float
     node: LibraryNode
-    cache: Cache
+    cache: ResultCache
 
     @classmethod
     def of(cls, liberty: Path | None, frequency_hz: float, *, use_cache: bool) -> Technology:
@@ -38,7 +38,7 @@ class Technology:
             library=library,
             frequency_hz=frequency_hz,
             node=library_node(library.name),
-            cache=Cache(user_folder() if use_cache else None),
+            cache=ResultCache(user_folder() if use_cache else None),
         )
 
     @cached_property
@@ -72,26 +72,26 @@ class Technology:
         )
 
     @property
-    def constants(self) -> tuple[Constant, ...]:
+    def constants(self) -> tuple[SourcedValue, ...]:
         """The library's own numbers."""
         node = self.node.node
         voltage = f"{self.library.voltage:g} V"
         return (
-            Constant(
+            SourcedValue(
                 name="technology node",
                 value=node_nm(node),
                 unit="nm",
                 source=self.node.source,
                 assumed=self.node.assumed,
             ),
-            Constant(
+            SourcedValue(
                 name="supply of cells and memories",
                 value=self.library.voltage,
                 unit="V",
                 node=node,
                 source=f"{self.liberty.name}, operating conditions",
             ),
-            Constant(
+            SourcedValue(
                 name="clock",
                 value=self.frequency_hz / 1e6,
                 unit="MHz",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Comparison,
         Design,
         EventEnergy,
-        Reduction,
+        Saving,
         UnitFigures,
     )
     from spikesim.results.report import Report
@@ -304,7 +304,7 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _figures(saved: Reduction) -> tuple[Figure, ...]:
+def _figures(saved: Saving) -> tuple[Figure, ...]:
     return tuple(
         Figure(name=name, value=change(value), tone=_tone(value))
         for name, value in (

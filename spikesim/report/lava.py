@@ -25,7 +25,15 @@ from spikesim.report.numbers import (
 from spikesim.results.lava import FAILED_STATEMENT
 
 if TYPE_CHECKING:
-    from spikesim.results.lava import Demand, LavaRun, LayerUse, Placement, ProgramRun, Traffic, Width
+    from spikesim.results.lava import (
+        Demand,
+        InstructionWidth,
+        LavaRun,
+        LayerUse,
+        Placement,
+        ProgramRun,
+        Traffic,
+    )
 
 CODING_NAMES = {
     "graded": "graded spikes",
@@ -51,7 +59,7 @@ _PART_NAMES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fact:
+class Tile:
     """A card: one figure, its unit, and a line below. `tone`: "missed" if something is wrong."""
 
     title: str
@@ -221,12 +229,12 @@ def steps_sentence(run: LavaRun) -> str:
     )
 
 
-def facts(run: LavaRun) -> tuple[Fact, ...]:
+def facts(run: LavaRun) -> tuple[Tile, ...]:
     """The cards: comparison, traffic, cores, time and energy."""
     p, steps, compared = run.placement, run.steps, run.compared
     total = compared.words + compared.spikes + compared.states + compared.counts
     cards = [
-        Fact(
+        Tile(
             title="Numbers compared",
             value=si(total),
             detail="all equal to golden" if run.exact else f"{whole(compared.different)} differ",
@@ -240,7 +248,7 @@ def facts(run: LavaRun) -> tuple[Fact, ...]:
         saved = _saved(ran, dense)
         detail = coding_name(run.coding) + (f"; {change(saved)} against dense" if saved is not None else "")
         cards.append(
-            Fact(
+            Tile(
                 title="Synaptic ops per token",
                 value=si(ran.synaptic_operations_per_token),
                 detail=detail,
@@ -249,7 +257,7 @@ def facts(run: LavaRun) -> tuple[Fact, ...]:
     missing = sum(not layer.fits for layer in p.layers)
     verb = "does" if missing == 1 else "do"
     cards.append(
-        Fact(
+        Tile(
             title=f"Neurocores, {p.target}",
             value=whole(p.cores_used),
             unit=f"of {whole(p.cores_available)}",
@@ -258,7 +266,7 @@ def facts(run: LavaRun) -> tuple[Fact, ...]:
         )
     )
     cards.append(
-        Fact(
+        Tile(
             title="Latency, analysis",
             value=whole(steps.latency),
             unit="steps",
@@ -268,7 +276,7 @@ def facts(run: LavaRun) -> tuple[Fact, ...]:
     timed = p.step_ns is not None and p.programmable
     untimed = "no figure is public" if p.programmable else "most is on processors"
     cards.append(
-        Fact(
+        Tile(
             title="Time per token",
             value=f"≥ {si(steps.latency * (p.step_ns or 0) * 1e-9, 's')}" if timed else MISSING,
             detail=f"a floor: steps of about {si((p.step_ns or 0) * 1e-9, 's')}" if timed else untimed,
@@ -276,7 +284,7 @@ def facts(run: LavaRun) -> tuple[Fact, ...]:
     )
     energy = p.energy
     cards.append(
-        Fact(
+        Tile(
             title="Energy per token",
             value=quantities(ENERGY, _total_uj(p))[0],
             detail="neurocores only, estimate" if energy else "blank, see why below",
@@ -444,7 +452,7 @@ def layer_rows(p: Placement) -> tuple[tuple[LayerUse, tuple[str, ...], float], .
     )
 
 
-def width_rows(widths: Sequence[Width]) -> tuple[tuple[Width, str], ...]:
+def width_rows(widths: Sequence[InstructionWidth]) -> tuple[tuple[InstructionWidth, str], ...]:
     """Kinds of instruction, widest first, with the vectors that exceed 24 bits."""
     rows = sorted(widths, key=lambda row: (-row.beyond_24_bits, -row.widest_word_bits, row.op))
     return tuple((row, ", ".join(row.vectors) or MISSING) for row in rows)

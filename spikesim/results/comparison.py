@@ -17,7 +17,7 @@ BasisName = Literal["unit", "equal_throughput", "core"]
 """Per unit (same ways and lanes, per cycle); array and encoder at equal throughput; whole core with memories."""
 
 
-class Constant(Result):
+class SourcedValue(Result):
     """A number that comes from outside."""
 
     name: str = Field(description="what it is")
@@ -73,7 +73,7 @@ class UnitFigures(Result):
     power: Power = Field(description="mean over the simulated cycles")
 
 
-class Lockstep(Result):
+class Agreement(Result):
     """What was compared before a netlist's activity was used: its words against the simulator's."""
 
     tokens: int = Field(ge=0, description="tokens simulated, all streams together")
@@ -81,7 +81,7 @@ class Lockstep(Result):
     values: int = Field(ge=0, description="words compared; all were equal")
 
 
-class Glitches(Result):
+class GlitchShare(Result):
     """With-glitch activity of a sample of cycles against the zero-delay activity of the same cycles."""
 
     cycles: int = Field(ge=0, description="cycles sampled")
@@ -99,8 +99,8 @@ class Design(Result):
     units: tuple[UnitFigures, ...] = Field(description="its parts; areas and powers add up")
     cycles_per_token: float = Field(gt=0, description="clock cycles per token, mean")
     timing: Timing = Field(description="at the clock")
-    lockstep: Lockstep = Field(description="what was checked")
-    glitches: Glitches = Field(description="how much glitches add")
+    lockstep: Agreement = Field(description="what was checked")
+    glitches: GlitchShare = Field(description="how much glitches add")
 
     @property
     def area_um2(self) -> float:
@@ -113,7 +113,7 @@ class Design(Result):
         return sum(unit.power.total for unit in self.units)
 
 
-class Reduction(Result):
+class Saving(Result):
     """1 − spiking ÷ dense, as shares: 0.706 is −70.6 %; negative if spiking takes more."""
 
     area: float = Field(description="of area")
@@ -135,11 +135,11 @@ class Basis(Result):
     power_zero_delay_mw: Rates = Field(description="the same without glitches")
     energy_per_token_uj: Rates = Field(description="µJ")
     cycle_ratio: float = Field(gt=0, description="spiking cycles ÷ dense cycles for the same work")
-    reduction: Reduction = Field(description="what spiking saves")
+    reduction: Saving = Field(description="what spiking saves")
     published: dict[str, float] = Field(
         default={}, description="published reductions to set beside, as shares"
     )
-    others: dict[str, Reduction] = Field(
+    others: dict[str, Saving] = Field(
         default={}, description="against other baselines on the same basis, by label"
     )
 

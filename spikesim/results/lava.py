@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from spikesim.results.base import Result
-from spikesim.results.comparison import Constant
+from spikesim.results.comparison import SourcedValue
 
 STATEMENT = "verified on Lava's fixed-point simulator; no Loihi hardware was used"
 """What every figure of a run must be read with."""
@@ -26,7 +26,7 @@ Share = Literal["neurocore", "processor"]
 """Where an instruction runs on a chip: on neurocores, or on the processors embedded beside them."""
 
 
-class Difference(Result):
+class LavaDifference(Result):
     """A word, spike, state word or count that Lava has and golden has not."""
 
     what: Literal["word", "spike", "cache", "state", "count", "output", "transit"] = Field(
@@ -85,7 +85,7 @@ class Traffic(Result):
     ran: bool = Field(default=False, description="this coding is the one that ran on Lava")
 
 
-class Width(Result):
+class InstructionWidth(Result):
     """How wide the words and products of a kind of instruction became, over all tokens."""
 
     op: str = Field(description="kind of instruction")
@@ -154,7 +154,7 @@ class LayerUse(Result):
     why: str = Field(default="", description="what does not fit, one sentence; empty if all does")
 
 
-class Energy(Result):
+class EnergyEstimate(Result):
     """Energy of the neurocores per token, where every constant has a source; an estimate."""
 
     synaptic_uj: float = Field(ge=0, description="synaptic operations, µJ")
@@ -179,7 +179,9 @@ class Placement(Result):
     memory_per_core: int | None = Field(
         default=None, description="memory of a core that synapses are counted against, bytes; None: no figure"
     )
-    limits: tuple[Constant, ...] = Field(description="every limit and energy of the target, with its source")
+    limits: tuple[SourcedValue, ...] = Field(
+        description="every limit and energy of the target, with its source"
+    )
     demands: tuple[Demand, ...] = Field(description="parts of all programs, in order")
     layers: tuple[LayerUse, ...] = Field(description="per program")
     cores: tuple[CoreUse, ...] = Field(
@@ -196,7 +198,9 @@ class Placement(Result):
         default=None, description="a time step takes at least this, ns; None: nothing is public"
     )
     step_note: str = Field(default="", description="where that comes from")
-    energy: Energy | None = Field(default=None, description="per token; None where no constant is public")
+    energy: EnergyEstimate | None = Field(
+        default=None, description="per token; None where no constant is public"
+    )
     energy_note: str = Field(default="", description="why there is no energy, if there is none")
     notes: tuple[str, ...] = Field(default=(), description="what a reader should know")
 
@@ -214,10 +218,10 @@ class LavaRun(Result):
     tokens: int = Field(ge=1, description="tokens that ran")
     context: int = Field(ge=1, description="longest context the programs keep keys and values for, tokens")
     exact: bool = Field(description="nothing differs")
-    differences: tuple[Difference, ...] = Field(default=(), description="the first differences")
+    differences: tuple[LavaDifference, ...] = Field(default=(), description="the first differences")
     programs: tuple[ProgramRun, ...] = Field(description="per program, in order")
     traffic: tuple[Traffic, ...] = Field(description="dense, graded and every coding")
-    widths: tuple[Width, ...] = Field(description="per kind of instruction")
+    widths: tuple[InstructionWidth, ...] = Field(description="per kind of instruction")
     steps: Steps = Field(description="time steps")
     placement: Placement = Field(description="on the target")
     networks: int = Field(ge=1, description="Lava networks that ran one after the other")

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from spikesim.results.base import Pair, Rates, Result
-from spikesim.results.comparison import Comparison, Constant, Reduction, Timing
+from spikesim.results.comparison import Comparison, Saving, SourcedValue, Timing
 from spikesim.results.lava import LavaRun
 
 COMPARISON_BASIS = "same ways and lanes, same program, same clock"
@@ -336,11 +336,11 @@ class Report(Result):
     area_um2: dict[str, Rates] | None = Field(default=None, description="per basis of the comparison, µm²")
     power_mw: dict[str, Rates] | None = Field(default=None, description="per basis, glitches included, mW")
     energy_per_token_uj: dict[str, Rates] | None = Field(default=None, description="per basis, µJ")
-    reduction: dict[str, Reduction] | None = Field(
+    reduction: dict[str, Saving] | None = Field(
         default=None, description="per basis: what spiking saves of the dense twin's"
     )
     timing: dict[str, Timing] | None = Field(default=None, description="per synthesised design")
-    constants: tuple[Constant, ...] = Field(
+    constants: tuple[SourcedValue, ...] = Field(
         default=(), description="every number from outside that the comparison uses"
     )
     comparison: Comparison | None = Field(

@@ -13,7 +13,7 @@ from spikesim import timing
 from spikesim.program import Program
 from spikesim.rtl.assemble import Executable
 from spikesim.verify.expected import Expected
-from spikesim.verify.record import Record, TokenRecord
+from spikesim.verify.record import RTLRecord, TokenRecord
 
 Integers = NDArray[np.int64]
 
@@ -22,7 +22,7 @@ SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class LockstepDifference:
     """One disagreement: where, what the simulator says, and what the RTL did."""
 
     kind: str
@@ -44,7 +44,7 @@ class Difference:
 
 
 @dataclass(kw_only=True)
-class Comparison:
+class LockstepComparison:
     """How much agreed. `differences`: the first ones; `differing`: how many of each kind."""
 
     tokens: int = 0
@@ -53,14 +53,14 @@ class Comparison:
     cycles: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     differing: dict[str, int] = field(default_factory=dict)
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[LockstepDifference] = field(default_factory=list)
 
     @property
     def agrees(self) -> bool:
         """Nothing differed."""
         return not self.differing
 
-    def note(self, kind: str, count: int, first: Sequence[Difference]) -> None:
+    def note(self, kind: str, count: int, first: Sequence[LockstepDifference]) -> None:
         """Adds `count` differences of a kind, of which the `first` ones are described."""
         if count:
             self.differing[kind] = self.differing.get(kind, 0) + count
@@ -72,13 +72,13 @@ class _Comparer:
         self.programs, self.core, self.lanes = programs, core, lanes
         self.ops = [[i.op for i in program.instructions()] for program in programs]
         self.units = {(i.program, i.instruction): i.unit.name.lower() for i in executable.instructions}
-        self.result = Comparison()
+        self.result = LockstepComparison()
 
     def difference(
         self, kind: str, token: int, owner: Any, place: str, cycle: int, expected: object, got: object
-    ) -> Difference:
+    ) -> LockstepDifference:
         program, instruction = int(owner[0]), int(owner[1])
-        return Difference(
+        return LockstepDifference(
             kind=kind,
             token=token,
             unit=self.units.get((program, instruction), "?"),
@@ -115,7 +115,7 @@ class _Comparer:
             first = [self.difference("write", token, row[:2], place, -1, int(row[3]), "no write")]
         self.result.note("write", count, first)
 
-    def _word(self, token: int, expected: Integers, row: Integers, wanted: object) -> Difference:
+    def _word(self, token: int, expected: Integers, row: Integers, wanted: object) -> LockstepDifference:
         mine = expected[(expected[:, 0] == row[0]) & (expected[:, 1] == row[1])]
         first = int(mine[0, 2]) if mine.size else int(row[2])
         lane = (int(row[2]) - first) % self.lanes
@@ -153,11 +153,11 @@ def compare(
     programs: Sequence[Program],
     executable: Executable,
     expected: Expected,
-    record: Record,
+    record: RTLRecord,
     *,
     dense: bool,
     lanes: int,
-) -> Comparison:
+) -> LockstepComparison:
     """Every write, every instruction's cycles, every output word, every counter."""
     core = "dense" if dense else "spiking"
     comparer = _Comparer(programs, executable, core, lanes)

@@ -25,9 +25,9 @@ from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP, emit_core, emit_program
 from spikesim.support.sources import digest
 from spikesim.tools.verilator import build, toolchain
-from spikesim.verify.compare import Comparison, compare
+from spikesim.verify.compare import LockstepComparison, compare
 from spikesim.verify.expected import Expected, expect
-from spikesim.verify.record import Record, read_record
+from spikesim.verify.record import RTLRecord, read_record
 
 WAVE_CYCLES = 400
 """Clock cycles before and after a difference that its waveform shows."""
@@ -37,7 +37,7 @@ WAVE_CYCLES = 400
 class LockstepResult:
     """Outcome of one run. `seconds` per stage; `clock_cycles` of the whole simulation; `wave`: left by a difference."""
 
-    comparison: Comparison
+    comparison: LockstepComparison
     seconds: dict[str, float]
     clock_cycles: int
     wave: Path | None
@@ -189,13 +189,13 @@ class Lockstep:
             comparison=comparison, seconds=dict(self.seconds), clock_cycles=clock, wave=wave
         )
 
-    def record(self, words: NDArray[np.int32], *, limit: int, name: str = "run") -> Record:
+    def record(self, words: NDArray[np.int32], *, limit: int, name: str = "run") -> RTLRecord:
         """What the RTL makes of words: int32[steps, words], by itself. ToolError if a step takes `limit` cycles."""
         self._execute(self.core.binary(), words, limit, name)
         return read_record(self.folder / f"{name}.record", self.executable)
 
     def _wave(
-        self, words: NDArray[np.int32], expected: Expected, comparison: Comparison, name: str
+        self, words: NDArray[np.int32], expected: Expected, comparison: LockstepComparison, name: str
     ) -> Path | None:
         """A waveform around the first difference whose cycle is known."""
         cycles = [d.cycle for d in comparison.differences if d.cycle >= 0]

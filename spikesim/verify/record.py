@@ -33,14 +33,14 @@ class TokenRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class RTLRecord:
     """All tokens, and the counters at the end by name."""
 
     tokens: list[TokenRecord]
     counters: dict[str, int]
 
 
-def read_record(path: Path, executable: Executable) -> Record:
+def read_record(path: Path, executable: Executable) -> RTLRecord:
     """Reads the file that the harness wrote."""
     raw = np.fromfile(path, np.uint32).reshape(-1, 3)
     kind, address = (raw[:, 0] >> 24).astype(np.uint32), (raw[:, 0] & 0xFFFFFF).astype(np.int64)
@@ -52,7 +52,7 @@ def read_record(path: Path, executable: Executable) -> Record:
         tokens.append(_token(kind[part], address[part], raw[part], owners))
     counted = raw[kind == COUNTER][:, 1].astype(np.int64).reshape(-1, 2)
     totals = counted[:, 0] + (counted[:, 1] << 32)
-    return Record(tokens=tokens, counters=dict(zip(COUNTER_NAMES, totals.tolist(), strict=True)))
+    return RTLRecord(tokens=tokens, counters=dict(zip(COUNTER_NAMES, totals.tolist(), strict=True)))
 
 
 def _token(

@@ -60,7 +60,7 @@ def test_differences_name_the_first_word_and_step() -> None:
     one = Outcome(machine="one", outputs=outputs, cycles=cycles)
     wrong = outputs.copy()
     wrong[1, 2:] = -1
-    other = Outcome(machine="other", outputs=wrong, cycles=cycles + [0, 1, 0])
+    other = Outcome(machine="other", outputs=wrong, cycles=cycles + np.array([0, 1, 0]))
     assert list(differences(one, one)) == []
     assert list(differences(one, other)) == [
         "2 words differ; the first, word 2 of step 1, is 6 on one and -1 on other",

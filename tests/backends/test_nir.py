@@ -24,7 +24,7 @@ from spikesim.backends.nir.exactness import PLANE_CODINGS, exactness, growth
 from spikesim.backends.nir.export import export_programs
 from spikesim.backends.nir.left_out import REASONS, left_out
 from spikesim.backends.nir.manifest import Manifest
-from spikesim.backends.nir.targets import TARGETS, Target, checked_target
+from spikesim.backends.nir.targets import TARGETS, NIRTarget, checked_target
 from spikesim.cli.app import app
 from spikesim.cli.export import Tool
 from spikesim.errors import CapacityError, CheckpointError, CodingError, ToolError
@@ -308,7 +308,7 @@ def test_what_is_wrong_is_noticed(outcomes: dict[tuple[str, ...], Outcome], tool
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
-def test_the_leak_is_one_half(target: Target) -> None:
+def test_the_leak_is_one_half(target: NIRTarget) -> None:
     """In the arithmetic of each tool: single for norse, whose parameters are, double for snntorch's decay."""
     single = np.float32
     norse = single(target.dt_s) * (single(1) / single(target.tau_s))

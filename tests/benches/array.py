@@ -14,7 +14,7 @@ from benches.array_reference import COUNTERS, Outcome, Reference
 from benches.vector_memory import Bench
 
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.isa import Extent, Run, Unit
+from spikesim.rtl.isa import Extent, RunLength, Unit
 
 SETTINGS = json.loads(os.environ["BENCH"])
 CONFIG = CoreConfig(**SETTINGS["config"])
@@ -158,7 +158,7 @@ class ArrayBench(Bench):
         outputs = random.choice([1, LANES, random.randint(1, 4 * LANES)])
         span, finished = random.randint(1, 3 * WAYS), random.randrange(2**17)
         fields = {
-            "run": {"k": Run.OUTPUTS, "v": Run.CHANNELS}.get(form[0], Run.STATIC),
+            "run": {"k": RunLength.OUTPUTS, "v": RunLength.CHANNELS}.get(form[0], RunLength.STATIC),
             "state": int(form == "state"),
             "blocks": int("blocks" in form),
             "base": random.getrandbits(32),
@@ -199,8 +199,8 @@ class ArrayBench(Bench):
             channels, outputs = (channels, length) if form == "key blocks" else (length, outputs)
         common["span"] = span
         fields["counts"], fields["counts_stride"] = self.counts(channels, groups)
-        fields["channels"] = channels if fields["run"] is not Run.CHANNELS else random.randrange(2**20)
-        fields["outputs"] = outputs if fields["run"] is not Run.OUTPUTS else random.randrange(2**20)
+        fields["channels"] = channels if fields["run"] is not RunLength.CHANNELS else random.randrange(2**20)
+        fields["outputs"] = outputs if fields["run"] is not RunLength.OUTPUTS else random.randrange(2**20)
         fields["dst_stride"] = outputs + random.randrange(3)
         fields["dst"] = self.space(fields["dst_stride"] * groups)
         await self.instruction(Unit.GATHER, common, fields, resolved, cut=cut)

@@ -10,7 +10,7 @@ from spikesim import timing
 from spikesim.golden.arithmetic import round_shift
 from spikesim.golden.state import _scatter
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.isa import Extent, Run
+from spikesim.rtl.isa import Extent, RunLength
 from spikesim.spikes.digits import digits
 from spikesim.support.arithmetic import ceil_div
 
@@ -106,7 +106,7 @@ class Reference:
                 starts = [head + int(b) * fields["block_stride"] for b in [*past, resolved["finished"]]]
                 tokens = [common["span"]] * len(past) + [resolved["slot"] + 1]
             # Rows: per channel its bank, its place of chunk 0 and its encoder row.
-            if blocked and run is Run.CHANNELS:
+            if blocked and run is RunLength.CHANNELS:
                 index = [(i, s) for i, count in enumerate(tokens) for s in range(count)]
                 bank = np.array([s % ways for i, s in index])
                 place = np.array([starts[i] + s // ways for i, s in index])
@@ -115,15 +115,17 @@ class Reference:
                 if self.by_plane:
                     load += (len(tokens) - 1) * timing.gap_words(common["span"], ways, self.scan)
             else:
-                n = resolved["n"] if run is Run.CHANNELS else fields["channels"]
+                n = resolved["n"] if run is RunLength.CHANNELS else fields["channels"]
                 bank, row = np.arange(n) % ways, np.arange(n) // ways
                 place, load = row, timing.load_counts(n, ways)
             # Columns: per chunk where its rows start, and how many there are.
             chunks, padded = [], 0
-            outputs = resolved["n"] if run is Run.OUTPUTS else fields["outputs"]
+            outputs = resolved["n"] if run is RunLength.OUTPUTS else fields["outputs"]
             segments = [(head, outputs)]
             if blocked:
-                segments = list(zip(starts, tokens, strict=True)) if run is Run.OUTPUTS else [(0, outputs)]
+                segments = (
+                    list(zip(starts, tokens, strict=True)) if run is RunLength.OUTPUTS else [(0, outputs)]
+                )
             for number, (start, columns) in enumerate(segments):
                 for c in range(ceil_div(columns, lanes)):
                     chunks.append((start + c * fields["chunk_stride"], min(lanes, columns - c * lanes)))

@@ -16,7 +16,7 @@ from cocotb.triggers import FallingEdge
 
 from spikesim.golden import pointwise, scalars, state
 from spikesim.golden.arithmetic import pack_scalar, round_shift
-from spikesim.rtl.isa import Operation, Statistic
+from spikesim.rtl.isa import PointwiseOperation, Statistic
 from spikesim.timing import pointwise as pointwise_cycles
 
 STATISTICS = [
@@ -27,7 +27,11 @@ STATISTICS = [
     Statistic.MAX_ABS,
     Statistic.MAX,
 ]
-LOOKUPS = {Operation.SIGMOID: "sigmoid", Operation.SOFTPLUS: "softplus", Operation.STEP: "step"}
+LOOKUPS = {
+    PointwiseOperation.SIGMOID: "sigmoid",
+    PointwiseOperation.SOFTPLUS: "softplus",
+    PointwiseOperation.STEP: "step",
+}
 REGION = 1 << 16
 """Words between the places of operands."""
 
@@ -48,7 +52,7 @@ def any_scalar(*, spread: int = 40) -> int:
 class Case:
     """One random instruction: its fields, the operands in memory, the words the golden model writes."""
 
-    def __init__(self, bench: Bench, operation: Operation, *, largest: int = 24) -> None:
+    def __init__(self, bench: Bench, operation: PointwiseOperation, *, largest: int = 24) -> None:
         self.bench, self.operation = bench, operation
         self.groups = random.choice([1, 1, 2, 3, 5])
         self.n = random.choice([1, 2, 3, random.randint(1, largest)])
@@ -66,7 +70,7 @@ class Case:
         self.resolved = {"n": self.n, "position": random.getrandbits(17), "slot": random.getrandbits(17),
                          "offset": random.randrange(REGION // 4)}  # fmt: skip
         self.partition = 0
-        if operation == Operation.ROTATE:
+        if operation == PointwiseOperation.ROTATE:
             self.n += self.n % 2
             self.resolved["n"] = self.n
         for name in self.at:
@@ -331,12 +335,12 @@ async def started(dut) -> Bench:
 
 
 @cocotb.test()
-@cocotb.parametrize(name=[operation.name for operation in Operation])
+@cocotb.parametrize(name=[operation.name for operation in PointwiseOperation])
 async def operation(dut, name):
     """Random instructions of one operation, back to back or with a pause."""
     bench = await started(dut)
     for _ in range(60 if name in ("MULTIPLY", "ADD", "REDUCE") else 30):
-        await Case(bench, Operation[name]).run()
+        await Case(bench, PointwiseOperation[name]).run()
         await bench.idle(random.choice([0, 0, 3]))
 
 
@@ -344,7 +348,7 @@ async def operation(dut, name):
 async def long_runs(dut):
     """Runs longer than the pipeline is deep."""
     bench = await started(dut)
-    for operation in Operation:
+    for operation in PointwiseOperation:
         await Case(bench, operation, largest=150).run()
 
 
@@ -353,7 +357,7 @@ async def mixed(dut):
     """Instructions of all operations in any order, each starting the cycle after the one before is done."""
     bench = await started(dut)
     for _ in range(100):
-        await Case(bench, random.choice(list(Operation)), largest=6).run()
+        await Case(bench, random.choice(list(PointwiseOperation)), largest=6).run()
         bench.written = []
         await bench.cycle()
 
@@ -362,14 +366,14 @@ async def mixed(dut):
 async def all_silent(dut):
     """Zero operands: zero results, and the statistic of zeros."""
     bench = await started(dut)
-    for operation in (Operation.MULTIPLY, Operation.REDUCE, Operation.ADD):
+    for operation in (PointwiseOperation.MULTIPLY, PointwiseOperation.REDUCE, PointwiseOperation.ADD):
         for kind in STATISTICS[1:]:
             fields = {"operation": operation, "statistic": kind, "a": 1000, "b": 2000, "dst": 3000, "result": 4000,
                       "a_step": 1, "b_step": 1, "has_b": 1, "limit": 127}  # fmt: skip
             for j in range(16):
                 bench.memory[1000 + j] = bench.memory[2000 + j] = 0
             await bench.run({"common": {"groups": 1}, "fields": {"pointwise": fields}}, {"n": 16})
-            writes = {} if operation == Operation.REDUCE else dict.fromkeys(range(3000, 3016), 0)
+            writes = {} if operation == PointwiseOperation.REDUCE else dict.fromkeys(range(3000, 3016), 0)
             bench.expect(writes | {4000: 0})
             await bench.cycle()
 
@@ -379,11 +383,11 @@ async def reset_in_the_middle(dut):
     """A reset at any moment leaves nothing behind: no write, no done, and the next instruction is right."""
     bench = await started(dut)
     for _ in range(40):
-        case = Case(bench, random.choice(list(Operation)))
+        case = Case(bench, random.choice(list(PointwiseOperation)))
         await case.run(reset_after=random.randint(2, 20 + case.slots * case.n * case.groups))
         if random.random() < 0.5:
             await bench.idle(60)
-        await Case(bench, random.choice(list(Operation)), largest=6).run()
+        await Case(bench, random.choice(list(PointwiseOperation)), largest=6).run()
         await bench.cycle()
 
 

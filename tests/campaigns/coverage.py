@@ -20,7 +20,7 @@ from helpers.places import CHECKOUT
 from helpers.rtl_cores import CORES
 
 from spikesim.program import series
-from spikesim.rtl.isa import Extent, Operation, Statistic, Unit
+from spikesim.rtl.isa import Extent, PointwiseOperation, Statistic, Unit
 from spikesim.spikes.digits import digits
 from spikesim.verify.lockstep import BuiltCore, Lockstep
 from spikesim.verify.random_programs import RandomProgram
@@ -46,7 +46,7 @@ def instruction_bins(lockstep: Lockstep) -> Counter[str]:
             bins["block end"] += 1
         for kind, fields in instruction.fields.items():
             if kind == "pointwise":
-                bins[f"operation {Operation(fields['operation']).name.lower()}"] += 1
+                bins[f"operation {PointwiseOperation(fields['operation']).name.lower()}"] += 1
                 bins[f"statistic {Statistic(fields.get('statistic', 0)).name.lower()}"] += 1
                 if fields.get("has_scalar"):
                     bins["scalar"] += 1
@@ -144,7 +144,7 @@ def main() -> int:
         for line in missed_lines(files)[:40]:
             print(f"    not reached: {line}")
     expected = [f"unit {unit.name.lower()}" for unit in Unit if unit is not Unit.END]
-    expected += [f"operation {operation.name.lower()}" for operation in Operation]
+    expected += [f"operation {operation.name.lower()}" for operation in PointwiseOperation]
     expected += [f"statistic {statistic.name.lower()}" for statistic in Statistic]
     expected += [f"extent {extent.name.lower()}" for extent in Extent]
     expected += ["partition", "block end", "scalar", "clip", "gather state", "gather blocks", "shared heads"]

@@ -32,7 +32,7 @@ from spikesim.hardware import HardwareConfig
 from spikesim.program import Chain, Program, ProgramText, series
 from spikesim.program.verifier import verify_chain
 from spikesim.run.simulator import Simulator
-from spikesim.verify.compare import Difference
+from spikesim.verify.compare import LockstepDifference
 from spikesim.verify.lockstep import Lockstep
 from spikesim.verify.random_programs import RandomProgram
 
@@ -188,7 +188,7 @@ def outcome(number: int, folder: Path) -> tuple[str, str]:
     return "agrees", mutation.what
 
 
-def _on_rtl(chain: Chain, words: np.ndarray, folder: Path) -> list[Difference]:
+def _on_rtl(chain: Chain, words: np.ndarray, folder: Path) -> list[LockstepDifference]:
     """Every word and cycle of the chain on the core of the random programs, against golden and the cycle model."""
     core = CORES["row"]
     lockstep = Lockstep(chain, core.hardware, built_core("row", core.config()), folder)

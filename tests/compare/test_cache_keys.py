@@ -21,7 +21,7 @@ from spikesim.compare.keys import data_digest
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work
 from spikesim.errors import OutputError
-from spikesim.power_models.cache import Cache
+from spikesim.power_models.cache import ResultCache
 from spikesim.power_models.synthesis.synthesis import default_liberty
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP
@@ -55,7 +55,7 @@ class _AskedError(Exception):
     pass
 
 
-class _Keys(Cache):
+class _Keys(ResultCache):
     """Makes nothing and keeps what it is asked for, by kind."""
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ from spikesim.compare.bases import (
     unit_basis,
     with_other,
 )
-from spikesim.compare.break_even import Origin
+from spikesim.compare.break_even import WorkOrigin
 from spikesim.compare.core_run import run_core
 from spikesim.compare.designs import Built, Source, build
 from spikesim.compare.measure import _verilog
@@ -58,7 +58,7 @@ from spikesim.power_models.netlist.netlist import CellGroup, Netlist
 from spikesim.power_models.synthesis import synthesis
 from spikesim.power_models.timing.analysis import analyse
 from spikesim.report import write_report
-from spikesim.results.comparison import Comparison, Design, Glitches, Lockstep, Power, Timing, UnitFigures
+from spikesim.results.comparison import Agreement, Comparison, Design, GlitchShare, Power, Timing, UnitFigures
 from spikesim.results.report import Report
 from spikesim.rtl.array.core import ArrayCore
 from spikesim.rtl.config import CoreConfig
@@ -94,8 +94,8 @@ class Compared:
     report: Report
 
     @property
-    def origin(self) -> Origin:
-        return Origin(checkpoint=self.checkpoint, tokens=self.folder / PROGRAM_FOLDER / TOKENS_FILE)
+    def origin(self) -> WorkOrigin:
+        return WorkOrigin(checkpoint=self.checkpoint, tokens=self.folder / PROGRAM_FOLDER / TOKENS_FILE)
 
     @property
     def comparison(self) -> Comparison:
@@ -475,8 +475,8 @@ def made_up(cycles: float, **units: tuple[float, float]) -> Design:
         ),
         cycles_per_token=cycles,
         timing=Timing(period_ns=1, worst_slack_ns=0, worst_path_ns=1, start="a", end="b"),
-        lockstep=Lockstep(tokens=1, cycles=1, values=1),
-        glitches=Glitches(cycles=1, factor=1, spread=0),
+        lockstep=Agreement(tokens=1, cycles=1, values=1),
+        glitches=GlitchShare(cycles=1, factor=1, spread=0),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikesim.backends.lava.compare import Comparison
+from spikesim.backends.lava.compare import LavaComparison
 from spikesim.backends.lava.expected import GoldenChain
 from spikesim.backends.lava.plan import dense_weights, plan
 from spikesim.backends.lava.spikes import GRADED, base, first_sign, steps_needed
@@ -47,7 +47,9 @@ class Matrix:
         self.buffer = self.weights @ spikes
 
 
-def run(chain: Chain, words: np.ndarray, hardware: HardwareConfig, coding: str, folder: Path) -> Comparison:
+def run(
+    chain: Chain, words: np.ndarray, hardware: HardwareConfig, coding: str, folder: Path
+) -> LavaComparison:
     """words: int32[tokens, words] -> everything compared with golden."""
     programs = chain.programs
     cut, planes, tokens = plan(programs, chain.links), steps_needed(programs, coding), len(words)
@@ -79,6 +81,6 @@ def run(chain: Chain, words: np.ndarray, hardware: HardwareConfig, coding: str, 
             if work.finished(step):
                 work.save(folder / f"{depth}.npz")
     np.save(folder / "outputs.npy", outputs)
-    found = Comparison(coding, planes, hardware.numerics.coding)
+    found = LavaComparison(coding, planes, hardware.numerics.coding)
     found.network(cut, expected, entry, folder)
     return found

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from spikesim.results.comparison import Constant
+from spikesim.results.comparison import SourcedValue
 from spikesim.results.lava import (
     Compared,
     CoreUse,
     Demand,
-    Difference,
-    Energy,
+    EnergyEstimate,
+    InstructionWidth,
+    LavaDifference,
     LavaRun,
     LayerUse,
     Placement,
     ProgramRun,
     Steps,
     Traffic,
-    Width,
 )
 
 OPERATIONS = {
@@ -55,8 +55,8 @@ def made_up_placement() -> Placement:
         neurons_per_core=8192,
         memory_per_core=192 * 1024,
         limits=(
-            Constant(name="neurons per core", value=8192, unit="neurons", source="a brief"),
-            Constant(name="chips", value=1, unit="chips", source="one is enough here", assumed=True),
+            SourcedValue(name="neurons per core", value=8192, unit="neurons", source="a brief"),
+            SourcedValue(name="chips", value=1, unit="chips", source="one is enough here", assumed=True),
         ),
         demands=(
             Demand(program="layer_00", name="mlp.in", part="matrix", on="neurocore", neurons=768, cores=0.5),
@@ -125,7 +125,7 @@ def made_up_lava() -> LavaRun:
         ),
         traffic=made_up_traffic(OPERATIONS),
         widths=(
-            Width(
+            InstructionWidth(
                 op="multiply",
                 words=1_000_000,
                 beyond_24_bits=206,
@@ -133,7 +133,9 @@ def made_up_lava() -> LavaRun:
                 widest_product_bits=44,
                 vectors=("sse.decay_log2",),
             ),
-            Width(op="lookup", words=830_000, beyond_24_bits=0, widest_word_bits=17, widest_product_bits=0),
+            InstructionWidth(
+                op="lookup", words=830_000, beyond_24_bits=0, widest_word_bits=17, widest_product_bits=0
+            ),
         ),
         steps=Steps(
             stages=10, planes=1, run=74, latency=247, interval=12, interval_of="layer_00: sse.partitions"
@@ -157,7 +159,7 @@ def failed(run: LavaRun, differences: int = 3) -> LavaRun:
             "exact": False,
             "programs": (wrong, *run.programs[1:]),
             "differences": tuple(
-                Difference(
+                LavaDifference(
                     what="word",
                     program="layer_00",
                     stage=3,
@@ -175,7 +177,7 @@ def failed(run: LavaRun, differences: int = 3) -> LavaRun:
 
 def with_energy(run: LavaRun) -> LavaRun:
     """The run on a target whose constants are public."""
-    energy = Energy(
+    energy = EnergyEstimate(
         synaptic_uj=28.7, neurons_uj=4.6, spikes_uj=0.0068, note="Estimate of the neurocores alone."
     )
     return run.model_copy(update={"placement": run.placement.model_copy(update={"energy": energy})})

@@ -8,19 +8,19 @@ import numpy as np
 
 from spikesim.hardware import HardwareConfig
 from spikesim.results.comparison import (
+    Agreement,
     Baseline,
     Basis,
     BreakEvenPoint,
     Comparison,
-    Constant,
     Design,
     EventEnergy,
-    Glitches,
+    GlitchShare,
     LibraryFacts,
-    Lockstep,
     OperationEnergy,
     Power,
-    Reduction,
+    Saving,
+    SourcedValue,
     Timing,
     UnitFigures,
 )
@@ -334,10 +334,10 @@ def compared(report: Report, comparison: Comparison | None = None) -> Report:
     )
 
 
-def made_up_constants() -> tuple[Constant, ...]:
+def made_up_constants() -> tuple[SourcedValue, ...]:
     """Numbers from outside, two of them assumed."""
     return (
-        Constant(
+        SourcedValue(
             name="supply of the cells",
             value=1.1,
             unit="V",
@@ -345,14 +345,14 @@ def made_up_constants() -> tuple[Constant, ...]:
             voltage="1.1 V",
             source="Nangate45 typical corner, nom_voltage",
         ),
-        Constant(
+        SourcedValue(
             name="SRAM bit cell",
             value=0.374,
             unit="µm²",
             node="45 nm",
             source="FreePDK45 6T cell, OpenRAM",
         ),
-        Constant(
+        SourcedValue(
             name="wordline driver per row",
             value=1.92e-15,
             unit="J",
@@ -361,14 +361,14 @@ def made_up_constants() -> tuple[Constant, ...]:
             source="same driver strength as the column; no published value for this height",
             assumed=True,
         ),
-        Constant(
+        SourcedValue(
             name="leakage of idle memory",
             value=0.5,
             unit="of active",
             source="drowsy mode of an SRAM of the same node",
             assumed=True,
         ),
-        Constant(name="clock", value=500e6, unit="Hz", source="hardware file"),
+        SourcedValue(name="clock", value=500e6, unit="Hz", source="hardware file"),
     )
 
 
@@ -390,8 +390,8 @@ def _design(name: str, label: str, units: dict[str, tuple[float, float]], **othe
         "timing": Timing(
             period_ns=2.0, worst_slack_ns=0.043, worst_path_ns=1.957, start="array.q3", end="array.sum[17]"
         ),
-        "lockstep": Lockstep(tokens=16, cycles=1_276_176, values=4_318_208),
-        "glitches": Glitches(cycles=4_096, factor=1.24, spread=0.03),
+        "lockstep": Agreement(tokens=16, cycles=1_276_176, values=4_318_208),
+        "glitches": GlitchShare(cycles=4_096, factor=1.24, spread=0.03),
         **others,
     }
     return Design(
@@ -427,7 +427,7 @@ def _basis(
         power_zero_delay_mw=bare,
         energy_per_token_uj=energy,
         cycle_ratio=ratio,
-        reduction=Reduction(
+        reduction=Saving(
             area=1 - area.spiking / area.dense,
             power=1 - power.spiking / power.dense,
             power_zero_delay=1 - bare.spiking / bare.dense,
@@ -456,7 +456,7 @@ def made_up_comparison() -> Comparison:
                 1.0,
                 published={"area": 0.706, "power": 0.465},
                 others={
-                    "dense that skips zeros": Reduction(
+                    "dense that skips zeros": Saving(
                         area=0.741, power=0.52, power_zero_delay=0.48, energy=0.52
                     )
                 },
@@ -470,7 +470,7 @@ def made_up_comparison() -> Comparison:
                 Rates(spiking=1.41 * 23.8, dense=69.4),
                 1.41,
                 others={
-                    "dense that skips zeros": Reduction(
+                    "dense that skips zeros": Saving(
                         area=0.392, power=-0.087, power_zero_delay=-0.124, energy=-0.087
                     )
                 },
@@ -523,7 +523,7 @@ def made_up_comparison() -> Comparison:
                     "vector memory": (330_000, 8.3),
                 },
                 cycles_per_token=69_344.0,
-                glitches=Glitches(cycles=4_096, factor=1.91, spread=0.08),
+                glitches=GlitchShare(cycles=4_096, factor=1.91, spread=0.08),
                 timing=Timing(
                     period_ns=2.0,
                     worst_slack_ns=0.002,
@@ -545,7 +545,7 @@ def made_up_comparison() -> Comparison:
                     start="align/shift[3]",
                     end="sum/fraction[22]",
                 ),
-                lockstep=Lockstep(tokens=0, cycles=65_536, values=65_536),
+                lockstep=Agreement(tokens=0, cycles=65_536, values=65_536),
             ),
         ),
         baselines=(

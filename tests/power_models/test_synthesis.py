@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from helpers.gate_netlists import nangate
 
 from spikesim.errors import ToolError
-from spikesim.power_models.cache import Cache
+from spikesim.power_models.cache import ResultCache
 from spikesim.power_models.gates.simulator import GateSimulator
 from spikesim.power_models.gates.words import STREAMS, pack, unpack
 from spikesim.power_models.netlist.netlist import Netlist, read_netlist
@@ -119,7 +119,7 @@ def netlist_of(result: Synthesis) -> Netlist:
 
 def synthesiser(folder: Path | None, **settings: Any) -> Synthesiser:
     return Synthesiser(
-        default_liberty(), nangate(), settings=SynthesisSettings(**settings), cache=Cache(folder)
+        default_liberty(), nangate(), settings=SynthesisSettings(**settings), cache=ResultCache(folder)
     )
 
 
@@ -373,7 +373,7 @@ def _flipped(content: bytes) -> bytes:
     ids=["empty", "half", "all but a byte", "foreign", "no deflate", "flipped", "no JSON"],
 )
 def test_damaged_file_is_made_anew(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
-    cache, value = Cache(tmp_path), {"numbers": list(range(1000))}
+    cache, value = ResultCache(tmp_path), {"numbers": list(range(1000))}
     assert cache.get("kind", ["key"], lambda: value) == value
     (path,) = (tmp_path / "kind").iterdir()
     whole = path.read_bytes()
@@ -410,5 +410,5 @@ def test_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.delenv("SPIKESIM_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
     assert user_folder() == tmp_path / "b" / "spikesim"
-    assert Cache(None).get("kind", [], lambda: 1) == 1
+    assert ResultCache(None).get("kind", [], lambda: 1) == 1
     assert not list(tmp_path.iterdir())

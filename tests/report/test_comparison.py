@@ -24,11 +24,11 @@ from spikesim.results.comparison import (
     Baseline,
     BreakEvenPoint,
     Comparison,
-    Constant,
     Design,
     EventEnergy,
     OperationEnergy,
-    Reduction,
+    Saving,
+    SourcedValue,
     UnitFigures,
 )
 from spikesim.results.report import Report
@@ -111,7 +111,7 @@ class Nesting(HTMLParser):
 
 def extremes(comparison: Comparison) -> Comparison:
     """Spiking loses everywhere, nothing meets the clock, figures are huge, tiny or zero."""
-    worse = Reduction(area=-11.4, power=-0.3, power_zero_delay=-1e-9, energy=-123.456)
+    worse = Saving(area=-11.4, power=-0.3, power_zero_delay=-1e-9, energy=-123.456)
     base = comparison.bases[0]
     bases = [
         base.model_copy(
@@ -279,7 +279,9 @@ def test_constants_are_shown_and_assumed_ones_marked(report: Report, page: str) 
     assert "1.92 × 10⁻¹⁵ J" in text
     assert page.count('<span class="tag">assumed</span>') == 2
     assert page.count('<tr class="assumed">') == 2
-    sourced = report.model_copy(update={"constants": (Constant(name="n", value=1, unit="V", source="s"),)})
+    sourced = report.model_copy(
+        update={"constants": (SourcedValue(name="n", value=1, unit="V", source="s"),)}
+    )
     assert "assumed" not in section(render(sourced)).lower()
 
 
@@ -352,7 +354,9 @@ def test_foreign_text_is_escaped(report: Report, comparison: Comparison) -> None
     filled = compared(report, bad).model_copy(
         update={
             "constants": (
-                Constant(name=evil, value=1, unit=evil, node=evil, voltage=evil, source=evil, assumed=True),
+                SourcedValue(
+                    name=evil, value=1, unit=evil, node=evil, voltage=evil, source=evil, assumed=True
+                ),
             )
         }
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from helpers.bench import run_bench
 
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.isa import Operation
+from spikesim.rtl.isa import PointwiseOperation
 from spikesim.rtl.pointwise.normalise import Normaliser
 from spikesim.rtl.pointwise.rounding import RoundingShifter
 from spikesim.rtl.pointwise.unit import PointwiseUnit
 from spikesim.rtl.verilog import WAIVERS, verilog
 from spikesim.tools import verilator
 
-OPERATIONS = [f"operation/name={number}" for number, _ in enumerate(Operation)]
+OPERATIONS = [f"operation/name={number}" for number, _ in enumerate(PointwiseOperation)]
 UNIT_TESTS = [*OPERATIONS, "long_runs", "mixed", "all_silent", "reset_in_the_middle"]
 
 

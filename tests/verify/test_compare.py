@@ -8,16 +8,16 @@ from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.rtl.assemble import assemble
 from spikesim.rtl.host.registers import COUNTER_NAMES
-from spikesim.verify.compare import Comparison, compare
+from spikesim.verify.compare import LockstepComparison, compare
 from spikesim.verify.expected import expect
 from spikesim.verify.job import self_test_job
-from spikesim.verify.record import Record, TokenRecord
+from spikesim.verify.record import RTLRecord, TokenRecord
 
 TOKENS = 3
 INSTRUCTIONS = 3
 
 
-def _compared(executed: int) -> Comparison:
+def _compared(executed: int) -> LockstepComparison:
     """A core that agrees in all but this: it executed and counted only the first `executed` instructions of a token."""
     job = self_test_job(HardwareConfig(), TOKENS)
     layout = link(job.chain, job.hardware)
@@ -33,11 +33,11 @@ def _compared(executed: int) -> Comparison:
         for token, writes in enumerate(expected.writes)
     ]
     counters = dict.fromkeys(COUNTER_NAMES, 0) | {"instructions": TOKENS * executed}
-    record = Record(tokens=tokens, counters=counters)
+    record = RTLRecord(tokens=tokens, counters=counters)
     return compare(job.programs, executable, expected, record, dense=False, lanes=job.hardware.array.lanes)
 
 
-def _counter_differs(comparison: Comparison) -> bool:
+def _counter_differs(comparison: LockstepComparison) -> bool:
     return any("counter instructions" in d.place for d in comparison.differences)
 
 

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.backends.lava.expected import Expected
+from spikesim.backends.lava.expected import ExpectedProgram
 from spikesim.backends.lava.plan import Plan, Stage
 from spikesim.backends.lava.spikes import GRADED, SERIAL, decode
 from spikesim.errors import NumericError
 from spikesim.program import Gather, Scatter, is_matrix
-from spikesim.results.lava import Compared, Difference
+from spikesim.results.lava import Compared, LavaDifference
 from spikesim.spikes.digits import digits
 from spikesim.spikes.encode import encode
 
@@ -26,7 +26,7 @@ What = Literal["word", "spike", "cache", "state", "count", "output", "transit"]
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class Comparison:
+class LavaComparison:
     """Counts what was compared, and the differences, per program."""
 
     def __init__(self, coding: str, planes: int, account: str) -> None:
@@ -36,14 +36,14 @@ class Comparison:
         self.spikes: dict[str, int] = {}
         self.synaptic_operations: dict[str, int] = {}
         self.widths: dict[str, dict[str, Any]] = {}
-        self.differences: list[Difference] = []
+        self.differences: list[LavaDifference] = []
 
     def of(self, program: str) -> Compared:
         """What was compared of a program."""
         return Compared(**self.compared.get(program, {}))
 
     def network(
-        self, plan: Plan, expected: Mapping[str, Expected], entry: NDArray[np.int32], folder: Path
+        self, plan: Plan, expected: Mapping[str, ExpectedProgram], entry: NDArray[np.int32], folder: Path
     ) -> None:
         """All records of one network; `expected` by program, `entry`: int32[tokens, words] that it was sent.
 
@@ -68,7 +68,7 @@ class Comparison:
             self._same("transit", last, "output", sent, outputs.reshape(-1), outputs.shape[1])
             self._count(last.program, "words", outputs.size)
 
-    def _stage(self, stage: Stage, expected: Expected, record: Arrays, sent: NDArray[Any]) -> None:
+    def _stage(self, stage: Stage, expected: ExpectedProgram, record: Arrays, sent: NDArray[Any]) -> None:
         tokens = len(next(iter(expected.words.values()), []))
         arrived = record["arrived"]
         self._same("transit", stage, "live words", sent, arrived, max(1, arrived.size // max(1, tokens)))
@@ -88,7 +88,7 @@ class Comparison:
                 self._count(stage.program, "states", want.size)
         self._note_widths(json.loads(str(record["widths"])))
 
-    def _words(self, stage: Stage, vector: str, name: str, expected: Expected, record: Arrays) -> None:
+    def _words(self, stage: Stage, vector: str, name: str, expected: ExpectedProgram, record: Arrays) -> None:
         want = expected.words[name]
         sizes = np.array([words.size for words in want], np.int64)
         if not np.array_equal(sizes, record[f"{name}.sizes"]):
@@ -99,7 +99,9 @@ class Comparison:
         self._same("word", stage, vector, np.concatenate(want), record[name], sizes)
         self._count(stage.program, "words", int(sizes.sum()))
 
-    def _spikes(self, stage: Stage, number: int, gather: Gather, expected: Expected, record: Arrays) -> None:
+    def _spikes(
+        self, stage: Stage, number: int, gather: Gather, expected: ExpectedProgram, record: Arrays
+    ) -> None:
         """Spikes into a matrix, step by step, and how many operations they cause."""
         counts = expected.counts_of(number)
         if self.coding == GRADED:
@@ -119,7 +121,7 @@ class Comparison:
         meant = sent[:, 0] if self.coding == GRADED else decode(sent.transpose(1, 0, 2), self.coding)
         self._counted(stage, number, gather.name, _spikes_of(meant, self.account), expected)
 
-    def _account(self, stage: Stage, number: int, expected: Expected, record: Arrays) -> None:
+    def _account(self, stage: Stage, number: int, expected: ExpectedProgram, record: Arrays) -> None:
         """Spikes of a gather or scatter inside the stage, against the account."""
         counts, sizes = record[f"counts.{number}"], record[f"counts.{number}.sizes"]
         written = record.get(f"word.{number}.0.sizes")
@@ -128,7 +130,7 @@ class Comparison:
             counts = counts[np.repeat(written > 0, sizes)]
         self._counted(stage, number, f"instruction {number}", _spikes_of(counts, self.account), expected)
 
-    def _counted(self, stage: Stage, number: int, name: str, got: int, expected: Expected) -> None:
+    def _counted(self, stage: Stage, number: int, name: str, got: int, expected: ExpectedProgram) -> None:
         want = expected.spikes[number]
         self._count(stage.program, "counts", 1)
         if got != want:
@@ -164,7 +166,7 @@ class Comparison:
         self._count(stage.program, "different", 1)
         if len(self.differences) < SHOWN:
             self.differences.append(
-                Difference(
+                LavaDifference(
                     what=what,
                     program=stage.program,
                     stage=stage.number,
@@ -197,7 +199,7 @@ def _spikes_of(counts: NDArray[Any], coding: str) -> int:
     return int(np.count_nonzero(digits(counts, coding)))
 
 
-def traffic(expected: Sequence[Expected]) -> Iterator[tuple[str, int, int]]:
+def traffic(expected: Sequence[ExpectedProgram]) -> Iterator[tuple[str, int, int]]:
     """(coding, spikes, synaptic operations) of all tokens into matrices: dense, graded, each coding of the core."""
     matrices = [
         (e.counts_of(n), e.program.matrices[i.name].shape[0])

@@ -78,7 +78,7 @@ _WEIGHTS = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class DemandPart:
     """Something of a program that is placed whole or in pieces.
 
     On neurocores: `neurons`, each with `inputs` synapses of `bits`. `shared`: all neurons of the part read the same
@@ -103,7 +103,7 @@ class Part:
         """Synapses of all its neurons."""
         return self.neurons * self.inputs
 
-    def at(self, context: int) -> Part:
+    def at(self, context: int) -> DemandPart:
         """The part as it is when programs keep `context` tokens."""
         if not self.grows:
             return self
@@ -120,7 +120,7 @@ class Asked:
     """
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[DemandPart, ...]
     context: int
     obstacles: tuple[str, ...]
 
@@ -138,7 +138,7 @@ def asked(program: Program, target: Target, coding: str) -> Asked:
         for keys in _all_keys(program)
         if keys.kind != "window"
     }
-    parts: list[Part] = []
+    parts: list[DemandPart] = []
     obstacles: list[str] = []
     for instruction in program.instructions():
         if is_matrix(instruction):
@@ -173,10 +173,10 @@ def axons_per_channel(target: Target, coding: str) -> int:
     return 2 if binary and coding not in UNSIGNED_PLANES else 1
 
 
-def _matrix(instruction: Gather, matrix: NDArray[np.int8], target: Target, coding: str) -> Part:
+def _matrix(instruction: Gather, matrix: NDArray[np.int8], target: Target, coding: str) -> DemandPart:
     outputs, channels = matrix.shape
     twice = axons_per_channel(target, coding)
-    return Part(
+    return DemandPart(
         name=instruction.name,
         kind="matrix",
         neurons=outputs * instruction.counts.groups,
@@ -206,7 +206,7 @@ def _obstacles(name: str, matrix: NDArray[np.int8], target: Target) -> Iterator[
         )
 
 
-def _programmable(instruction: Instruction, contexts: dict[str, int]) -> Iterator[Part]:
+def _programmable(instruction: Instruction, contexts: dict[str, int]) -> Iterator[DemandPart]:
     """The parts of an instruction that is no matrix, on a chip whose neurons run microcode."""
     i = instruction
     match i:
@@ -235,7 +235,7 @@ def _programmable(instruction: Instruction, contexts: dict[str, int]) -> Iterato
         yield _statistic(i.reduce, i.dst.words, *_growth(i.cached, contexts))
 
 
-def _fixed(instruction: Instruction) -> Iterator[Part]:
+def _fixed(instruction: Instruction) -> Iterator[DemandPart]:
     """Everything but matrices, on a chip whose neurons only add and fire."""
     match instruction:
         case Scatter():
@@ -245,14 +245,14 @@ def _fixed(instruction: Instruction) -> Iterator[Part]:
         case _:
             words = sum(view.words for view in instruction.writes())
     name = _ON_PROCESSORS.get(instruction.op, instruction.op)
-    yield Part(name=name, kind="processor", on="processor", words=words, note="fixed neurons")
+    yield DemandPart(name=name, kind="processor", on="processor", words=words, note="fixed neurons")
 
 
 def _neurons(
     name: str, words: int, inputs: int, keys: CacheKeys | None = None, contexts: dict[str, int] | None = None
-) -> Part:
+) -> DemandPart:
     tokens, grows = _growth(keys, contexts or {})
-    return Part(
+    return DemandPart(
         name=name,
         kind="pointwise",
         neurons=words,
@@ -263,11 +263,11 @@ def _neurons(
     )
 
 
-def _sums(i: Gather, contexts: dict[str, int]) -> Part:
+def _sums(i: Gather, contexts: dict[str, int]) -> DemandPart:
     """The neurons that sum what the variables of a cache or state give for the counts of a token."""
     reads_entries = i.operand == "values"  # its rows are tokens; those of the others are features
     tokens, grows = _growth(i.keys, contexts, by_block=i.operand == "means")
-    return Part(
+    return DemandPart(
         name="sums over states" if i.operand == "state" else "sums over caches",
         kind="pointwise",
         neurons=i.dst.words,
@@ -278,15 +278,15 @@ def _sums(i: Gather, contexts: dict[str, int]) -> Part:
     )
 
 
-def _computed(op: str, words: int) -> Part:
-    return Part(name=_ON_PROCESSORS[op], kind="processor", on="processor", words=words)
+def _computed(op: str, words: int) -> DemandPart:
+    return DemandPart(name=_ON_PROCESSORS[op], kind="processor", on="processor", words=words)
 
 
-def _statistic(reduction: Reduction, words: int, tokens: int = 0, grows: bool = False) -> Part:
+def _statistic(reduction: Reduction, words: int, tokens: int = 0, grows: bool = False) -> DemandPart:
     groups = reduction.dst.words
     if reduction.kind in ("max", "max_abs"):
         return _computed("largest", groups)
-    return Part(
+    return DemandPart(
         name="statistics",
         kind="pointwise",
         neurons=groups,
@@ -304,7 +304,7 @@ def _growth(keys: CacheKeys | None, contexts: dict[str, int], by_block: bool = F
     return contexts[keys.cache], keys.kind == "full" or by_block
 
 
-def _caches(program: Program, target: Target, contexts: dict[str, int]) -> Iterator[Part]:
+def _caches(program: Program, target: Target, contexts: dict[str, int]) -> Iterator[DemandPart]:
     for name, spec in program.text.caches.items():
         context = contexts.get(name, 0)
         yield _variables(f"{name}: keys and values", "cache", _kept(spec), target, context)
@@ -317,19 +317,19 @@ def _kept(spec: CacheSpec) -> int:
     return 2 * spec.heads * spec.size * spec.tokens
 
 
-def _states(program: Program, target: Target) -> Iterator[Part]:
+def _states(program: Program, target: Target) -> Iterator[DemandPart]:
     for name, spec in program.text.states.items():
         yield _variables(name, "state", spec.copies * spec.heads * spec.size**2, target)
 
 
 def _variables(
     name: str, kind: Literal["cache", "state"], words: int, target: Target, context: int = 0
-) -> Part:
+) -> DemandPart:
     """Words that outlive a token: a neuron variable each, or memory of the processors."""
     if not target.programmable:
         note = f"{words:,} words in the memory of the processors"
-        return Part(name=name, kind=kind, on="processor", note=note)
-    return Part(
+        return DemandPart(name=name, kind=kind, on="processor", note=note)
+    return DemandPart(
         name=name,
         kind=kind,
         neurons=words,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from spikesim.backends.lava.demand import GRADED_BITS
 from spikesim.backends.lava.spikes import GRADED
 from spikesim.backends.lava.target import Target
-from spikesim.results.lava import Energy, Traffic
+from spikesim.results.lava import EnergyEstimate, Traffic
 
 PJ = 1e-6
 """µJ in a pJ."""
@@ -17,7 +17,7 @@ PJ = 1e-6
 
 def estimate(
     target: Target, traffic: Traffic | None, neurons: int, steps_per_token: int
-) -> tuple[Energy | None, str]:
+) -> tuple[EnergyEstimate | None, str]:
     """Energy per token of matrix traffic on neurocores, or None and why there is none.
 
     `traffic`: spikes and synaptic operations of the coding in use. `neurons` on neurocores are updated in each of the
@@ -39,7 +39,7 @@ def estimate(
     left_out += ["spikes"] if spike is None else []
     assumed = [limit for limit in (costs.synaptic_operation_pj, update, spike) if limit and limit.assumed]
     return (
-        Energy(
+        EnergyEstimate(
             synaptic_uj=traffic.synaptic_operations_per_token * costs.synaptic_operation_pj.value * PJ,
             neurons_uj=None if update is None else neurons * steps_per_token * update.value * PJ,
             spikes_uj=None if spike is None else traffic.spikes_per_token * spike.value * PJ,

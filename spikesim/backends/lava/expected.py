@@ -23,7 +23,7 @@ from spikesim.run.simulator import Simulator
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
+class ExpectedProgram:
     """One program by golden.
 
     `words`: by record name (`word.<instruction>.<write>`, `counts.<instruction>`) the int32[words] of each token.
@@ -57,12 +57,12 @@ class GoldenChain:
         joined: NDArray[np.int32] = np.concatenate([empty, *parts], axis=1)
         return joined
 
-    def run(self, program: Program) -> Expected:
+    def run(self, program: Program) -> ExpectedProgram:
         """The next program, everything recorded."""
         recorder = _Recorder()
         simulator = Simulator(program, self.hardware, observers=[recorder])
         self._session.run(simulator)
-        return Expected(
+        return ExpectedProgram(
             program=program,
             words=recorder.words,
             stores=dict(_stores(simulator.machine)),
@@ -71,7 +71,7 @@ class GoldenChain:
 
 
 class _Recorder:
-    """Notes what every instruction reads as counts and writes: `words`, as `Expected` has them."""
+    """Notes what every instruction reads as counts and writes: `words`, as `ExpectedProgram` has them."""
 
     def __init__(self) -> None:
         self.words: dict[str, list[NDArray[np.int32]]] = {}

@@ -31,7 +31,7 @@ LARGEST_STATE_SHIFT = 16
 
 
 @dataclass(kw_only=True)
-class State:
+class HeldState:
     """`rows`: int16[copies, heads, size, size]; `factors`: int64[copies, heads], packed scalars."""
 
     rows: NDArray[np.int16]
@@ -39,7 +39,7 @@ class State:
 
 
 @dataclass(kw_only=True)
-class Cache:
+class HeldCache:
     """`keys`, `values`, `means`: int8[heads, entries, size]; `block_sum`: int64[heads, size]."""
 
     keys: NDArray[np.int8]
@@ -400,13 +400,15 @@ def _total(kind: str, words: Integers, valid: NDArray[np.bool_] | None = None) -
     return total
 
 
-def _empty_cache(spec: isa.CacheSpec) -> Cache:
+def _empty_cache(spec: isa.CacheSpec) -> HeldCache:
     empty = np.empty((spec.heads, 0, spec.size), np.int8)
-    return Cache(keys=empty, values=empty, means=empty, block_sum=np.zeros((spec.heads, spec.size), np.int64))
+    return HeldCache(
+        keys=empty, values=empty, means=empty, block_sum=np.zeros((spec.heads, spec.size), np.int64)
+    )
 
 
-def _empty_state(spec: isa.StateSpec) -> State:
-    return State(
+def _empty_state(spec: isa.StateSpec) -> HeldState:
+    return HeldState(
         rows=np.zeros((spec.copies, spec.heads, spec.size, spec.size), np.int16),
         factors=np.full((spec.copies, spec.heads), FULL_FACTOR, np.int64),
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spikesim.backends.lava.plan import Numbered, Plan, dense_weights
 from spikesim.backends.lava.processes.horner import Horner
 from spikesim.backends.lava.processes.recorder import Recorder
-from spikesim.backends.lava.processes.stage import Stage
+from spikesim.backends.lava.processes.stage import StageProcess
 from spikesim.backends.lava.spikes import GRADED, base, first_sign
 from spikesim.backends.lava.stage_run import StageRun, words_of
 from spikesim.backends.lava.timetable import Timetable
@@ -43,7 +43,7 @@ class Network:
         for depth, stage in enumerate(plan.stages):
             table = Timetable(tokens=tokens, planes=planes, depth=depth)
             work = StageRun(stage, self._programs[stage.program], coding, table)
-            process = self._add(Stage(work=work, path=folder / f"{depth}.npz"))
+            process = self._add(StageProcess(work=work, path=folder / f"{depth}.npz"))
             if before is not None:
                 before.connect(process.live_in)
             for k, port in enumerate(sums):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from spikesim.backends.lava.demand import Part
+from spikesim.backends.lava.demand import DemandPart
 from spikesim.backends.lava.target import Target
 
 MANY = 1 << 62
@@ -44,14 +44,14 @@ class Fill:
     neurons: int = 0
     bits: int = 0
     axons: int = 0
-    pieces: list[tuple[Part, int]] = field(default_factory=list)
+    pieces: list[tuple[DemandPart, int]] = field(default_factory=list)
 
 
 class NoRoomError(Exception):
     """Raised when a single neuron of a part is more than an empty core has."""
 
 
-def pack(parts: Iterable[Part], room: Room) -> list[Fill]:
+def pack(parts: Iterable[DemandPart], room: Room) -> list[Fill]:
     """Lay `parts` on as many cores as they need; those on processors take none.
 
     Raises `NoRoomError` with a sentence if not even one neuron fits into an empty core.
@@ -63,7 +63,7 @@ def pack(parts: Iterable[Part], room: Room) -> list[Fill]:
     return fills
 
 
-def pieces(part: Part, room: Room) -> Iterator[Part]:
+def pieces(part: DemandPart, room: Room) -> Iterator[DemandPart]:
     """A part whose neurons have too many inputs for a core as several, and the neurons that sum these.
 
     Inputs are split evenly into as few pieces as axons and memory allow. The sums are split again if need be.
@@ -86,7 +86,7 @@ def pieces(part: Part, room: Room) -> Iterator[Part]:
     yield from pieces(replace(part, inputs=split, shared=False), room)
 
 
-def _lay(part: Part, room: Room, fills: list[Fill]) -> None:
+def _lay(part: DemandPart, room: Room, fills: list[Fill]) -> None:
     left = part.neurons
     while left:
         if fills and fills[-1].count == 1:
@@ -109,7 +109,7 @@ def _lay(part: Part, room: Room, fills: list[Fill]) -> None:
         fills.append(Fill())
 
 
-def _fitting(part: Part, room: Room, core: Fill) -> int:
+def _fitting(part: DemandPart, room: Room, core: Fill) -> int:
     """How many neurons of `part` the core has room for."""
     fitting = room.neurons - core.neurons
     bits = part.inputs * part.bits + room.state_bits
@@ -123,7 +123,7 @@ def _fitting(part: Part, room: Room, core: Fill) -> int:
     return max(0, fitting)
 
 
-def _add(part: Part, neurons: int, room: Room, core: Fill) -> None:
+def _add(part: DemandPart, neurons: int, room: Room, core: Fill) -> None:
     core.neurons += neurons
     core.bits += neurons * (part.inputs * part.bits + room.state_bits)
     core.axons += part.inputs * (1 if part.shared else neurons)

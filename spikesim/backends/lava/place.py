@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from spikesim.backends.lava.demand import GRADED_BITS, Asked, Part, asked
+from spikesim.backends.lava.demand import GRADED_BITS, Asked, DemandPart, asked
 from spikesim.backends.lava.energy import estimate, shortest_step
 from spikesim.backends.lava.pack import MANY, Fill, NoRoomError, Room, pack, pieces
 from spikesim.backends.lava.spikes import GRADED
@@ -135,7 +135,7 @@ def _why(one: Asked, crowded: str) -> str:
 
 def _demands(one: Asked, room: Room) -> list[Demand]:
     """The parts of a program, those that do the same thing together, in order."""
-    together: dict[tuple[str, str], list[Part]] = {}
+    together: dict[tuple[str, str], list[DemandPart]] = {}
     for part in one.parts:
         together.setdefault((part.kind, part.name), []).append(part)
     found = []
@@ -183,7 +183,7 @@ def _too_many(one: Asked, needed: int, left: int, room: Room) -> str:
 
 
 def _core_use(program: str, fill: Fill, room: Room) -> CoreUse:
-    def share(piece: tuple[Part, int]) -> float:
+    def share(piece: tuple[DemandPart, int]) -> float:
         part, neurons = piece
         bits = neurons * (part.inputs * part.bits + room.state_bits)
         return max(neurons / room.neurons, bits / room.bits)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.backends.lava.compare import Comparison
-from spikesim.backends.lava.expected import Expected, GoldenChain
+from spikesim.backends.lava.compare import LavaComparison
+from spikesim.backends.lava.expected import ExpectedProgram, GoldenChain
 from spikesim.backends.lava.launch import launch
 from spikesim.backends.lava.package import find_lava
 from spikesim.backends.lava.plan import Plan, plan
@@ -49,10 +49,10 @@ class LavaResult:
     coding: LavaCoding
     planes: int
     links: Sequence[Link]
-    comparison: Comparison
+    comparison: LavaComparison
     outputs: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
     networks: list[Plan] = field(default_factory=list)
-    expected: list[Expected] = field(default_factory=list)
+    expected: list[ExpectedProgram] = field(default_factory=list)
     steps: int = 0
     processes: int = 0
     memory: int | None = None
@@ -103,7 +103,7 @@ def execute(
         coding=coding,
         planes=planes,
         links=links,
-        comparison=Comparison(coding, planes, hardware.numerics.coding),
+        comparison=LavaComparison(coding, planes, hardware.numerics.coding),
     )
     golden = GoldenChain(chain, words, hardware)
     last = programs.index(chosen[-1])
@@ -174,7 +174,7 @@ def _write_job(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class NetworkGroup:
     """Programs that are neighbours in the chain and `run` on Lava as one network, or are left to golden."""
 
     programs: tuple[Program, ...]
@@ -183,14 +183,14 @@ class Group:
 
 def networks(
     programs: Sequence[Program], links: Sequence[Link], names: Sequence[str], coding: str
-) -> list[Group]:
+) -> list[NetworkGroup]:
     """Cut a chain into networks that a system can hold: processes and open files are limited.
 
     Raises CapacityError for a program that is too large by itself.
     """
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = MOST_PROCESSES if hard == resource.RLIM_INFINITY else _by_descriptors(hard)
-    groups: list[Group] = []
+    groups: list[NetworkGroup] = []
     used = 0
     for program in programs:
         run = program.text.name in names
@@ -201,10 +201,10 @@ def networks(
                 f"{_OTHER_DESCRIPTORS + _DESCRIPTORS_PER_PROCESS * size}, not {hard} (ulimit -Hn)"
             )
         if groups and groups[-1].run == run and (not run or used + size <= min(MOST_PROCESSES, files)):
-            groups[-1] = Group(programs=(*groups[-1].programs, program), run=run)
+            groups[-1] = NetworkGroup(programs=(*groups[-1].programs, program), run=run)
             used += size
         else:
-            groups.append(Group(programs=(program,), run=run))
+            groups.append(NetworkGroup(programs=(program,), run=run))
             used = size
     return groups
 

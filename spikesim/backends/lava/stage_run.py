@@ -31,7 +31,7 @@ class StageRun:
         self.through = {live.name: np.zeros(live.words, np.int32) for live in _passing(stage)}
         self.held: Words = np.zeros(words_of(stage.live_out), np.int32)
         self._spikes: list[Words] = []
-        self.record = Record()
+        self.record = StageRecord()
 
     def step(self, time_step: int, live: Words, sums: Sequence[Words]) -> list[Words]:
         """Take what arrives and return the spikes for each matrix: int32[channels], zeros while idle."""
@@ -92,7 +92,7 @@ class StageRun:
         return spikes(counts, self.coding, self.table.planes)
 
 
-class Record:
+class StageRecord:
     """Arrays kept token by token under a name; written as one `.npz`.
 
     Every name gives two arrays: `<name>` int32 of all tokens in a row, `<name>.sizes` int64[entries], how many words

@@ -11,7 +11,7 @@ from spikesim.backends.lava.run import LavaResult
 from spikesim.backends.lava.spikes import GRADED, steps_needed
 from spikesim.backends.lava.target import Target
 from spikesim.program import is_matrix
-from spikesim.results.lava import LavaRun, ProgramRun, Steps, Traffic, Width
+from spikesim.results.lava import InstructionWidth, LavaRun, ProgramRun, Steps, Traffic
 
 
 def summarise(found: LavaResult, target: Target, kinds: Mapping[str, str]) -> LavaRun:
@@ -83,10 +83,10 @@ def _programs(found: LavaResult, tokens: int, kinds: Mapping[str, str]) -> tuple
     return tuple(rows)
 
 
-def _widths(found: LavaResult) -> tuple[Width, ...]:
+def _widths(found: LavaResult) -> tuple[InstructionWidth, ...]:
     """Widths by kind of instruction, those of the widest products first."""
     rows = (
-        Width(
+        InstructionWidth(
             op=op,
             words=width["words"],
             beyond_24_bits=width["beyond"],

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 
 from spikesim.errors import HardwareError
 from spikesim.hardware import KIB, Within, read_toml
-from spikesim.results.comparison import Constant
+from spikesim.results.comparison import SourcedValue
 
 DEFAULT = "loihi2"
 """The target of a command that names none."""
@@ -210,7 +210,7 @@ class Target(BaseModel):
         """Bits that a spike carries; 0: it only is or is not there."""
         return int(self.bits.payload.value)
 
-    def constants(self) -> tuple[Constant, ...]:
+    def constants(self) -> tuple[SourcedValue, ...]:
         """Every number of the file with its source, in the order of the classes above."""
         found = []
         for section in (self.chip, self.core, self.bits, self.time, self.energy):
@@ -218,7 +218,7 @@ class Target(BaseModel):
                 limit: Limit | None = getattr(section, name)
                 if limit is not None:
                     found.append(
-                        Constant(
+                        SourcedValue(
                             name=quantity.label,
                             value=float(limit.value),
                             unit=limit.unit,

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.backends.nir.targets import Target
+from spikesim.backends.nir.targets import NIRTarget
 from spikesim.errors import CapacityError, CodingError
 from spikesim.program import COUNT_LIMIT
 from spikesim.spikes.digits import digits, plane_weights
@@ -59,7 +59,7 @@ class Exactness:
     float_bits: FloatBits
 
 
-def growth(target: Target, coding: PlaneCoding, planes: int) -> int:
+def growth(target: NIRTarget, coding: PlaneCoding, planes: int) -> int:
     """Largest number by which a weight is multiplied in any step of any count in ±127, found by trying them all.
 
     >>> from spikesim.backends.nir.targets import TARGETS
@@ -76,7 +76,7 @@ def growth(target: Target, coding: PlaneCoding, planes: int) -> int:
 
 
 def exactness(
-    matrix: NDArray[np.int8], target: Target, coding: PlaneCoding, planes: int, name: str = "matrix"
+    matrix: NDArray[np.int8], target: NIRTarget, coding: PlaneCoding, planes: int, name: str = "matrix"
 ) -> Exactness:
     """matrix: int8[outputs, channels] -> the bound of every integer that is formed, and the float that holds it.
 

@@ -15,14 +15,14 @@ from spikesim.backends.nir.left_out import left_out
 from spikesim.backends.nir.manifest import (
     MANIFEST_FILE,
     ExportedProgram,
-    Gather,
+    GatherUse,
     GraphFile,
     InputCoding,
     Manifest,
     TargetTool,
 )
 from spikesim.backends.nir.package import nir_package
-from spikesim.backends.nir.targets import Target
+from spikesim.backends.nir.targets import NIRTarget
 from spikesim.errors import CheckpointError
 from spikesim.program import COUNT_LIMIT, Program, is_matrix
 from spikesim.spikes.digits import INT8_PLANES
@@ -33,7 +33,7 @@ def export_programs(
     programs: Sequence[Program],
     folder: Path,
     *,
-    target: Target,
+    target: NIRTarget,
     coding: str,
     model: str,
     not_chosen: Sequence[str] = (),
@@ -68,12 +68,12 @@ def export_programs(
     return manifest
 
 
-def gathers_of(program: Program) -> dict[str, tuple[Gather, ...]]:
+def gathers_of(program: Program) -> dict[str, tuple[GatherUse, ...]]:
     """Where a program gathers which matrix, by the matrix's name, in the order of the first use."""
-    found: dict[str, tuple[Gather, ...]] = {}
+    found: dict[str, tuple[GatherUse, ...]] = {}
     for number, instruction in enumerate(program.instructions()):
         if is_matrix(instruction):
-            gather = Gather(
+            gather = GatherUse(
                 instruction=number,
                 counts=instruction.counts.name,
                 counts_offset=instruction.counts.offset,
@@ -84,7 +84,7 @@ def gathers_of(program: Program) -> dict[str, tuple[Gather, ...]]:
     return found
 
 
-def _export(program: Program, folder: Path, target: Target, coding: PlaneCoding) -> ExportedProgram:
+def _export(program: Program, folder: Path, target: NIRTarget, coding: PlaneCoding) -> ExportedProgram:
     gathers = gathers_of(program)
     files = [_write(program, name, uses, folder, target, coding) for name, uses in gathers.items()]
     return ExportedProgram(
@@ -99,7 +99,12 @@ def _export(program: Program, folder: Path, target: Target, coding: PlaneCoding)
 
 
 def _write(
-    program: Program, name: str, uses: tuple[Gather, ...], folder: Path, target: Target, coding: PlaneCoding
+    program: Program,
+    name: str,
+    uses: tuple[GatherUse, ...],
+    folder: Path,
+    target: NIRTarget,
+    coding: PlaneCoding,
 ) -> GraphFile:
     """Write the graph of one matrix. Raises CheckpointError if the program does not hold it."""
     if name not in program.matrices:

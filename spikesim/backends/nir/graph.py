@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.backends.nir.package import nir_package
-from spikesim.backends.nir.targets import Target
+from spikesim.backends.nir.targets import NIRTarget
 
 NODES = ("input", "weights", "sums", "output")
 """Names of the nodes, in the order of the edges."""
@@ -20,7 +20,7 @@ THRESHOLD = 2.0**62
 
 
 def matrix_graph(
-    matrix: NDArray[np.int8], target: Target, planes: int, metadata: dict[str, str | int | float]
+    matrix: NDArray[np.int8], target: NIRTarget, planes: int, metadata: dict[str, str | int | float]
 ) -> Any:
     """matrix: int8[outputs, channels] -> nir.NIRGraph; `metadata` travels in its file.
 

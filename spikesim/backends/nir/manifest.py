@@ -46,7 +46,7 @@ class InputCoding(Result):
     encoder: str = Field(description="call that gives the planes: int8[planes, tokens, channels]")
 
 
-class Gather(Result):
+class GatherUse(Result):
     """A place where a program uses the matrix."""
 
     instruction: int = Field(ge=0, description="number of the instruction in its program, from 0")
@@ -76,7 +76,7 @@ class GraphFile(Result):
     float_bits: FloatBits = Field(description="floats the tool must run with to be exact")
     exact_up_to: int = Field(ge=1, description="magnitude up to which such a float holds every integer")
     proof: str = Field(description="why it is exact, one sentence")
-    gathers: tuple[Gather, ...] = Field(description="where the program uses it")
+    gathers: tuple[GatherUse, ...] = Field(description="where the program uses it")
 
 
 class LeftOut(Result):

@@ -15,7 +15,7 @@ from spikesim.errors import ToolError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class NIRTarget:
     """A tool that imports NIR, and the parameters with which its leaky neuron halves its potential exactly.
 
     * `version`: the version of the tool that was measured.
@@ -48,11 +48,11 @@ class Target:
         return int(2.0 ** (planes - 1) / self.gain)
 
 
-TARGETS: Mapping[str, Target] = MappingProxyType(
+TARGETS: Mapping[str, NIRTarget] = MappingProxyType(
     {
         target.name: target
         for target in (
-            Target(
+            NIRTarget(
                 name="norse",
                 version="1.1.0",
                 dt_s=1e-3,  # the default of from_nir
@@ -64,7 +64,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
                 load="norse.torch.from_nir(graph)",
                 potential='state.state["sums"][0].v',
             ),
-            Target(
+            NIRTarget(
                 name="snntorch",
                 version="1.0.0",
                 dt_s=1e-4,  # fixed in its importer
@@ -81,7 +81,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
 )
 
 
-def checked_target(name: str) -> Target:
+def checked_target(name: str) -> NIRTarget:
     """The target of this name. Raises ToolError if there is none."""
     try:
         return TARGETS[name]

@@ -27,7 +27,7 @@ IDLE = np.zeros(1, np.int32)
 """What an unused port is as wide as."""
 
 
-class Stage(AbstractProcess):
+class StageProcess(AbstractProcess):
     """`work`: the stage and its words. `path`: the file that its record goes to after its last token.
 
     Ports `live_in` and `live_out` carry words from stage to stage, `sums_k` come from matrices, `counts_k` go to them.
@@ -82,8 +82,8 @@ for _k in range(MOST_MATRICES):
     setattr(_StageModel, f"counts_{_k}", LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=8))
 
 
-@implements(proc=Stage, protocol=LoihiProtocol)
+@implements(proc=StageProcess, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt", "bit_accurate_loihi")
 class PyStageModel(_StageModel):
-    """The fixed-point model of `Stage`."""
+    """The fixed-point model of `StageProcess`."""
