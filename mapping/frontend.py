@@ -1,7 +1,7 @@
 """What a front end is: it opens a model, and lowers it to programs one after the other.
 
-`spikesim.flow` knows no model: it takes a `OpenedModel` and runs what it is given. Another kind of model is another front
-end in `FRONT_ENDS` of `spikesim.flow`, and no edit of anything else.
+`spikesim.flow` knows no model: it takes an `OpenedModel` and runs what it is given. Another kind of model is another
+front end in `FRONT_ENDS` of `spikesim.flow`, and no edit of anything else.
 """
 
 from __future__ import annotations

@@ -90,3 +90,17 @@ def test_every_field_of_a_configuration_is_described() -> None:
         written = field.alias or name
         if field.description and written not in computed | {"conv_size"}:  # the row of use_short_conv
             assert rows[written] == ("—" if field.is_required() else json.dumps(field.default)), name
+
+
+PREFIXES = ("", "spikesim/golden/", "spikesim/spikes/", "rtl/", "tests/", "mapping/", "mapping/dssa/")
+"""Where the tables of the README look: a column says which, or the cell before."""
+
+
+def test_the_map_of_units_names_files_that_are_there() -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    tables = text[text.index("## Units") : text.index("Where to read on:")]
+    rows = [row for row in tables.splitlines() if row.startswith("|")]
+    names = re.findall(r"`([^`]+(?:\.py|/))`", "\n".join(rows))
+    assert len(names) > 50
+    for name in names:
+        assert any((CHECKOUT / (prefix + name)).exists() for prefix in PREFIXES), name
