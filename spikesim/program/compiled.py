@@ -107,9 +107,8 @@ class Compiled:
         """All programs at once."""
         return Chain(programs=tuple(self.programs()), links=self.text.links, output=self.text.output)
 
-    @cached_property
     def table(self) -> NDArray[Any]:
-        """The host's rows of words: int16 or int32[items, words]. Raises CheckpointError for anything else."""
+        """The host's rows of words, read anew: int16 or int32[items, words]. CheckpointError for anything else."""
         path = self.programs_folder / HOST_FILE
         port = self.entry
         shape = [self.text.host.items, port.words]
@@ -143,7 +142,7 @@ class Compiled:
 
     def words(self, items: NDArray[np.int64]) -> NDArray[np.int32]:
         """items[...] -> int32[..., words], what comes in."""
-        return self.table[items].astype(np.int32)
+        return self.table()[items].astype(np.int32)
 
     def check_steps(self, steps: int) -> None:
         """Raises CapacityError for sequences that are longer than the programs were compiled for."""
