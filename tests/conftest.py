@@ -37,6 +37,7 @@ SLOW = {
     "rtl/test_pointwise",
     "rtl/test_select",
     "rtl/test_verilog",
+    "run/test_frontend",
     "run/test_shipped_model",
     "support/test_kernel_cache",
     "tools/test_verilator",
