@@ -37,6 +37,9 @@ from spikesim.verify.lockstep import Lockstep
 from spikesim.verify.random_programs import RandomProgram
 
 BATCH = 50
+RTL_EVERY = 4
+"""Of the mutations that are accepted, those whose number this divides run on the RTL as well."""
+
 TESTS = Path(__file__).parents[1]
 WORDS = (
     "kind",
@@ -179,13 +182,15 @@ def outcome(number: int, folder: Path) -> tuple[str, str]:
         return "backend", mutation.what
     if found.differences:
         raise AssertionError(f"mutation {number} ({mutation.what}): {found.differences[0]}")
+    if number % RTL_EVERY:
+        return "agrees", mutation.what
     try:
         differences = _on_rtl(chain, words, folder / str(number))
     except CapacityError:  # larger than the core at hand
         return "agrees without RTL", mutation.what
     if differences:
         raise AssertionError(f"mutation {number} ({mutation.what}): {differences[0]}")
-    return "agrees", mutation.what
+    return "agrees on the RTL too", mutation.what
 
 
 def _on_rtl(chain: Chain, words: np.ndarray, folder: Path) -> list[LockstepDifference]:

@@ -45,7 +45,7 @@ class Work:
     def map_model(self, model: Path, *, output: Path, **arguments: Any) -> Report:
         if not model.exists():
             raise CheckpointError(f"{model} does not exist")
-        (output / "mapping.json").write_text("{}")
+        (output / "compiled.json").write_text("{}")
         self.mapped.append({"model": model, "output": output, **arguments})
         return made_up.made_up_report().model_copy(update={"command": arguments["command"]})
 
@@ -53,11 +53,11 @@ class Work:
         self.simulated.append({"folder": folder, **arguments})
         return made_up.made_up_report().model_copy(update={"command": arguments["command"]})
 
-    def read_mapping(self, folder: Path) -> tuple[None, HardwareConfig, None]:
-        return None, self.hardware, None
+    def open_compiled(self, folder: Path) -> SimpleNamespace:
+        return SimpleNamespace(text=SimpleNamespace(hardware=self.hardware))
 
     def add_comparison(self, report: Report, folder: Path, **arguments: Any) -> Report:
-        assert (folder / "mapping.json").is_file()
+        assert (folder / "compiled.json").is_file()
         self.compared.append({"folder": folder, **arguments})
         with arguments["progress"].stage("synthesis", 2) as advance:
             advance()
@@ -72,10 +72,9 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Work:
     flow = SimpleNamespace(
         map_model=fake.map_model,
         simulate_mapping=fake.simulate_mapping,
-        read_mapping=fake.read_mapping,
-        MAPPING_FILE="mapping.json",
     )
     monkeypatch.setitem(sys.modules, "spikesim.flow", flow)  # type: ignore[arg-type]
+    monkeypatch.setattr("spikesim.program.compiled.open_compiled", fake.open_compiled)
     compare = SimpleNamespace(add_comparison=fake.add_comparison, CompareSettings=Settings)
     monkeypatch.setitem(sys.modules, "spikesim.compare", compare)  # type: ignore[arg-type]
     for module in ("compare", "map_model"):
@@ -93,7 +92,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder as `spikesim map` leaves it, as far as the command looks at it."""
     path = tmp_path / "mapped"
     path.mkdir()
-    (path / "mapping.json").write_text("{}")
+    (path / "compiled.json").write_text("{}")
     return path
 
 
@@ -118,7 +117,7 @@ def left(tmp_path: Path) -> set[str]:
 def test_compare_writes_everything_and_prints_the_bases(work: Work, tmp_path: Path) -> None:
     result = run("compare", "m.pt", "-o", "out")
     assert result.exit_code == 0, result.output
-    assert left(tmp_path / "out") == {"mapping.json", "report.json", "report.html", MARKER}
+    assert left(tmp_path / "out") == {"compiled.json", "report.json", "report.html", MARKER}
     report = Report.model_validate_json((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report.comparison is not None
     assert report.command == "spikesim compare m.pt -o out"
@@ -178,7 +177,7 @@ def test_compare_of_a_mapped_folder_keeps_its_numbers(work: Work, folder: Path, 
     assert compared["hardware"] == simulated["hardware"]
     assert compared["hardware"] == work.hardware.replace(**{"clock.frequency_hz": 250_000_000})
     assert left(tmp_path / "out") == {"report.json", "report.html", MARKER}
-    assert left(folder) == {"mapping.json"}
+    assert left(folder) == {"compiled.json"}
 
 
 def test_compare_of_a_mapped_folder_on_other_hardware(work: Work, folder: Path, tmp_path: Path) -> None:
@@ -202,10 +201,10 @@ def test_numbers_of_a_mapped_folder_cannot_be_changed(
 
 
 def test_a_mapped_folder_is_not_replaced_by_its_own_report(work: Work, folder: Path) -> None:
-    (folder / MARKER).write_text("# Written by spikesim.\nmapping.json\n")
+    (folder / MARKER).write_text("# Written by spikesim.\ncompiled.json\n")
     message = sentence(run("compare", folder, "-o", folder, "--force"))
     assert "another folder" in message
-    assert left(folder) == {"mapping.json", MARKER}
+    assert left(folder) == {"compiled.json", MARKER}
 
 
 def test_map_power_is_map_with_the_comparison(work: Work, tmp_path: Path) -> None:
@@ -339,13 +338,13 @@ SLOW = """
 import sys, time, types
 from pathlib import Path
 def map_model(model, *, output, **arguments):
-    (output / "mapping.json").write_text("{}")
+    (output / "compiled.json").write_text("{}")
 def add_comparison(report, folder, *, progress, **arguments):
     with progress.stage("synthesis", 10):
         print("ready", flush=True)
         time.sleep(60)
 sys.modules["spikesim.flow"] = types.SimpleNamespace(
-    map_model=map_model, simulate_mapping=None, read_mapping=None, MAPPING_FILE="mapping.json"
+    map_model=map_model, simulate_mapping=None
 )
 sys.modules["spikesim.compare"] = types.SimpleNamespace(
     add_comparison=add_comparison, CompareSettings=lambda **settings: None

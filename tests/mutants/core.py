@@ -36,8 +36,8 @@ MUTANTS = [
     },
     {
         "file": "rtl/sequencer.py",
-        "old": "self.read.enable.eq(state == State.ADDRESS),",
-        "new": "self.read.enable.eq(state == State.COPY),",
+        "old": "self.read.enable.eq(state == SequencerState.ADDRESS),",
+        "new": "self.read.enable.eq(state == SequencerState.COPY),",
         "why": "the number of the copy is read a cycle late",
         "bench": _BENCH,
     },
@@ -50,8 +50,8 @@ MUTANTS = [
     },
     {
         "file": "rtl/core.py",
-        "old": "(fields.run == Run.OUTPUTS) & (common.extent != Extent.FINISHED)",
-        "new": "(fields.run == Run.OUTPUTS)",
+        "old": "(fields.run == RunLength.OUTPUTS) & (common.extent != Extent.FINISHED)",
+        "new": "(fields.run == RunLength.OUTPUTS)",
         "why": "block means are counted as keys",
         "bench": _BENCH,
     },

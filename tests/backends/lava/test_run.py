@@ -369,7 +369,7 @@ def test_command_on_a_mapped_folder(tmp_path: Path) -> None:
     assert "must be another folder" in into.stderr
     long = CliRunner().invoke(app, ["lava", str(mapped), "--tokens", "100000"])
     assert long.exit_code == 1
-    assert "tokens must be at most" in long.stderr
+    assert "sequences must be at most" in long.stderr
 
 
 @pytest.mark.parametrize(

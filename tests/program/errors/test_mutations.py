@@ -33,6 +33,7 @@ def test_a_mutated_program_is_refused_or_every_model_agrees(first: int) -> None:
     outcomes = batch_apart(first, BATCH)
     assert sum(outcomes.values()) == BATCH
     assert outcomes["agrees"] >= BATCH // 10
+    assert outcomes["agrees on the RTL too"] >= 1
     assert outcomes["refused"] >= BATCH // 10
 
 
