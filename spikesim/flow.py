@@ -121,7 +121,7 @@ def map_model(
             host=opened.host,
         ),
     )
-    fidelity = score.fidelity(is_bytes=run.is_bytes, has_float=True)
+    fidelity = score.fidelity(is_bytes=run.is_bytes)
     fidelity = fidelity.model_copy(update={"layer_cosine": tuple(cosines)})
     entry = open_compiled(output).entry
     settings = {"calibration": calibration_note, "stream_fraction": entry.format.fraction}
@@ -163,7 +163,7 @@ def simulate_mapping(
             take = _scored(score, following, compiled.result, None) if is_last else None
             runner.run(program, links, compiled.block(name), take)
             advance()
-    fidelity = score.fidelity(is_bytes=run.is_bytes, has_float=False)
+    fidelity = score.fidelity(is_bytes=run.is_bytes)
     return summarise_run(summary, run, fidelity, runner, {"mapped in": str(folder)}, command)
 
 

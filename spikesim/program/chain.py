@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -72,18 +72,6 @@ class Chain:
             (self.numbers[link.to.program] for link in self.links if link.source == source), default=-1
         )
 
-    def until(self, count: int) -> Chain:
-        """The first `count` programs by themselves; their result is that of the last one."""
-        programs = self.programs[:count]
-        names = {program.text.name for program in programs}
-        return Chain(
-            programs=programs,
-            links=tuple(link for link in self.links if link.to.program in names),
-            output=self.output
-            if self.output.program in names
-            else End(program=programs[-1].text.name, port=programs[-1].text.outputs[0].name),
-        )
-
 
 def series(programs: Sequence[Program]) -> Chain:
     """Programs one behind the other. An input takes the last earlier output of its name; any other takes the stream:
@@ -104,8 +92,3 @@ def series(programs: Sequence[Program]) -> Chain:
     last = programs[-1].text
     output = End(program=last.name, port=last.outputs[0].name)
     return Chain(programs=tuple(programs), links=tuple(links), output=output)
-
-
-def names_of(programs: Iterable[Program]) -> tuple[str, ...]:
-    """Names in order."""
-    return tuple(program.text.name for program in programs)

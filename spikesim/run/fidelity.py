@@ -31,13 +31,13 @@ class Score:
             self.agreed += int((reference.argmax(-1) == integer.argmax(-1)).sum())
             self.compared += reference.shape[0]
 
-    def fidelity(self, *, is_bytes: bool, has_float: bool) -> Fidelity:
+    def fidelity(self, *, is_bytes: bool) -> Fidelity:
         """The figures of the report, without layer cosines."""
         if not self.tokens:
             agreement = self.agreed / self.compared if self.compared else None
             return Fidelity(top1_agreement=agreement)
         integer = self.integer_nats / self.tokens
-        reference = self.float_nats / self.tokens if has_float else None
+        reference = self.float_nats / self.tokens if self.compared else None
         bits = FloatInteger(
             float_model=None if reference is None else reference / math.log(2),
             integer_model=integer / math.log(2),

@@ -51,7 +51,7 @@ def test_chains_that_are_not_sound_are_not_opened(
     back_end: BackEnd, layer: tuple[Chain, np.ndarray, HardwareConfig], tmp_path: Path
 ) -> None:
     chain, _, hardware = layer
-    with pytest.raises(ProgramError, match=r"an output of a program, not layer_01\.nothing"):
+    with pytest.raises(ProgramError, match=r"the first output of the last program, not layer_01\.nothing"):
         back_end.open(replace(chain, output=End(program="layer_01", port="nothing")), hardware, tmp_path)
 
 

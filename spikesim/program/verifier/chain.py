@@ -20,7 +20,8 @@ def verify_chain(chain: Chain) -> None:
 
 def verify_links(texts: Sequence[ProgramText], links: Sequence[Link], output: End) -> None:
     """Raises ProgramError unless every input is linked, once, to an output of an earlier program or to what comes in
-    from outside, of the same words and format; no two inputs of a program to the same. `output` is an output.
+    from outside, of the same words and format; no two inputs of a program to the same. `output` is the first output of the
+    last program.
     """
     raise_if_any(_links(texts, links, output))
 
@@ -58,7 +59,12 @@ def _links(texts: Sequence[ProgramText], links: Sequence[Link], output: End) -> 
         )
     at = Findings(output.program, found=found)
     at.require(len(sources) == len(links), "links", "one for every input", "several for one")
-    at.require(output in given, "the result", "an output of a program", str(output))
+    last = texts[-1]
+    for first in last.outputs[:1]:
+        result = End(program=last.name, port=first.name)
+        at.require(
+            output == result, "the result", f"{result}, the first output of the last program", str(output)
+        )
     return found
 
 

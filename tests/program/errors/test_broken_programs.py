@@ -226,7 +226,7 @@ def test_programs_that_do_not_fit_one_behind_the_other_are_refused() -> None:
         ),
         (
             replace(series([one]), output=End(program="sound", port="x")),
-            "sound: the result must be an output of a program, not sound.x",
+            "sound: the result must be sound.h_out, the first output of the last program, not sound.x",
         ),
         (
             Chain(programs=(), links=(), output=End(program="a", port="b")),

@@ -251,7 +251,10 @@ def test_angles_and_logits_of_another_name_or_width_are_one_sentence(folder: Pat
         folder / "programs" / "head.json",
         lambda text: text["outputs"][0].update(name="head.counts", shape=[64]),
     )
-    assert "program head: the result must be an output of a program, not head.logits" in refused(folder)
+    assert (
+        "program head: the result must be head.head.counts, the first output of the last program, not head.logits"
+        in refused(folder)
+    )
 
 
 # What lies beside the programs
@@ -347,7 +350,7 @@ OTHER_EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "another result": (
         _change_compiled(lambda m: m["output"].update(port="counts")),
-        "the result must be an output of a program, not head.counts",
+        "the result must be head.logits, the first output of the last program, not head.counts",
     ),
     "a block less": (_change_compiled(lambda m: m["blocks"].pop()), "must have one for program head"),
     "unknown key": (_change_compiled(lambda m: m.update(colour=1)), "colour: Extra inputs are not permitted"),
