@@ -19,9 +19,10 @@ def verify_chain(chain: Chain) -> None:
 
 
 def verify_links(texts: Sequence[ProgramText], links: Sequence[Link], output: End) -> None:
-    """Raises ProgramError unless every input is linked, once, to an output of an earlier program or to what comes in
-    from outside, of the same words and format; no two inputs of a program to the same. `output` is the first output of the
-    last program.
+    """Raises ProgramError unless every input is linked, once, to an output of an earlier program or to what comes in.
+
+    Both ends have the same words and format, no two inputs of a program take the same, and `output` is the first output
+    of the last program.
     """
     raise_if_any(_links(texts, links, output))
 
