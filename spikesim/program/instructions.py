@@ -97,12 +97,14 @@ class Operation(Frozen):
     """What every instruction has: views that it reads and writes, the store it touches, where in a program it may be.
 
     `RESULTS`: the fields that it writes; statistics are written too, and every other view is read. `PARTS`: hardware
-    instructions that it becomes. `CHANGES_STORE`: whether it writes the cache or state that it touches.
+    instructions that it becomes. `STORE`: the field that names the cache or state which it writes, and `SECTION`: where
+    it then must be: a cache is complete before attention reads it, a state goes from step to step.
     """
 
     RESULTS: ClassVar[tuple[str, ...]] = ("dst",)
     PARTS: ClassVar[int] = 1
-    CHANGES_STORE: ClassVar[bool] = False
+    STORE: ClassVar[str | None] = None
+    SECTION: ClassVar[SectionKind | None] = None
 
     op: str
 
@@ -141,12 +143,19 @@ class Operation(Frozen):
     @property
     def store(self) -> str | None:
         """The cache or state that it reads or writes, by name; None if it touches none."""
+        if self.STORE is not None:
+            return str(getattr(self, self.STORE))
         return None if self.cached is None else self.cached.cache
+
+    @property
+    def changes_store(self) -> bool:
+        """Whether it writes the cache or state that it touches."""
+        return self.STORE is not None
 
     @property
     def section(self) -> SectionKind | None:
         """The only kind of section that it may be in; None if any will do."""
-        return None if self.cached is None else "attention"
+        return "attention" if self.cached is not None else self.SECTION
 
     @property
     def keyed(self) -> bool:
@@ -351,7 +360,8 @@ class Scatter(Operation):
     """
 
     RESULTS = ()
-    CHANGES_STORE = True
+    STORE = "state"
+    SECTION = "recurrent"
 
     op: Literal["scatter"] = "scatter"
     counts: View
@@ -359,16 +369,6 @@ class Scatter(Operation):
     shift: int
     state: str
     partition: View | None = None
-
-    @property
-    def store(self) -> str | None:
-        """The state that it writes."""
-        return self.state
-
-    @property
-    def section(self) -> SectionKind | None:
-        """A state steps from token to token."""
-        return "recurrent"
 
 
 class Decay(Operation):
@@ -378,7 +378,8 @@ class Decay(Operation):
     """
 
     PARTS = 2  # the factors, and the shifting of rows
-    CHANGES_STORE = True
+    STORE = "state"
+    SECTION = "recurrent"
 
     op: Literal["decay"] = "decay"
     dst: View
@@ -386,37 +387,18 @@ class Decay(Operation):
     state: str
     partition: View | None = None
 
-    @property
-    def store(self) -> str | None:
-        """The state that it writes."""
-        return self.state
-
-    @property
-    def section(self) -> SectionKind | None:
-        """A state steps from token to token."""
-        return "recurrent"
-
 
 class Store(Operation):
     """Append the counts `src` [kv heads, head size] to a cache as this token's keys or values."""
 
     RESULTS = ()
-    CHANGES_STORE = True
+    STORE = "cache"
+    SECTION = "parallel"
 
     op: Literal["store"] = "store"
     src: View
     cache: str
     kind: Literal["keys", "values"]
-
-    @property
-    def store(self) -> str | None:
-        """The cache that it writes."""
-        return self.cache
-
-    @property
-    def section(self) -> SectionKind | None:
-        """A cache is complete before attention reads it."""
-        return "parallel"
 
 
 class Pool(Operation):
@@ -427,7 +409,8 @@ class Pool(Operation):
 
     RESULTS = ()
     PARTS = 3  # the running sum, its mean, and storing that
-    CHANGES_STORE = True
+    STORE = "cache"
+    SECTION = "parallel"
 
     op: Literal["pool"] = "pool"
     src: View
@@ -435,16 +418,6 @@ class Pool(Operation):
     block: int
     scale: int
     shift: int
-
-    @property
-    def store(self) -> str | None:
-        """The cache that it writes."""
-        return self.cache
-
-    @property
-    def section(self) -> SectionKind | None:
-        """A cache is complete before attention reads it."""
-        return "parallel"
 
 
 Instruction = Annotated[

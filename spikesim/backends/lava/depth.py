@@ -68,7 +68,7 @@ def _arrivals(program: Program, planes: int, arrived: dict[str, int]) -> dict[st
         done = ready + _steps(instruction, planes)
         for view in instruction.writes():
             arrived[view.name] = max(arrived.get(view.name, 0), done + _is_statistic(instruction, view))
-        if store is not None and instruction.CHANGES_STORE:
+        if store is not None and instruction.changes_store:
             changed[store] = done
     return arrived
 
@@ -89,7 +89,7 @@ def _recurrences(program: Program, planes: int) -> dict[str, int]:
             done = max([*behind, last if touches else 0]) + _steps(instruction, planes)
             for view in instruction.writes():
                 since[view.name] = max(since.get(view.name, 0), done + _is_statistic(instruction, view))
-            if touches and instruction.CHANGES_STORE:
+            if touches and instruction.changes_store:
                 last = done
         if store is not None and last:
             found[store] = last
