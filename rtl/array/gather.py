@@ -279,7 +279,8 @@ class GatherControl(wiring.Component):
         with m.Elif(pace != 0):
             m.d.sync += pace.eq(pace - 1)
         with m.If(self.go):
-            m.d.sync += [fresh.eq(chunk_end), doubling.eq(turn & (self.base != 0))]
+            # Behind the last plane comes the first step of a chunk, which takes no sum over.
+            m.d.sync += [fresh.eq(chunk_end), doubling.eq(turn)]
         if not lists_events(config):
             # Banks may be `skew` planes behind, but for the end, when all must have delivered everything.
             m.d.sync += start.eq(Mux(self.top >= config.skew, self.top - config.skew, 0))

@@ -124,9 +124,9 @@ MUTANTS = [
     ),
     _mutant(
         "array/gather",
-        "doubling.eq(turn & (self.base != 0))",
-        "doubling.eq(turn)",
-        "the sum is doubled once after the last plane",
+        "doubling.eq(turn)]",
+        "doubling.eq(turn & (self.base != 1))]",
+        "the sum is not doubled before the last plane",
     ),
     _mutant(
         "array/gather",
