@@ -60,6 +60,7 @@ class Session:
                 self._values[end][steps] = vectors[end.port]
             if take is not None:
                 take(steps, vectors[first])
+            del vectors  # not a block more than one at a time
         self._forget(program)
 
     def value(self, end: End | None) -> Words:
