@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from spikesim.errors import CheckpointError
+from spikesim.errors import CheckpointError, HardwareError
 from spikesim.program import Program, ProgramText
 from spikesim.program.verifier import verify_program, verify_requirements
 
@@ -33,7 +33,7 @@ def load_text(folder: Path, name: str) -> ProgramText:
     """Reads the text of a program alone. Raises CheckpointError if it is missing or damaged."""
     try:
         text = ProgramText.model_validate_json((folder / f"{name}.json").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, ValidationError, HardwareError) as error:
         raise _damaged(name, folder, error) from None
     if text.name != name:
         raise CheckpointError(f"program {name} in {folder} must be named {name}, not {text.name}")

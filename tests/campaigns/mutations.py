@@ -27,7 +27,7 @@ from helpers.rtl_cores import CORES, built_core
 from pydantic import ValidationError
 
 from spikesim.backends.lava.spikes import CODINGS, SERIAL
-from spikesim.errors import CapacityError, ProgramError, SpikesimError
+from spikesim.errors import CapacityError, HardwareError, ProgramError, SpikesimError
 from spikesim.hardware import HardwareConfig
 from spikesim.program import Chain, Program, ProgramText, series
 from spikesim.program.verifier import verify_chain
@@ -158,7 +158,7 @@ def outcome(number: int, folder: Path) -> tuple[str, str]:
     mutation = mutate(made.program(), generator)
     try:
         text = ProgramText.model_validate(mutation.text)
-    except ValidationError:
+    except (ValidationError, HardwareError):
         return "text", mutation.what
     program = Program(text=text, constants=mutation.constants, matrices=mutation.matrices)
     try:
