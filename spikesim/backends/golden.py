@@ -13,8 +13,7 @@ from spikesim.hardware import HardwareConfig
 from spikesim.program import Chain
 from spikesim.program.verifier import verify_chain
 from spikesim.run.session import run_chain
-from spikesim.run.simulator import Simulator
-from spikesim.timing import ISSUE_CYCLES
+from spikesim.run.simulator import Simulator, step_cycles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +39,8 @@ class GoldenExecution:
         """All steps at once."""
         simulators = [Simulator(program, self.hardware, detail=True) for program in self.chain.programs]
         outputs = run_chain(self.chain, simulators, np.ascontiguousarray(words[:, None]))[:, 0]
-        spent = [
-            np.concatenate(entry[self.core])
-            for simulator in simulators
-            for entry in simulator.per_token or []
-        ]
-        # The end of a step is fetched and decoded like any instruction.
-        cycles = np.stack(spent).sum(axis=0, dtype=np.int64) + ISSUE_CYCLES
-        return Outcome(machine="golden", outputs=np.ascontiguousarray(outputs), cycles=cycles)
+        return Outcome(
+            machine="golden",
+            outputs=np.ascontiguousarray(outputs),
+            cycles=step_cycles(simulators, self.core),
+        )

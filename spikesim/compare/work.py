@@ -24,10 +24,9 @@ from spikesim.program.trace import Place
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.run.observers import InstructionCost
 from spikesim.run.session import run_chain
-from spikesim.run.simulator import Simulator
+from spikesim.run.simulator import Simulator, step_cycles
 from spikesim.run.tokens import InputRequest, load_tokens
 from spikesim.support.arithmetic import ceil_div
-from spikesim.timing import ISSUE_CYCLES
 from spikesim.verify.lockstep import enlarged, one_core
 
 
@@ -128,7 +127,7 @@ def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:
         words=words,
         outputs=outputs,
         cycles={
-            core: _token_cycles(simulators, core).reshape(tokens, STREAMS) for core in ("spiking", "dense")
+            core: step_cycles(simulators, core).reshape(tokens, STREAMS) for core in ("spiking", "dense")
         },
         by_kind=by_kind,
         gathers=[gather for recorder in recorders for gather in recorder.gathers.values()],
@@ -141,12 +140,3 @@ def _pieces(ids: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
     starts = np.linspace(0, last, STREAMS).astype(np.int64)
     pieces: NDArray[np.int64] = ids[np.minimum(starts + np.arange(tokens)[:, None], ids.size - 1)]
     return pieces
-
-
-def _token_cycles(simulators: Sequence[Simulator], core: str) -> NDArray[np.int64]:
-    """int64[tokens · streams]: all instructions of a token, and fetching the program's end."""
-    per_instruction = [
-        np.concatenate(entry[core]) for simulator in simulators for entry in simulator.per_token or []
-    ]
-    total: NDArray[np.int64] = np.sum(per_instruction, axis=0) + ISSUE_CYCLES
-    return total

@@ -321,16 +321,6 @@ class CycleModel:
         slowest: Array = padded.reshape(batch, rounds, self.cores).sum(axis=1).max(axis=1)
         return slowest
 
-    def _keys_per_group(self, keys: isa.CacheKeys, effects: Effects, groups: int) -> Array:
-        """int64[batch, groups]: how many keys each group reads."""
-        known = np.repeat(effects.positions[:, None] + 1, groups, axis=1)
-        if keys.kind == "window":
-            return np.minimum(known, keys.span)
-        if effects.selected is None:
-            return known
-        past, own = self._blocks(keys, effects, groups)
-        return past * keys.span + own
-
     def _blocks(self, keys: isa.CacheKeys, effects: Effects, groups: int) -> tuple[Array, Array]:
         """int64[batch, groups]: past blocks that are read, and tokens of the block that is not finished."""
         own = np.repeat((effects.positions % keys.span + 1)[:, None], groups, axis=1)
@@ -338,6 +328,10 @@ class CycleModel:
             return np.zeros_like(own), own
         past = (effects.selected >= 0).sum(axis=2, dtype=np.int64)
         return np.broadcast_to(past, own.shape), own
+
+    def _keys_per_group(self, keys: isa.CacheKeys, effects: Effects, groups: int) -> Array:
+        """int64[batch, groups]: how many keys each group reads."""
+        return self._padded(keys, effects, groups, unit=1)
 
     def _padded(
         self, keys: isa.CacheKeys, effects: Effects, groups: int, unit: int, *, whole: bool = True

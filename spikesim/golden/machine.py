@@ -315,7 +315,7 @@ _NO_MASK = np.zeros((1, 1, 1), np.bool_)
 
 def _window(instruction: Any) -> int:
     """Tokens of the sliding window an instruction reads, 0 if it reads none."""
-    keys: isa.CacheKeys | None = getattr(instruction, "keys", None)
+    keys: isa.CacheKeys | None = instruction.cached
     return keys.span if keys is not None and keys.kind == "window" else 0
 
 

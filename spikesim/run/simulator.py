@@ -15,6 +15,7 @@ from spikesim.program import Program
 from spikesim.program.accumulators import check_accumulators
 from spikesim.run.observers import CycleObserver, InstructionCost, SpikeObserver
 from spikesim.spikes.statistics import SpikeStatistics
+from spikesim.timing import ISSUE_CYCLES
 
 
 class Simulator:
@@ -88,3 +89,16 @@ class Simulator:
     def clipped(self) -> dict[str, int]:
         """Counts that saturated to the window, by vector name."""
         return self.machine.clipped
+
+
+def step_cycles(simulators: Sequence[Simulator], core: str) -> NDArray[np.int64]:
+    """Cycles of every step of a chain, a simulator with `detail` for each program: int64[tokens · sequences].
+
+    All instructions, and the end of the step, which is fetched and decoded like any of them. `core`: "spiking" or
+    "dense".
+    """
+    per_instruction = [
+        np.concatenate(entry[core]) for simulator in simulators for entry in simulator.per_token or []
+    ]
+    total: NDArray[np.int64] = np.stack(per_instruction).sum(axis=0, dtype=np.int64) + ISSUE_CYCLES
+    return total

@@ -341,7 +341,4 @@ def _variables(
 
 
 def _all_keys(program: Program) -> Iterator[CacheKeys]:
-    for instruction in program.instructions():
-        keys: CacheKeys | None = getattr(instruction, "keys", None)
-        if keys is not None:
-            yield keys
+    return (keys for instruction in program.instructions() if (keys := instruction.cached) is not None)
