@@ -44,10 +44,11 @@ class LavaComparison:
 
     def network(
         self, plan: Plan, expected: Mapping[str, ExpectedProgram], entry: NDArray[np.int32], folder: Path
-    ) -> None:
+    ) -> NDArray[np.int32]:
         """All records of one network; `expected` by program, `entry`: int32[tokens, words] that it was sent.
 
-        Raises NumericError if the network has no record of something that golden did.
+        Returns what left it, int32[tokens, words]. Raises NumericError if the network has no record of something that
+        golden did.
         """
         sent = entry.reshape(-1)
         missing = {(name, key) for name, e in expected.items() for key in (*e.words, *e.stores)}
@@ -63,10 +64,12 @@ class LavaComparison:
             program, key = min(missing)
             raise NumericError(f"every instruction must run on Lava: {key} of program {program} did not")
         last = plan.stages[-1]
+        outputs = np.load(folder / "outputs.npy", allow_pickle=False)
         if last.live_out:
-            outputs = np.load(folder / "outputs.npy", allow_pickle=False)
             self._same("transit", last, "output", sent, outputs.reshape(-1), outputs.shape[1])
             self._count(last.program, "words", outputs.size)
+        words: NDArray[np.int32] = outputs.astype(np.int32)
+        return words
 
     def _stage(self, stage: Stage, expected: ExpectedProgram, record: Arrays, sent: NDArray[Any]) -> None:
         tokens = len(next(iter(expected.words.values()), []))

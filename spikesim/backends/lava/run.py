@@ -146,8 +146,8 @@ def _network(
             done = launch(folder, lava, timeout=timeout, advance=advance, command=command)
         found.took("Lava", time.perf_counter() - started)
         started = time.perf_counter()
-        found.outputs = np.load(folder / "outputs.npy", allow_pickle=False).astype(np.int32)
-        found.comparison.network(cut, {e.program.text.name: e for e in expected}, entry, folder)
+        by_name = {e.program.text.name: e for e in expected}
+        found.outputs = found.comparison.network(cut, by_name, entry, folder)
         found.took("comparison", time.perf_counter() - started)
     found.networks.append(cut)
     found.expected += expected
