@@ -29,10 +29,9 @@ Timed = Callable[[str], Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Lowered:
-    """A program, what its inputs take, what it is to a reader, and the float model at its first output, if known."""
+    """A program, what it is to a reader, and the float model at its first output, if known."""
 
     program: Program
-    links: tuple[Link, ...]
     block: Block
     reference: Reference | None = None
 

@@ -85,9 +85,8 @@ def passing(chain: Chain) -> Allocation[End | None]:
         number = chain.numbers[source.program]
         return (-1, end) if source.port in chain.programs[number].text.persistent else (number, last)
 
-    sources = dict.fromkeys(link.source for link in chain.links)
-    spans = {source: span(source, chain.last_use(source)) for source in sources}
-    words = {source: chain.input_words if source is None else chain.port(source).words for source in sources}
+    spans = {source: span(source, last) for source, last in chain.last_uses.items()}
+    words = {source: chain.input_words if source is None else chain.port(source).words for source in spans}
     alone = first_fit(spans, words)
     result = chain.output
     together = first_fit({**spans, result: span(result, end)}, {**words, result: chain.output_words})

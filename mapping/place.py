@@ -16,7 +16,7 @@ from spikesim.errors import CapacityError
 from spikesim.hardware import STATE_BYTES, HardwareConfig
 from spikesim.mapping.allocate import Allocation, allocate
 from spikesim.mapping.link import lay_out, needed_memory
-from spikesim.program import CacheSpec, Chain, End, Link, Program, StateSpec
+from spikesim.program import CacheSpec, Chain, Link, Program, StateSpec, result_of
 from spikesim.program.layout import CoreLayout
 from spikesim.program.sizes import cache_rows, chain_words, matrix_rows, program_words, state_rows
 from spikesim.support.arithmetic import ceil_div
@@ -58,18 +58,18 @@ class Placer:
     """Places the programs of a model one after the other; remembers how full the fullest core is.
 
     `outlines`: the programs so far with numbers of no account in place of their weights; `layout`: of one core that
-    holds all of them but constants that stream.
+    holds all of them but constants that stream. `links`: of the whole model.
     """
 
-    def __init__(self, hardware: HardwareConfig) -> None:
+    def __init__(self, hardware: HardwareConfig, links: Sequence[Link]) -> None:
         self.hardware = hardware
+        self.links = links
         self.cores = hardware.system.cores
         self.row_used = 0
         self.state_used = 0
         self.placements: list[ProgramPlacement] = []
         self.outlines: list[Program] = []
         self.layout: CoreLayout | None = None
-        self._links: list[Link] = []
         self._allocations: dict[tuple[int, frozenset[str]], Allocation[str]] = {}
 
     @property
@@ -82,15 +82,15 @@ class Placer:
         """Words of program memory in use, those that clear and end included."""
         return chain_words(outline.text for outline in self.outlines)
 
-    def place(self, program: Program, links: Sequence[Link]) -> ProgramPlacement:
-        """Gives the program memory or marks it as streamed; `links`: to its inputs.
+    def place(self, program: Program) -> ProgramPlacement:
+        """Gives the program memory or marks it as streamed.
 
         Raises CapacityError if it cannot run at all: vectors, instructions, or a single column chunk do not fit.
         """
         hardware = self.hardware
         text = program.text
         constant_words = sum(words.size for words in program.constants.values())
-        layout, constants_resident = self._take_words(program, links)
+        layout, constants_resident = self._take_words(program)
         cache = sum(self._cache_bytes(spec) for spec in text.caches.values())
         state = sum(self._state_bytes(spec) for spec in text.states.values())
         rows = {name: self._matrix_bytes(*matrix.shape) for name, matrix in program.matrices.items()}
@@ -153,24 +153,23 @@ class Placer:
             return {}
         return needed_memory(self.layout, self.hardware, self.program_words)
 
-    def _take_words(self, program: Program, links: Sequence[Link]) -> tuple[CoreLayout, bool]:
+    def _take_words(self, program: Program) -> tuple[CoreLayout, bool]:
         """Lays out the vectors of one more program: the layout, and whether its constants stay.
 
         Those that do not pass through the words that all programs share. Raises CapacityError if nothing helps.
         """
         memory, name = self.hardware.memory, program.text.name
         outline, resident = _outline(program, constants=True), True
-        layout = lay_out(self._chain(outline, links), self.hardware, self._allocate)
+        layout = lay_out(self._chain(outline), self.hardware, self._allocate)
         if layout.vector_words > memory.vector_words:
             outline, resident = _outline(program, constants=False), False
-            layout = lay_out(self._chain(outline, links), self.hardware, self._allocate)
+            layout = lay_out(self._chain(outline), self.hardware, self._allocate)
         if layout.vector_words > memory.vector_words:
             raise CapacityError(
                 f"memory.vector_words must be at least {layout.vector_words} for {name}, not {memory.vector_words}; "
                 "raise it, or lower limits.max_context"
             )
         self.outlines.append(outline)
-        self._links += links
         self.layout = layout
         if self.program_words > memory.program_words:
             raise CapacityError(
@@ -179,14 +178,12 @@ class Placer:
             )
         return layout, resident
 
-    def _chain(self, outline: Program, links: Sequence[Link]) -> Chain:
+    def _chain(self, outline: Program) -> Chain:
         """The programs so far and one more."""
-        text = outline.text
-        return Chain(
-            programs=(*self.outlines, outline),
-            links=(*self._links, *links),
-            output=End(program=text.name, port=text.outputs[0].name),
-        )
+        programs = (*self.outlines, outline)
+        names = {program.text.name for program in programs}
+        links = tuple(link for link in self.links if link.to.program in names)
+        return Chain(programs=programs, links=links, output=result_of(outline.text))
 
     def _allocate(self, number: int, program: Program, pinned: Collection[str]) -> Allocation[str]:
         """`allocate`, once for every program and what is pinned of it."""

@@ -16,7 +16,7 @@ from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.frontend import DSSAFrontEnd
 from spikesim.mapping.frontend import FrontEnd, OpenedModel, Reference
-from spikesim.program import End, Port
+from spikesim.program import Port, result_of
 from spikesim.program.compiled import (
     PROGRAM_FOLDER,
     Block,
@@ -96,11 +96,11 @@ def map_model(
         for lowered in opened.lower(run.ids, examples, hardware, stopwatch.stage):
             program, block, reference = lowered.program, lowered.block, lowered.reference
             port, found = program.text.outputs[0], Cosines()
-            if opened.output == End(program=program.text.name, port=port.name):
+            if opened.output == result_of(program.text):
                 take: Take | None = _scored(score, following, port, reference)
             else:
                 take = None if reference is None else _compared(found, port, reference)
-            runner.run(program, lowered.links, block, take)
+            runner.run(program, block, take)
             if block.layer is not None and reference is not None:
                 cosines.append(found.layer(block.layer, block.kind))
             blocks.append(block)
@@ -123,7 +123,7 @@ def map_model(
     )
     fidelity = score.fidelity(is_bytes=run.is_bytes)
     fidelity = fidelity.model_copy(update={"layer_cosine": tuple(cosines)})
-    entry = open_compiled(output).entry
+    entry = open_compiled(output).entry  # which also verifies that what was written is a mapping
     settings = {"calibration": calibration_note, "stream_fraction": entry.format.fraction}
     return summarise_run(summary, run, fidelity, runner, settings, command)
 
@@ -158,10 +158,9 @@ def simulate_mapping(
         for name in text.programs:
             with stopwatch.stage("load"):
                 program = compiled.program(name)
-            links = [link for link in text.links if link.to.program == name]
             is_last = name == text.output.program
             take = _scored(score, following, compiled.result, None) if is_last else None
-            runner.run(program, links, compiled.block(name), take)
+            runner.run(program, compiled.block(name), take)
             advance()
     fidelity = score.fidelity(is_bytes=run.is_bytes)
     return summarise_run(summary, run, fidelity, runner, {"mapped in": str(folder)}, command)

@@ -153,19 +153,17 @@ def layer_name(index: int) -> str:
     return f"layer_{index:02d}"
 
 
-def links(config: DSSAConfig, name: str) -> list[Link]:
-    """What the inputs of a program take: every layer the stream of the layer before, and the angles."""
-    layers = [layer_name(index) for index in range(config.num_hidden_layers)]
-    order = [*layers, "head"]
-    if name not in order:
-        return []
-    before = order.index(name) - 1
-    stream = End(program=order[before], port="h_out") if before >= 0 else None
-    found = [Link(to=End(program=name, port="h"), source=stream)]
-    for port in _angles(config) if name in layers else ():
-        source = End(program="position", port=port.name)
-        found.append(Link(to=End(program=name, port=port.name), source=source))
-    return found
+def links(config: DSSAConfig) -> tuple[Link, ...]:
+    """Every layer takes the stream of the layer before, and the angles; the head takes the last stream."""
+    found: list[Link] = []
+    stream: End | None = None
+    for name in map(layer_name, range(config.num_hidden_layers)):
+        found.append(Link(to=End(program=name, port="h"), source=stream))
+        for port in _angles(config):
+            source = End(program="position", port=port.name)
+            found.append(Link(to=End(program=name, port=port.name), source=source))
+        stream = End(program=name, port="h_out")
+    return (*found, Link(to=End(program="head", port="h"), source=stream))
 
 
 def _requires(hardware: HardwareConfig) -> Requires:

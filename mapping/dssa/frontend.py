@@ -19,7 +19,6 @@ from spikesim.mapping.dssa.compile import (
     compile_layer,
     compile_position,
     embed,
-    layer_name,
     links,
     stream_fraction,
 )
@@ -83,8 +82,7 @@ class OpenedDSSA:
     @property
     def links(self) -> tuple[Link, ...]:
         """Every layer takes the stream of the one before and the angles; the head takes the last stream."""
-        names = [*map(layer_name, range(self.config.num_hidden_layers)), "head"]
-        return tuple(link for name in names for link in links(self.config, name))
+        return links(self.config)
 
     @property
     def output(self) -> End:
@@ -102,13 +100,14 @@ class OpenedDSSA:
 
     def table(self) -> NDArray[Any]:
         """int[vocab, hidden] in the narrowest type that holds it, rounded block by block."""
+        stream = self.stream  # first: it reads the embedding too, which need not be there twice
         embedding = self._embedding()
-        largest = max(float(embedding.max()), -float(embedding.min())) * 2.0**self.stream
+        largest = max(float(embedding.max()), -float(embedding.min())) * 2.0**stream
         kind = np.int16 if largest < ACTIVATION_LIMIT else np.int32
         table = np.empty((embedding.shape[0], embedding.shape[1]), kind)
         for first in range(0, len(table), _FLOAT_TOKENS):
             ids = np.arange(first, min(first + _FLOAT_TOKENS, len(table)))
-            table[first : first + ids.size] = embed(embedding, ids, self.stream)
+            table[first : first + ids.size] = embed(embedding, ids, stream)
         return table
 
     def lower(
@@ -156,7 +155,6 @@ class OpenedDSSA:
         name = program.text.name
         return Lowered(
             program=program,
-            links=tuple(links(self.config, name)),
             block=Block(program=name, kind=kind, layer=layer),
             reference=reference,
         )

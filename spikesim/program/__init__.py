@@ -3,7 +3,7 @@
 The vocabulary is here: instructions and their operands, and the program that holds them.
 """
 
-from spikesim.program.chain import Chain, End, Link, series
+from spikesim.program.chain import Chain, End, Link, result_of, series
 from spikesim.program.instructions import (
     ACTIVATION_LIMIT,
     COUNT_LIMIT,
@@ -73,5 +73,6 @@ __all__ = [
     "Store",
     "View",
     "is_matrix",
+    "result_of",
     "series",
 ]

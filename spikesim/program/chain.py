@@ -8,7 +8,7 @@ from functools import cached_property
 
 from spikesim.program.instructions import Frozen
 from spikesim.program.ports import Port
-from spikesim.program.program import Program
+from spikesim.program.program import Program, ProgramText
 
 
 class End(Frozen):
@@ -57,20 +57,22 @@ class Chain:
         return self.port(self.output).words
 
     @property
-    def entries(self) -> tuple[End, ...]:
-        """The inputs that take what comes in from outside."""
-        return tuple(link.to for link in self.links if link.source is None)
-
-    @property
     def input_words(self) -> int:
         """Words that come in from outside per step; 0 if nothing does."""
-        return self.port(self.entries[0]).words if self.entries else 0
+        return next((self.port(link.to).words for link in self.links if link.source is None), 0)
 
-    def last_use(self, source: End | None) -> int:
-        """The number of the last program that takes what leaves at `source`, −1 if none does."""
-        return max(
-            (self.numbers[link.to.program] for link in self.links if link.source == source), default=-1
-        )
+    @cached_property
+    def last_uses(self) -> Mapping[End | None, int]:
+        """Of everything that is taken, the number of the last program that takes it."""
+        found: dict[End | None, int] = {}
+        for link in self.links:
+            found[link.source] = max(found.get(link.source, -1), self.numbers[link.to.program])
+        return found
+
+
+def result_of(last: ProgramText) -> End:
+    """Where the result leaves of a chain that ends with this program: at its first output."""
+    return End(program=last.name, port=last.outputs[0].name)
 
 
 def series(programs: Sequence[Program]) -> Chain:
@@ -87,8 +89,6 @@ def series(programs: Sequence[Program]) -> Chain:
             source = given[port.name] if known else stream
             links.append(Link(to=End(program=name, port=port.name), source=source))
         if takes_stream:
-            stream = End(program=name, port=program.text.outputs[0].name)
+            stream = result_of(program.text)
         given |= {port.name: End(program=name, port=port.name) for port in program.text.outputs}
-    last = programs[-1].text
-    output = End(program=last.name, port=last.outputs[0].name)
-    return Chain(programs=tuple(programs), links=tuple(links), output=output)
+    return Chain(programs=tuple(programs), links=tuple(links), output=result_of(programs[-1].text))

@@ -8,7 +8,7 @@ safetensors is read, and everything is verified before it is used.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,7 +94,7 @@ class Compiled:
     def program(self, name: str) -> Program:
         """One program, read and verified. Raises ProgramError or CheckpointError if it is not as it was written."""
         program = load_program(self.programs_folder, name)
-        known = self.texts[self.text.programs.index(name)]
+        known = self._of(name)
         if (program.text.inputs, program.text.outputs) != (known.inputs, known.outputs):
             raise CheckpointError(f"program {name} in {self.folder} must stay as it is while it is used")
         return program
@@ -130,15 +130,13 @@ class Compiled:
         """The port at which what comes in from outside enters; CheckpointError if there is none."""
         for link in self.text.links:
             if link.source is None:
-                text = self.texts[self.text.programs.index(link.to.program)]
-                return next(port for port in text.inputs if port.name == link.to.port)
+                return _named(link.to.port, self._of(link.to.program).inputs)
         raise CheckpointError(f"{self.folder} must have a program that takes the input")
 
     @property
     def result(self) -> Port:
         """The port at which a step's result leaves."""
-        text = self.texts[self.text.programs.index(self.text.output.program)]
-        return next(port for port in text.outputs if port.name == self.text.output.port)
+        return _named(self.text.output.port, self._of(self.text.output.program).outputs)
 
     def words(self, items: NDArray[np.int64]) -> NDArray[np.int32]:
         """items[...] -> int32[..., words], what comes in."""
@@ -155,6 +153,14 @@ class Compiled:
     def block(self, program: str) -> Block:
         """What a program is to a reader."""
         return next(block for block in self.text.blocks if block.program == program)
+
+    def _of(self, program: str) -> ProgramText:
+        """The text of a program."""
+        return self.texts[self.text.programs.index(program)]
+
+
+def _named(name: str, ports: Sequence[Port]) -> Port:
+    return next(port for port in ports if port.name == name)
 
 
 def write_compiled(folder: Path, text: CompiledText) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.place import Placer
-from spikesim.program import Link, Program
+from spikesim.program import Program
 from spikesim.program.compiled import Block
 from spikesim.program.file import save_program
 from spikesim.results.report import Raster
@@ -51,14 +51,14 @@ class Runner:
         self.hardware = hardware
         self.session = session
         self.sequences = session.sequences
-        self.placer = Placer(hardware)
+        self.placer = Placer(hardware, session.links)
         self.tally = Tally(hardware=hardware, tokens=tokens)
         self.stopwatch = stopwatch
         self.folder = folder
 
-    def run(self, program: Program, links: Sequence[Link], block: Block, take: Take | None = None) -> None:
+    def run(self, program: Program, block: Block, take: Take | None = None) -> None:
         """The next program; `take` sees the words at its first output."""
-        placement = self.placer.place(program, links)
+        placement = self.placer.place(program)
         self._check_instructions()
         raster = RasterObserver() if self.tally.raster is None and block.layer is not None else None
         with self.stopwatch.stage("simulate"):

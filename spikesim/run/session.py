@@ -33,6 +33,7 @@ class Session:
 
     def __init__(self, links: Sequence[Link], words: Words) -> None:
         verify_stream(words)
+        self.links = links
         self._sources = {link.to: link.source for link in links}
         self._waiting = Counter(link.source for link in links)
         self._values: dict[End | None, Words] = {None: words}

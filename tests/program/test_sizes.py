@@ -47,10 +47,7 @@ CHAINS = _chains()
 
 
 def _place(placer: Placer, chain: Chain) -> list[ProgramPlacement]:
-    links = {
-        p.text.name: [link for link in chain.links if link.to.program == p.text.name] for p in chain.programs
-    }
-    return [placer.place(program, links[program.text.name]) for program in chain.programs]
+    return [placer.place(program) for program in chain.programs]
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -74,7 +71,7 @@ def test_assembler_and_sizes_agree(name: str) -> None:
 def test_placer_and_linker_agree(name: str, array: dict[str, Any]) -> None:
     """Words, rows, and where every vector and matrix lies, when all is resident on one core."""
     hardware, chain = ROOMY.replace(**array), CHAINS[name]
-    placer = Placer(hardware)
+    placer = Placer(hardware, chain.links)
     _place(placer, chain)
     layout, placements = link(chain, hardware), placer.finished()
     bank = hardware.array.ways * hardware.row_bytes
@@ -97,7 +94,7 @@ def test_constants_that_do_not_fit_stream_and_no_vector_is_beyond_the_memory() -
     programs = chain.programs
     whole = link(chain, ROOMY).vector_words
     tight = ROOMY.replace(**{"memory.vector_words": whole - 1, "limits.max_context": 64})
-    placer = Placer(tight)
+    placer = Placer(tight, chain.links)
     placements = _place(placer, chain)
     assert [p.constants_resident for p in placements] == [True] * (len(programs) - 1) + [False]
     assert placements[-1].dram_bytes == 4 * placements[-1].constant_words > 0
@@ -108,7 +105,8 @@ def test_constants_that_do_not_fit_stream_and_no_vector_is_beyond_the_memory() -
     with pytest.raises(
         CapacityError, match=r"memory.vector_words must be at least \d+ for layer_00, not 1024"
     ):
-        map_small = Placer(ROOMY.replace(**{"memory.vector_words": 1024, "limits.max_context": 64}))
+        small = ROOMY.replace(**{"memory.vector_words": 1024, "limits.max_context": 64})
+        map_small = Placer(small, chain.links)
         _place(map_small, chain)
 
 
@@ -174,7 +172,7 @@ def test_map_refuses_what_the_instruction_word_does_not_hold() -> None:
     session = Session(chain.links, np.zeros((1, 1, chain.input_words), np.int32))
     runner = Runner(ROOMY, session, 1, Stopwatch(), None)
     with pytest.raises(CapacityError, match=sentence):
-        runner.run(wrong, chain.links, Block(program=wrong.text.name, kind="made"))
+        runner.run(wrong, Block(program=wrong.text.name, kind="made"))
 
 
 def test_rtl_and_map_in_one_command_line(tmp_path: Path) -> None:

@@ -116,9 +116,7 @@ class LeakyModel:
             constants={"threshold": np.full(NEURONS, THRESHOLD, np.int32)},
             matrices={"w": self.weights},
         )
-        yield Lowered(
-            program=program, links=self.links, block=Block(program="neurons", kind="leaky", layer=0)
-        )
+        yield Lowered(program=program, block=Block(program="neurons", kind="leaky", layer=0))
 
     def expected(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64[sequences, steps, NEURONS]: the definition, step by step."""

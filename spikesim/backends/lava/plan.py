@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from spikesim import program as isa
 from spikesim.errors import CapacityError
-from spikesim.program import End, Gather, Link, Program, is_matrix
+from spikesim.program import End, Gather, Link, Program, is_matrix, result_of
 
 SUM_LIMIT = 2**31
 """Dense adds up in 32 bits, with weights twice as large as they are (see `network`)."""
@@ -312,17 +313,14 @@ class _Borders:
             link.source: programs[numbers[link.to.program]].text.vectors[link.to.port] for link in own
         }
         made = {source: numbers.get(source.program, -1) if source else -1 for source in self.words}
+        last_uses = {source: user for user, source in sorted(self.takes, key=itemgetter(0))}
         self.alive = [
-            tuple(
-                source
-                for source, maker in made.items()
-                if maker < n <= max(user for user, taken in self.takes if taken == source)
-            )
+            tuple(source for source, maker in made.items() if maker < n <= last_uses[source])
             for n in range(len(programs))
         ]
         last = programs[-1].text
-        self.words.setdefault(End(program=last.name, port=last.outputs[0].name), last.outputs[0].words)
-        self.alive.append((End(program=last.name, port=last.outputs[0].name),))
+        self.words.setdefault(result_of(last), last.outputs[0].words)
+        self.alive.append((result_of(last),))
 
     def entering(self, number: int) -> tuple[Live, ...]:
         """Into program `number`, under the names it has for them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikesim.program.chain import Chain, End, Link
+from spikesim.program.chain import Chain, End, Link, result_of
 from spikesim.program.ports import Port
 from spikesim.program.program import ProgramText
 from spikesim.program.verifier.findings import Finding, Findings, raise_if_any
@@ -61,11 +61,9 @@ def _links(texts: Sequence[ProgramText], links: Sequence[Link], output: End) -> 
     at = Findings(output.program, found=found)
     at.require(len(sources) == len(links), "links", "one for every input", "several for one")
     last = texts[-1]
-    for first in last.outputs[:1]:
-        result = End(program=last.name, port=first.name)
-        at.require(
-            output == result, "the result", f"{result}, the first output of the last program", str(output)
-        )
+    if last.outputs:
+        rule = f"{result_of(last)}, the first output of the last program"
+        at.require(output == result_of(last), "the result", rule, str(output))
     return found
 
 
