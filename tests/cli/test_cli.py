@@ -17,6 +17,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from helpers.interrupted import SIGNALS, interrupted
 from helpers.made_up_report import made_up_report
 from typer.testing import CliRunner, Result
 
@@ -567,26 +568,9 @@ main()
 """
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "said"),
-    [(signal.SIGINT, 130, "spikesim: interrupted; nothing was written\n"), (signal.SIGTERM, 143, "")],
-)
+@SIGNALS
 def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: signal.Signals, code: int, said: str) -> None:
-    words = [sys.executable, "-c", SLOW, "map", "m.pt", "-o", "out/deep"]
-    with subprocess.Popen(
-        words,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A test run started in the background of a script ignores SIGINT, and its children would inherit that.
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - single-threaded child
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(number)
-        _, error = process.communicate(timeout=30)
-    assert (process.returncode, error) == (code, said)
+    assert interrupted(SLOW, ["map", "m.pt", "-o", "out/deep"], tmp_path, number) == (code, said)
     assert not list(tmp_path.iterdir())
 
 

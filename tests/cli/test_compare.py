@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from helpers import made_up_report as made_up
+from helpers.interrupted import SIGNALS, interrupted
 from typer.testing import CliRunner, Result
 
 from spikesim.cli.app import app
@@ -356,24 +356,7 @@ main()
 """
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "said"),
-    [(signal.SIGINT, 130, "spikesim: interrupted; nothing was written\n"), (signal.SIGTERM, 143, "")],
-)
+@SIGNALS
 def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: signal.Signals, code: int, said: str) -> None:
-    words = [sys.executable, "-c", SLOW, "compare", "m.pt", "-o", "out/deep"]
-    with subprocess.Popen(
-        words,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A test run started in the background of a script ignores SIGINT, and its children would inherit that.
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - single-threaded child
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(number)
-        _, error = process.communicate(timeout=30)
-    assert (process.returncode, error) == (code, said)
+    assert interrupted(SLOW, ["compare", "m.pt", "-o", "out/deep"], tmp_path, number) == (code, said)
     assert not left(tmp_path)
