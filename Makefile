@@ -18,7 +18,7 @@ APART     := --no-deps --ignore-requires-python --upgrade --target
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check format bench verify soak mutations mutants coverage pycoverage changelog synthesis compare lava fidelity large clean distclean
+.PHONY: help install demo test quick check format bench verify soak mutations mutants coverage pycoverage robustness changelog synthesis compare lava fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -65,6 +65,9 @@ coverage: $(INSTALLED) ## lines, toggles and functional bins of the RTL under ra
 
 pycoverage: $(INSTALLED) ## lines of Python that the tests run, kernels included; fails where a bar is missed
 	@PYTHONPATH=tests $(BIN)/python tests/campaigns/python_coverage.py $(JOBS)
+
+robustness: $(INSTALLED) ## write docs/robustness.md, what is tried and what happens, from the marks of the tests
+	@PYTHONPATH=tests $(BIN)/python tests/campaigns/robustness.py
 
 changelog: $(INSTALLED) ## show what the fragments in changes/ will say in CHANGELOG.md
 	@$(BIN)/towncrier build --draft --version Unreleased

@@ -1,0 +1,45 @@
+"""`shown`: any value of a file, fit for a sentence: short, on one line, without anything that a terminal obeys."""
+
+from __future__ import annotations
+
+import reprlib
+from pathlib import PurePath
+from typing import Any
+
+_LONGEST_INTEGER = 128
+"""Bits. A longer integer is described: printing it may be refused by Python, and nobody reads it."""
+
+
+class _Shown(reprlib.Repr):
+    """Two levels deep, a few entries a level: the cost is bounded whatever the value refers to, itself included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 4
+        self.maxstring = self.maxother = 60
+
+    def repr_int(self, x: int, level: int) -> str:
+        if x.bit_length() > _LONGEST_INTEGER:
+            return f"an integer of {x.bit_length():,} bits"
+        return super().repr_int(x, level)
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        """Never the `repr` of a foreign type: it may print a gigabyte, or what a file made it print."""
+        if isinstance(x, bool | float | complex | bytes | type(None)):
+            return super().repr_instance(x, level)
+        if isinstance(x, PurePath):
+            return self.repr_str(str(x), level)
+        return f"<{type(x).__name__}>"
+
+
+_SHOWN = _Shown()
+
+
+def shown(value: object) -> str:
+    """The value as Python writes it, with … for what is left out.
+
+    >>> shown("a\\x1b[31m"), shown([1, [2, [3, [4]]]])
+    ("'a\\\\x1b[31m'", '[1, [2, [...]]]')
+    """
+    return _SHOWN.repr(value)
