@@ -7,7 +7,6 @@ a value. Every wrong setting is a `HardwareError` of the form
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -28,6 +27,9 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from spikesim.errors import HardwareError
+from spikesim.support.nearest import named, nearest
+from spikesim.support.reading import MEBIBYTE, read_text, reading
+from spikesim.support.shown import shown
 
 Coding = Literal["bitwise", "ternary", "twos_complement", "signed_digit"]
 Activation = Literal["threshold", "int8"]
@@ -194,20 +196,22 @@ class NumericsConfig(_Section):
 
 M = TypeVar("M", bound=BaseModel)
 
+_LIMIT = MEBIBYTE
+"""Bytes of a TOML file: a thousand times what one needs."""
+
 
 def read_toml(kind: type[M], path: str | os.PathLike[str], what: str) -> M:
     """Read a TOML file into a model that raises `HardwareError`. Every such error names the file, as a `what`."""
     try:
-        return kind.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
-    except UnicodeDecodeError as error:
-        reason = f"must be UTF-8 text, not hold byte {error.start} = 0x{error.object[error.start]:02x}"
-    except tomllib.TOMLDecodeError as error:
-        reason = f"must be TOML: {error}"
+        text = read_text(Path(path), "a TOML file", HardwareError, limit=_LIMIT)
+        with reading(Path(path), "a TOML file", HardwareError):
+            table = tomllib.loads(text)
+    except HardwareError as error:
+        raise HardwareError(f"{what} {error}") from None
+    try:
+        return kind.model_validate(table)
     except HardwareError as error:
         raise HardwareError(f"{what} {path}: {error}") from None
-    raise HardwareError(f"{what} {path} {reason}")
 
 
 class HardwareConfig(BaseModel):
@@ -245,7 +249,9 @@ class HardwareConfig(BaseModel):
         for name, value in changes.items():
             section, _, setting = name.partition(".")
             if section not in tables or not setting:
-                raise HardwareError(f"a setting must be named section.name, such as array.lanes, not {name}")
+                raise HardwareError(
+                    f"a setting must be named section.name, such as array.lanes, not {named(name)}"
+                )
             tables[section][setting] = value
         return self.model_validate(tables)
 
@@ -324,14 +330,14 @@ def _sentence(model: type[BaseModel], section: str, error: ValidationError) -> s
     problem = error.errors(include_url=False, include_context=False)[0]
     if not problem["loc"]:
         name = section or "a hardware description"
-        return f"{name} must be a table of settings, not {_shown(problem['input'])}"
+        return f"{name} must be a table of settings, not {shown(problem['input'])}"
     key = str(problem["loc"][0])
-    name = f"{section}.{key}" if section else key
+    prefix = f"{section}." if section else ""
+    name = f"{prefix}{key}"
     if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(key, model.model_fields, n=1)
-        known = f"did you mean {close[0]}?" if close else f"known: {', '.join(model.model_fields)}"
-        return f"{name} is not a {'setting' if section else 'section'}; {known}"
-    return f"{name} must be {_rule(model, key)}, not {_shown(problem['input'])}"
+        kind = "setting" if section else "section"
+        return f"{prefix}{named(key)} is not a {kind}; {nearest(key, model.model_fields)}"
+    return f"{name} must be {_rule(model, key)}, not {shown(problem['input'])}"
 
 
 def _rule(model: type[BaseModel], key: str) -> str:
@@ -340,8 +346,3 @@ def _rule(model: type[BaseModel], key: str) -> str:
         if isinstance(item, Within):
             return str(item.low) if item.low == item.high else str(item)
     return "one of " + ", ".join(f'"{choice}"' for choice in get_args(field.annotation))
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spikesim.errors import OutputError
-from spikesim.mapping.dssa.checkpoint import CONFIG_FILE, INDEX_FILE, SINGLE_FILE
+from spikesim.mapping.dssa.checkpoint import CONFIG_FILE
 from spikesim.mapping.dssa.config import DSSAConfig
+from spikesim.mapping.dssa.stores import INDEX_FILE, SINGLE_FILE
 from spikesim.support.files import atomic_directory
 
 

@@ -7,7 +7,7 @@ safetensors is read, and everything is verified before it is used.
 
 from __future__ import annotations
 
-import json
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,19 +17,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from spikesim.errors import CapacityError, CheckpointError
 from spikesim.hardware import HardwareConfig
 from spikesim.program.chain import Chain, End, Link
-from spikesim.program.file import load_program, load_text, reason_of
+from spikesim.program.file import load_program, load_text, read_model
 from spikesim.program.instructions import Frozen
 from spikesim.program.ports import Name, Port
 from spikesim.program.program import Program, ProgramText
 from spikesim.program.verifier.chain import verify_links
 from spikesim.results.report import ModelSummary
 from spikesim.support.files import write_text_atomic
+from spikesim.support.json_file import read_json
+from spikesim.support.reading import reading
+from spikesim.support.shown import shown
+from spikesim.support.tensor_file import open_tensors
 
 COMPILED_FILE = "compiled.json"
 PROGRAM_FOLDER = "programs"
@@ -39,6 +42,7 @@ SCHEMA_VERSION = 2
 """1 had no links and no ports: what went where followed from names."""
 
 _TABLE = "table"
+_WRITTEN = "what spikesim map wrote"
 
 
 class Block(Frozen):
@@ -112,13 +116,9 @@ class Compiled:
         path = self.programs_folder / HOST_FILE
         port = self.entry
         shape = [self.text.host.items, port.words]
-        try:
-            with safe_open(path, framework="numpy") as file:
-                table: NDArray[Any] = file.get_tensor(_TABLE)
-        except (OSError, SafetensorError, ValueError, TypeError) as error:
-            raise CheckpointError(
-                f"{path} must be the table that spikesim map wrote: {reason_of(error)}"
-            ) from None
+        what = "the table that spikesim map wrote"
+        with open_tensors(path, "numpy", what, CheckpointError) as file, reading(path, what, CheckpointError):
+            table: NDArray[Any] = file.get_tensor(_TABLE)
         if table.dtype not in (np.int16, np.int32) or list(table.shape) != shape:
             raise CheckpointError(
                 f"{path} must be int16 or int32{shape}, not {table.dtype}{list(table.shape)}"
@@ -179,19 +179,12 @@ def open_compiled(folder: Path) -> Compiled:
     Raises CheckpointError for a folder that `spikesim map` did not write, or an earlier version of it, and ProgramError
     for links that do not fit.
     """
-    try:
-        content = json.loads((folder / COMPILED_FILE).read_text(encoding="utf-8"))
-        _check_version(folder, content)
-        text = CompiledText.model_validate(content)
-    except FileNotFoundError:
+    path = folder / COMPILED_FILE
+    if not path.exists():
         _check_version(folder, _earlier(folder))
-        raise CheckpointError(
-            f"{folder} must be a folder that spikesim map wrote: no {COMPILED_FILE}"
-        ) from None
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder} must be a folder that spikesim map wrote: {reason_of(error)}"
-        ) from None
+        raise CheckpointError(f"{folder} must be a folder that spikesim map wrote: no {COMPILED_FILE}")
+    _check_version(folder, read_json(path, _WRITTEN, CheckpointError))
+    text = read_model(CompiledText, path, _WRITTEN)
     texts = tuple(load_text(folder / PROGRAM_FOLDER, name) for name in text.programs)
     verify_links(texts, text.links, text.output)
     for program in text.programs:
@@ -202,7 +195,7 @@ def open_compiled(folder: Path) -> Compiled:
 
 def is_compiled(folder: Path) -> bool:
     """Whether a folder is a mapping, of whatever version."""
-    return (folder / COMPILED_FILE).is_file() or bool(_earlier(folder))
+    return (folder / COMPILED_FILE).exists() or bool(_earlier(folder))
 
 
 def _check_version(folder: Path, content: Any) -> None:
@@ -211,18 +204,19 @@ def _check_version(folder: Path, content: Any) -> None:
     if version is None or version == SCHEMA_VERSION:
         return
     model = content.get("model")
-    name = model.get("path", "MODEL") if isinstance(model, dict) else "MODEL"
+    path = model.get("path") if isinstance(model, dict) else None
+    name = shlex.quote(path) if isinstance(path, str) and path.isprintable() else "MODEL"
     raise CheckpointError(
-        f"{folder} must be a mapping of schema version {SCHEMA_VERSION}, not {version}; make it anew: "
-        f"spikesim map {name} -o {folder} --force"
+        f"{folder} must be a mapping of schema version {SCHEMA_VERSION}, not {shown(version)}; make it anew: "
+        f"spikesim map {name} -o {shlex.quote(str(folder))} --force"
     )
 
 
 def _earlier(folder: Path) -> dict[str, Any]:
     """What a mapping of version 1 says of itself; empty if the folder is none."""
     try:
-        content = json.loads((folder / "mapping.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(folder / "mapping.json", "what an earlier version wrote", CheckpointError)
+    except CheckpointError:
         return {}
     is_one = isinstance(content, dict) and "stream_fraction" in content and (folder / PROGRAM_FOLDER).is_dir()
     return {**content, "schema_version": 1} if is_one else {}

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, ValidationError
 from safetensors.numpy import save_file
 
 from spikesim.errors import CheckpointError, HardwareError
 from spikesim.program import Program, ProgramText
 from spikesim.program.verifier import verify_program, verify_requirements
+from spikesim.support.json_file import read_json
+from spikesim.support.nearest import named
+from spikesim.support.reading import MEBIBYTE, reading
+from spikesim.support.tensor_file import open_tensors
 
 _CONSTANT, _MATRIX = "constant.", "matrix."
+
+_PROGRAM = "a program as spikesim map wrote it"
+_NUMBERS = "the numbers of a program as spikesim map wrote them"
+_TEXT_LIMIT = 64 * MEBIBYTE
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def save_program(program: Program, folder: Path) -> None:
@@ -31,12 +40,9 @@ def save_program(program: Program, folder: Path) -> None:
 
 def load_text(folder: Path, name: str) -> ProgramText:
     """Reads the text of a program alone. Raises CheckpointError if it is missing or damaged."""
-    try:
-        text = ProgramText.model_validate_json((folder / f"{name}.json").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError, HardwareError) as error:
-        raise _damaged(name, folder, error) from None
+    text = read_model(ProgramText, folder / f"{name}.json", _PROGRAM)
     if text.name != name:
-        raise CheckpointError(f"program {name} in {folder} must be named {name}, not {text.name}")
+        raise CheckpointError(f"program {name} in {folder} must be named {name}, not {named(text.name)}")
     return text
 
 
@@ -46,10 +52,7 @@ def load_program(folder: Path, name: str) -> Program:
     Raises CheckpointError if a file is missing or damaged, ProgramError if what they say is no sound program.
     """
     text = load_text(folder, name)
-    try:
-        arrays = _load_arrays(folder / f"{name}.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise _damaged(name, folder, error) from None
+    arrays = _load_arrays(folder / f"{name}.safetensors")
     constants, matrices = {}, {}
     for key, array in arrays.items():
         if key.startswith(_CONSTANT):
@@ -58,7 +61,7 @@ def load_program(folder: Path, name: str) -> Program:
             matrices[key.removeprefix(_MATRIX)] = array
         else:
             raise CheckpointError(
-                f"numbers of program {name} in {folder} must be constants or matrices, not {key}"
+                f"numbers of program {name} in {folder} must be constants or matrices, not {named(key)}"
             )
     program = Program(text=text, constants=constants, matrices=matrices)
     verify_program(program)
@@ -68,23 +71,31 @@ def load_program(folder: Path, name: str) -> Program:
 
 def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of a file by name, opened for one at a time: what has been read of an open file takes memory twice."""
-    with safe_open(path, framework="numpy") as file:
-        names = list(file.keys())
+    names = list(open_tensors(path, "numpy", _NUMBERS, CheckpointError).keys())
     arrays = {}
     for name in names:
-        with safe_open(path, framework="numpy") as file:
+        with (
+            open_tensors(path, "numpy", _NUMBERS, CheckpointError) as file,
+            reading(path, _NUMBERS, CheckpointError),
+        ):
             arrays[name] = file.get_tensor(name)
     return arrays
 
 
-def _damaged(name: str, folder: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(f"program {name} in {folder} must be as spikesim map wrote it: {reason_of(error)}")
+def read_model(kind: type[M], path: Path, what: str) -> M:
+    """Read a JSON file into a model. Raises CheckpointError for anything that is not `what` it must be."""
+    content = read_json(path, what, CheckpointError, limit=_TEXT_LIMIT)
+    with reading(path, what, CheckpointError):
+        try:
+            return kind.model_validate(content)
+        except (ValidationError, HardwareError) as error:
+            raise CheckpointError(f"{path} must be {what} ({_reason(error)})") from None
 
 
-def reason_of(error: Exception) -> str:
-    """What is wrong with a file, in one line; of a text, the first field that is."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else str(first["msg"])
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+def _reason(error: ValidationError | HardwareError) -> str:
+    """What is wrong with a text, in one line: the first field that is."""
+    if isinstance(error, HardwareError):
+        return str(error)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])

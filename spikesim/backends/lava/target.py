@@ -10,9 +10,7 @@ Every wrong setting is a `HardwareError` of the form
 
 from __future__ import annotations
 
-import difflib
 import importlib.resources
-import json
 import os
 import tomllib
 from dataclasses import dataclass
@@ -24,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 from spikesim.errors import HardwareError
 from spikesim.hardware import KIB, Within, read_toml
 from spikesim.results.comparison import SourcedValue
+from spikesim.support.nearest import named, nearest
+from spikesim.support.shown import shown
 
 DEFAULT = "loihi2"
 """The target of a command that names none."""
@@ -53,12 +53,12 @@ class Quantity:
     def check(self, name: str, limit: Limit) -> None:
         """Raise `HardwareError` if unit or value are not of this quantity, or nothing says where they come from."""
         if limit.unit != self.unit:
-            raise HardwareError(f'{name}.unit must be "{self.unit}", not {_shown(limit.unit)}')
+            raise HardwareError(f'{name}.unit must be "{self.unit}", not {shown(limit.unit)}')
         whole = isinstance(self.within.low, int)
         if not self.within.low <= limit.value <= self.within.high or (
             whole and limit.value != int(limit.value)
         ):
-            raise HardwareError(f"{name}.value must be {self.within}, not {_shown(limit.value)}")
+            raise HardwareError(f"{name}.value must be {self.within}, not {shown(limit.value)}")
         if not limit.source.strip():
             raise HardwareError(
                 f'{name}.source must say where the value comes from (assumed: why this value), not ""'
@@ -295,17 +295,15 @@ def _sentence(error: ValidationError) -> str:
     # A value of two legal types is reported once for each of them; the name of the type is no key of the file.
     path = [str(key) for key in problem["loc"] if key not in ("int", "float")]
     if not path:
-        return f"a target must be a table of settings, not {_shown(problem['input'])}"
-    name = ".".join(path)
+        return f"a target must be a table of settings, not {shown(problem['input'])}"
+    name = ".".join(map(named, path))
     if problem["type"] == "extra_forbidden":
-        known = _known(path[:-1])
-        close = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-        return f"{name} is not a {'setting' if len(path) > 1 else 'section'}; {hint}"
+        kind = "setting" if len(path) > 1 else "section"
+        return f"{name} is not a {kind}; {nearest(path[-1], _known(path[:-1]))}"
     if problem["type"] == "missing":
         return f"{name} must be given"
     rule = _RULES.get(path[-1], "a table of value, unit, source and assumed" if len(path) > 1 else "a table")
-    return f"{name} must be {rule}, not {_shown(problem['input'])}"
+    return f"{name} must be {rule}, not {shown(problem['input'])}"
 
 
 def _known(path: list[str]) -> list[str]:
@@ -316,8 +314,3 @@ def _known(path: list[str]) -> list[str]:
         section = Target.model_fields[path[0]].annotation
         return list(section.model_fields) if section is not None else []
     return list(Limit.model_fields)
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."

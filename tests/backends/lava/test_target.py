@@ -110,8 +110,8 @@ WRONG = [
         put("bits", "xyz", value={}),
         "bits.xyz is not a setting; known: weight, state, payload",
     ),
-    (put("core", "neurons", "value", value="x"), 'core.neurons.value must be a number, not "x"'),
-    (put("core", "neurons", "value", value=True), "core.neurons.value must be a number, not true"),
+    (put("core", "neurons", "value", value="x"), "core.neurons.value must be a number, not 'x'"),
+    (put("core", "neurons", "value", value=True), "core.neurons.value must be a number, not True"),
     (
         put("core", "neurons", "value", value=0),
         "core.neurons.value must be a whole number from 1 to 16777216, not 0",
@@ -122,9 +122,9 @@ WRONG = [
     ),
     (
         put("time", "shortest_step_ns", "value", value=float("nan")),
-        "time.shortest_step_ns.value must be a number from 0 to 1e+12, not NaN",
+        "time.shortest_step_ns.value must be a number from 0 to 1e+12, not nan",
     ),
-    (put("core", "neurons", "unit", value="k"), 'core.neurons.unit must be "neurons", not "k"'),
+    (put("core", "neurons", "unit", value="k"), "core.neurons.unit must be \"neurons\", not 'k'"),
     (
         put("core", "neurons", "source", value=" "),
         'core.neurons.source must say where the value comes from (assumed: why this value), not ""',
@@ -136,7 +136,7 @@ WRONG = [
         "core.neurons must be a table of value, unit, source and assumed, not 8192",
     ),
     (put("core", value=1), "core must be a table, not 1"),
-    (put("name", value=""), 'name must be text of at least one letter, not ""'),
+    (put("name", value=""), "name must be text of at least one letter, not ''"),
 ]
 
 
@@ -153,8 +153,8 @@ def test_wrong_settings_are_named(change: Callable[[dict[str, Any]], None], sent
     ("content", "sentence"),
     [
         (None, "cannot be read: No such file or directory"),
-        (b"name = ", "must be TOML: "),
-        (b"\xff", "must be UTF-8 text, not hold byte 0 = 0xff"),
+        (b"name = ", "must be a TOML file ("),
+        (b"\xff", "must be UTF-8 text, not hold byte 0xff at 0"),
         (b'nam = "x"', "chip must be given"),
     ],
 )

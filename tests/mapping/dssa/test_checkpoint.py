@@ -194,7 +194,7 @@ def test_truncated_files(keep, tmp_path):
         write_torch(tmp_path / "m.pt", make_tensors()),
     ):
         path.write_bytes(path.read_bytes()[:keep])
-    refused(tmp_path / "m", "is not a complete safetensors file")
+    refused(tmp_path / "m", "must be a complete safetensors file")
     refused(tmp_path / "m.pt", "damaged or truncated")
 
 
@@ -247,14 +247,14 @@ def test_a_zip_that_is_no_checkpoint(tmp_path):
         ({"config": {}, "state_dict": {}, "optimizer": 1}, 'exactly "config" and "state_dict"'),
         ({"config": {}, "state_dict": [1]}, "state_dict from names to tensors"),
         ({"config": {}, "state_dict": {3: torch.zeros(1)}}, "state_dict from names to tensors"),
-        ({"config": {}, "state_dict": {"a": 3}}, "a must be a plain dense tensor, not int"),
+        ({"config": {}, "state_dict": {"a": 3}}, "a must be a plain dense tensor, not 3"),
         (
             {"config": {}, "state_dict": {"a": torch.zeros(2, 2).to_sparse()}},
-            "a must be a plain dense tensor",
+            "must not hold objects other than plain data and tensors, such as torch._utils._rebuild_sparse_tensor",
         ),
         (
             {"config": {}, "state_dict": {"a": torch.zeros(2, 2, device="meta")}},
-            "a must be a plain dense tensor",
+            "must not hold objects other than plain data and tensors, such as torch._utils._rebuild_meta_tensor",
         ),
     ],
 )
@@ -263,10 +263,10 @@ def test_torch_files_with_foreign_content(content, says, tmp_path):
     refused(tmp_path / "m.pt", says)
 
 
-@pytest.mark.parametrize("text", ["", "{", "not json", "[" * 100_000, "\ud800"])
+@pytest.mark.parametrize("text", ["", "{", "not json", "[" * 100_000])
 def test_configuration_that_is_not_json(text, tmp_path):
     path = write_directory(tmp_path / "m", make_tensors())
-    (path / "config.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    (path / "config.json").write_text(text)
     refused(path, "config.json must be a readable JSON file", ConfigError)
 
 
@@ -308,7 +308,7 @@ def test_missing_truncated_or_incomplete_shard(tmp_path):
     shard = path / index["weight_map"][A_NAME]
     data = shard.read_bytes()
     shard.write_bytes(data[:-3])
-    refused(path, f"{shard.name} is not a complete safetensors file")
+    refused(path, f"{shard.name} must be a complete safetensors file")
     save_file({"other": torch.zeros(1)}, shard)
     refused(path, f"{shard.name} must hold .*, which the index expects there")
     shard.unlink()

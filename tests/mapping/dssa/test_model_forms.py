@@ -388,7 +388,10 @@ def test_defaults_and_layer_pattern():
         ({"expand_v": 2}, "expand_v must be 1"),
         ({"linear_attn_type": "gla"}, "linear_attn_type must be 'gdn'"),
         ({"hidden_act": "gelu"}, "hidden_act must be 'swish'"),
-        ({"rope_scaling": {"type": "yarn"}}, "rope_scaling must be None"),
+        (
+            {"rope_scaling": {"type": "yarn"}},
+            "rope_scaling.type must be 'default', the only supported value, not 'yarn'",
+        ),
         ({"emulk": False}, "emulk must be True"),
         (
             {"num_writer": 4, "num_reader": 4},
@@ -437,7 +440,7 @@ def test_unsupported_configurations_are_refused_by_name(change, says):
         ({"window_size": 2.5}, "attn.window_size must be an integer of at least 1, not 2.5"),
         ({"attn_layers": (0, 9)}, r"attn.layers must be below num_hidden_layers \(3\), not 9"),
         ({"attn_layers": (-1,)}, "every entry of attn.layers must be an integer of at least 0, not -1"),
-        ({"window": 4}, "window is not a field of a model configuration; known: hidden_size, "),
+        ({"window": 4}, "window is not a field of a model configuration; did you mean window_size"),
     ],
 )
 def test_a_configuration_made_directly_is_checked_alike(change, says):
@@ -455,10 +458,12 @@ def test_layers_are_a_set():
     assert (config.attn_layers, config.attn_full_layers) == ((0, 2), (2,))
 
 
-def test_names_of_fields_mean_nothing_in_a_file():
+@pytest.mark.parametrize("name", ["window_size", "attn_layers", "attn.window_size"])
+def test_names_of_fields_mean_nothing_in_a_file(name):
     """What lies inside "attn" there is read from there only."""
     data = DSSAConfig(**BASE).to_dict()
-    assert DSSAConfig.from_dict(data | {"window_size": 0, "attn_layers": "none"}) == DSSAConfig(**BASE)
+    with pytest.raises(ConfigError, match=f"^{name} "):
+        DSSAConfig.from_dict(data | {name: 0})
 
 
 def test_shipped_vector_configuration_is_read():

@@ -299,7 +299,7 @@ OTHER_EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "table gone": (
         lambda f: (f / "programs" / "host.safetensors").unlink(),
-        "must be the table that spikesim map wrote",
+        "host.safetensors cannot be read",
     ),
     "tokens float": (
         _save("tokens.npy", np.zeros((2, 6))),
@@ -315,14 +315,17 @@ OTHER_EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "origin list": (lambda f: (f / "programs" / "tokens.json").write_text("[]"), "tokens.json in"),
     "compiled list": (
         lambda f: (f / "compiled.json").write_text("[]"),
-        "must be a folder that spikesim map wrote",
+        "must be what spikesim map wrote",
     ),
     "compiled gone": (lambda f: (f / "compiled.json").unlink(), "spikesim map wrote: no compiled.json"),
     "compiled without model": (_change_compiled(lambda m: m.pop("model")), "model: Field required"),
     "vocabulary": (_change_compiled(lambda m: m["model"].update(vocab_size=-1)), "model.vocab_size"),
     "items": (_change_compiled(lambda m: m["host"].update(items=255)), "must be int16 or int32[255, 64]"),
     "another host": (_change_compiled(lambda m: m["host"].update(kind="camera")), "host.kind"),
-    "one program more": (_change_compiled(lambda m: m["programs"].append("layer_04")), "program layer_04"),
+    "one program more": (
+        _change_compiled(lambda m: m["programs"].append("layer_04")),
+        "layer_04.json cannot be read",
+    ),
     "a program twice": (
         _change_compiled(lambda m: m["programs"].append("head")),
         "program head: name must be its own",
