@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import tomllib
 from pathlib import Path
 
 import pytest
 from helpers.places import CHECKOUT
+from helpers.tried import tried
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -208,6 +210,73 @@ def test_unreadable_file(content: bytes | None, sentence: str, tmp_path: Path) -
     with pytest.raises(HardwareError) as caught:
         HardwareConfig.from_toml(path)
     assert str(caught.value).startswith(f"hardware file {path} {sentence}")
+
+
+@tried(13, "a byte-order mark before a hardware file", "it is no part of it")
+def test_a_byte_order_mark_is_no_setting(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes(b"\xef\xbb\xbf[array]\nways = 4")
+    assert HardwareConfig.from_toml(tmp_path / "x.toml").array.ways == 4
+
+
+@tried(13, "a hardware file in UTF-16", "it is refused by name")
+def test_utf_16_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("[array]\nways = 4", encoding="utf-16")
+    with pytest.raises(HardwareError, match="must be UTF-8 text, not UTF-16; save it anew as UTF-8"):
+        HardwareConfig.from_toml(tmp_path / "x.toml")
+
+
+@tried(12, "deep or long values and names in a hardware file", "they are refused, and shown shortened")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "array = " + "[" * 100_000,
+        "array = " + "[" * 200 + "]" * 200,
+        "array = {" + "a = {" * 100 + "}" * 101,
+        "[" + ".".join(["a"] * 5000) + "]",
+        "[array]\nways = 0x" + "f" * 20_000,
+        "[array]\nways = " + "9" * 20_000,
+        "[dram]\nbandwidth_bytes_per_s = 1e400",
+        "[numerics]\nthreshold_k = " + "9" * 400,
+        "[array]\n" + "w" * 100_000 + " = 4",
+        '[array]\n"\\u001b[31m" = 4',
+        '[array]\norder = "\\u001b[31m"',
+    ],
+    ids=range(11),
+)
+def test_values_of_no_use(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(HardwareError) as caught:
+        HardwareConfig.from_toml(tmp_path / "x.toml")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+@tried(12, "a hardware file of 2 MB, or a pipe in its place", "it is refused before it is read")
+def test_what_is_too_large_or_no_file(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("#" * 2_000_000)
+    with pytest.raises(HardwareError, match="of at most 1,048,576 bytes, not of 2,000,000"):
+        HardwareConfig.from_toml(tmp_path / "x.toml")
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(HardwareError, match="a regular file, not a pipe"):
+        HardwareConfig.from_toml(tmp_path / "pipe.toml")
+
+
+@tried(
+    2, "a misspelt section or setting of a hardware file", "it is refused by name, with the nearest known one"
+)
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[aray]\nways = 4", "aray is not a section; did you mean array?"),
+        ("[array]\nlane = 4", "array.lane is not a setting; did you mean lanes?"),
+        ("[numerics]\nwidow = 4", "numerics.widow is not a setting; did you mean window?"),
+    ],
+)
+def test_a_misspelt_setting(text: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(HardwareError) as caught:
+        HardwareConfig.from_toml(tmp_path / "x.toml")
+    assert str(caught.value).endswith(sentence)
 
 
 def test_folder_in_place_of_a_file(tmp_path: Path) -> None:

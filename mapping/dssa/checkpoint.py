@@ -63,7 +63,8 @@ class Checkpoint:
             CheckpointError: the name is unknown, the data cannot be read or is not finite.
         """
         with reading(self._origin, f"a model whose tensor {name} can be read", CheckpointError):
-            value = self._store.tensor(self._known(name)).to(torch.float32)
+            stored = self._store.tensor(self._known(name))
+        value = stored.to(torch.float32)
         # Block by block, because the test makes temporary copies, and an embedding may be gigabytes.
         if not all(bool(torch.isfinite(rows).all()) for rows in torch.split(value, 4096)):
             raise CheckpointError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -64,8 +65,8 @@ class OpenedDSSA:
         directory = resolved.is_dir() and (resolved / "config.json").is_file()
         shapes = map(self.checkpoint.shape, self.checkpoint.names())
         return ModelSummary(
-            name=resolved.name if resolved.is_dir() else f"{resolved.parent.name}/{resolved.name}",
-            path=str(self.path),
+            name=_text(resolved.name if resolved.is_dir() else f"{resolved.parent.name}/{resolved.name}"),
+            path=_text(self.path),
             source="directory of safetensors" if directory else "PyTorch checkpoint",
             parameters=sum(int(np.prod(shape)) for shape in shapes),
             layers={kind: kinds.count(kind) for kind in ("moba", "sse", "full") if kind in kinds},
@@ -161,6 +162,11 @@ class OpenedDSSA:
 
     def _embedding(self) -> torch.Tensor:
         return self.checkpoint.tensor("model.embeddings.weight")
+
+
+def _text(path: str | Path) -> str:
+    """A path fit for a report: the name of a file may be any bytes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _run_float(layer: DSSALayer, h: torch.Tensor, ranges: RangeRecorder | None) -> torch.Tensor:

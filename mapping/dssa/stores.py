@@ -94,7 +94,9 @@ class SafetensorsStore:
         for file_name, wanted in files.items():
             path = folder / file_name
             if not path.exists():
-                raise CheckpointError(f"{path} is missing; put the shard beside its index")
+                raise CheckpointError(
+                    f"{folder / named(file_name)} is missing; put the shard beside its index"
+                )
             file = open_tensors(path, "pt", "a complete safetensors file", CheckpointError)
             inside: list[str] = list(file.keys())
             absent = sorted(set(wanted) - set(inside)) if wanted is not None else []

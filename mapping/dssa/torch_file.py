@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -45,6 +45,9 @@ _STORAGES = {
 
 _PICKLE_LIMIT = 4 * MEBIBYTE
 """Bytes of all but the tensors' data. A model with a thousand tensors has a tenth of a mebibyte."""
+
+_DIRECTORY_LIMIT = 8 * MEBIBYTE
+"""Bytes of the list of records; a hundred thousand fit."""
 
 _HEADER = struct.Struct("<26xHH")
 """Of a record: the lengths of the name and of the extra field that follow."""
@@ -91,7 +94,7 @@ class TorchFile:
         with open_regular(path, "a .pt file", CheckpointError) as file:
             self.size = os.fstat(file.fileno()).st_size
             try:
-                with zipfile.ZipFile(file) as archive:
+                with zipfile.ZipFile(cast(BinaryIO, _Short(file))) as archive:
                     self._read(archive)
                 self._offsets = {name: _offset(file, info) for name, info in self._records.items()}
             except (CheckpointError, MemoryError):
@@ -148,6 +151,21 @@ class TorchFile:
 
     def _record(self, stored: Stored) -> zipfile.ZipInfo | None:
         return self._records.get(f"{self._root}data/{stored.key}")
+
+
+class _Short:
+    """A file for zipfile, which reads all of its directory at once: no more of it than a model has."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _DIRECTORY_LIMIT:
+            raise zipfile.BadZipFile
+        return self._file.read(size)
 
 
 def _offset(file: BinaryIO, info: zipfile.ZipInfo) -> int:

@@ -10,6 +10,7 @@ import typer
 
 from spikesim.cli.console import stdout
 from spikesim.errors import CheckpointError
+from spikesim.support.reading import read_text, reading
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,7 +30,7 @@ def info(
     """Show the layers, parameters and memory sizes of a model, or the summary of a mapped one."""
     from spikesim.report import JSON_NAME
 
-    if (path / JSON_NAME).is_file():
+    if (path / JSON_NAME).exists():
         _show_report(path / JSON_NAME, as_json)
     else:
         _show_model(path, as_json)
@@ -55,17 +56,12 @@ def _show_report(path: Path, as_json: bool) -> None:
 
 
 def _read_report(path: Path) -> tuple[str, Report]:
-    from pydantic import ValidationError
-
     from spikesim.results.report import Report
 
-    try:
-        text = path.read_text(encoding="utf-8")
+    what = "a report of this version of spikesim"
+    text = read_text(path, what, CheckpointError)
+    with reading(path, what, CheckpointError):
         return text, Report.model_validate_json(text)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, ValidationError) as error:
-        raise CheckpointError(f"{path} must be a report of this version of spikesim") from error
 
 
 def _show_model(path: Path, as_json: bool) -> None:

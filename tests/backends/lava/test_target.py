@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from helpers.places import CHECKOUT
+from helpers.tried import tried
 
 from spikesim.backends.lava import target as module
 from spikesim.backends.lava.place import require_payload
@@ -183,6 +184,39 @@ def test_graded_spikes_are_refused_where_spikes_carry_nothing() -> None:
     require_payload(shipped("loihi2"), "graded")
 
 
+@tried(13, "a byte-order mark before a Lava target file", "it is no part of it")
+def test_a_byte_order_mark_is_no_setting(tmp_path: Path) -> None:
+    (tmp_path / "chip.toml").write_bytes(b"\xef\xbb\xbf" + (PACKAGED / "loihi2.toml").read_bytes())
+    assert read_target(tmp_path / "chip.toml") == shipped("loihi2")
+
+
+@tried(
+    12,
+    "deep tables, numbers beyond range and odd names in a Lava target file",
+    "one sentence, shown shortened",
+)
+@pytest.mark.parametrize(
+    "value", ["1e400", "nan", "0x" + "f" * 20_000, "[" * 5000, '"\\u001b"', "1979-05-27", "true"]
+)
+def test_values_of_no_use(value: str, tmp_path: Path) -> None:
+    text = (PACKAGED / "loihi2.toml").read_text(encoding="utf-8")
+    for more in (
+        f"[time.shortest]\nvalue = {value}",
+        f'[bits."\\u001b"]\nvalue = {value}',
+        f"[a.{'a.' * 2000}a]",
+    ):
+        (tmp_path / "chip.toml").write_text(f"{text}\n{more}\n")
+        with pytest.raises(HardwareError) as caught:
+            read_target(tmp_path / "chip.toml")
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 400
+
+
+@tried(
+    2,
+    "a misspelt section or setting of a Lava target file",
+    "it is refused by name, with the nearest known one",
+)
 def test_a_misspelt_section_is_named_before_what_it_leaves_missing(tmp_path: Path) -> None:
     path = tmp_path / "chip.toml"
     path.write_text('name = "X"\n[chip.neurocore]\nvalue = 3\nunit = "neurocores"\nsource = "mine"\n')

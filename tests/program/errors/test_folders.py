@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.programs import TINY
+from helpers.tried import tried
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from spikesim.cli.app import app
 from spikesim.flow import map_model
 from spikesim.hardware import HardwareConfig
+from spikesim.program.compiled import open_compiled
 from spikesim.run.tokens import InputRequest
 
 LAYER = "programs/layer_00"
@@ -373,6 +376,82 @@ def test_edited_files_beside_the_programs_are_one_sentence(edit: str, folder: Pa
     change, sentence = OTHER_EDITS[edit]
     change(folder)
     assert sentence in refused(folder)
+
+
+FILES = [
+    "compiled.json",
+    "programs/layer_00.json",
+    "programs/layer_00.safetensors",
+    "programs/host.safetensors",
+]
+
+
+@tried(12, "a pipe in place of a file of a mapping", "it is refused, not waited for")
+@pytest.mark.parametrize("name", FILES)
+def test_pipes_are_not_waited_for(name: str, folder: Path) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert f"{name} must be " in refused(folder)
+
+
+def test_a_pipe_in_place_of_an_earlier_mapping(folder: Path) -> None:
+    (folder / "compiled.json").unlink()
+    (folder / "mapping.json").unlink()
+    os.mkfifo(folder / "mapping.json")
+    assert "must hold config.json" in refused(folder) or "must be a folder" in refused(folder)
+
+
+@tried(13, "a folder in place of a file of a mapping", "it is refused by its kind")
+@pytest.mark.parametrize("name", FILES)
+def test_folders_are_no_files(name: str, folder: Path) -> None:
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    assert "a regular file, not a folder" in refused(folder)
+
+
+@tried(12, "deep JSON in a mapping", "it is refused")
+@pytest.mark.parametrize("name", FILES[:2])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 900 + "1" + "}" * 900])
+def test_deep_json(name: str, text: str, folder: Path) -> None:
+    (folder / name).write_text(text)
+    assert f"{name} must be " in refused(folder)
+
+
+@tried(12, "numbers beyond a float or an integer in a mapping", "the first of them is named")
+@pytest.mark.parametrize("name", FILES[:2])
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "9" * 5000])
+def test_numbers_beyond_range(name: str, number: str, folder: Path) -> None:
+    text = (folder / name).read_text()
+    (folder / name).write_text(text.replace("64", number, 1))
+    assert f"{name} must be " in refused(folder)
+
+
+@tried(12, "a header bomb in place of the numbers of a mapping", "its size is refused before it is read")
+@pytest.mark.parametrize("name", FILES[2:])
+def test_header_bombs(name: str, folder: Path) -> None:
+    (folder / name).write_bytes((2**60).to_bytes(8, "little") + b"{}")
+    assert "with a header of at most 16,777,216 bytes" in refused(folder)
+
+
+@tried(13, "a byte-order mark before the texts of a mapping", "it is no part of them")
+def test_byte_order_marks(folder: Path) -> None:
+    for name in FILES[:2]:
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+    assert open_compiled(folder).program("layer_00").text.name == "layer_00"
+
+
+@tried(13, "a mapping's text in UTF-16, cut short, or with a setting twice", "it is refused by name")
+@pytest.mark.parametrize("name", FILES[:2])
+def test_damaged_texts(name: str, folder: Path) -> None:
+    text = (folder / name).read_text(encoding="utf-8")
+    (folder / name).write_text(text, encoding="utf-16")
+    assert f"{name} must be UTF-8 text, not UTF-16" in refused(folder)
+    (folder / name).write_text(text[: len(text) // 2], encoding="utf-8")
+    assert f"{name} must be " in refused(folder)
+    (folder / name).write_text(
+        '{"schema_version": 2, "schema_version": 2,' + text.strip()[1:], encoding="utf-8"
+    )
+    assert f"{name} must be " in refused(folder)
 
 
 def test_the_folder_as_it_was_written_runs(folder: Path) -> None:
