@@ -21,7 +21,7 @@ from spikesim.mapping.dssa.stores import (
     listing,
     open_directory,
 )
-from spikesim.mapping.dssa.torch_file import DTYPES, Stored, TorchFile
+from spikesim.mapping.dssa.torch_file import DTYPES, StoredTensor, TorchFile
 from spikesim.support.json_file import read_json
 from spikesim.support.nearest import named
 from spikesim.support.reading import MEBIBYTE, reading
@@ -122,7 +122,7 @@ def _read_torch_file(path: Path) -> Checkpoint:
     if not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
         raise CheckpointError(f"{path} must hold a state_dict from names to tensors")
     for name, value in tensors.items():
-        if not isinstance(value, Stored):
+        if not isinstance(value, StoredTensor):
             raise CheckpointError(f"{path}: {named(name)} must be a plain dense tensor, not {shown(value)}")
     return Checkpoint(_checked_config(data["config"], path), TorchStore(file, tensors), path)
 

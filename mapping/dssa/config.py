@@ -47,8 +47,8 @@ Base = Annotated[float, Field(ge=1.0, le=1e30, allow_inf_nan=False, description=
 Flag = Annotated[bool, Field(description="true or false")]
 Layers = Annotated[
     tuple[Annotated[int, Field(ge=0)], ...],
+    Field(strict=False, fail_fast=True, description="a list of layer numbers"),
     AfterValidator(lambda layers: tuple(sorted(set(layers)))),
-    Field(strict=False, description="a list of layer numbers"),
 ]
 Tokens = Annotated[Any, AfterValidator(_tokens), Field(description="a token or a list of tokens")]
 

@@ -91,7 +91,7 @@ IGNORED = frozenset(name for names in _NO_INFLUENCE.values() for name in names.s
 THETA = "attn.rope_theta"
 _ROTARY = ("rope_parameters", "rope_scaling", "attn.rope_parameters", "attn.rope_scaling")
 """Tables of the rotary embedding: transformers 5 writes the first, earlier versions the second."""
-_ROTARY_SETTINGS = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
+_ROTARY_SETTINGS = ("rope_type", "type", "rope_theta", "partial_rotary_factor", "factor")
 _ROTARY_TYPE = "default"
 _LAYER_TYPES = ("full_attention", "sliding_attention", "linear_attention")
 """A rotary table may have one for each of these types of layers."""
@@ -192,8 +192,8 @@ def _read_rotary(name: str, table: object, *, types: bool = True) -> dict[str, A
             found |= _read_rotary(f"{name}.{key}", value, types=False)
         elif key not in _ROTARY_SETTINGS:
             raise ConfigError(f"{name}.{named(key)} is not supported; {nearest(key, _ROTARY_SETTINGS)}")
-    if "partial_rotary_factor" in said:
-        _check_supported(f"{name}.partial_rotary_factor", said["partial_rotary_factor"], (1,))
+    for key in ("partial_rotary_factor", "factor"):
+        _check_supported(f"{name}.{key}", said.get(key, 1), (1,))
     if "rope_theta" in said:
         found[f"{name}.rope_theta"] = said["rope_theta"]
     return found

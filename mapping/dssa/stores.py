@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from spikesim.errors import CheckpointError
-from spikesim.mapping.dssa.torch_file import Stored, TorchFile
+from spikesim.mapping.dssa.torch_file import StoredTensor, TorchFile
 from spikesim.support.json_file import read_json
 from spikesim.support.nearest import named
 from spikesim.support.shown import shown
@@ -54,7 +54,7 @@ class Store(Protocol):
 class TorchStore:
     """Tensors of a .pt file, mapped when they are asked for."""
 
-    def __init__(self, file: TorchFile, tensors: Mapping[str, Stored]) -> None:
+    def __init__(self, file: TorchFile, tensors: Mapping[str, StoredTensor]) -> None:
         self._file = file
         self._tensors = {name: tensors[full] for name, full in _unwrapped(tensors).items()}
         self.size = file.size

@@ -53,7 +53,7 @@ _HEADER = struct.Struct("<26xHH")
 """Of a record: the lengths of the name and of the extra field that follow."""
 
 
-class Stored(NamedTuple):
+class StoredTensor(NamedTuple):
     """A tensor of a file, as the pickle describes it: a view of a storage, in elements."""
 
     key: str
@@ -86,7 +86,7 @@ class _Storage(NamedTuple):
 
 
 class TorchFile:
-    """An opened file. `content`: what was saved, with a `Stored` in place of every tensor."""
+    """An opened file. `content`: what was saved, with a `StoredTensor` in place of every tensor."""
 
     def __init__(self, path: Path) -> None:
         """Raises CheckpointError for a file that is damaged, or holds more than plain data and dense tensors."""
@@ -105,7 +105,7 @@ class TorchFile:
                     "torch.save in its zip format, or holds objects other than plain data and tensors; save it anew"
                 ) from None
 
-    def check(self, name: str, stored: Stored) -> None:
+    def check(self, name: str, stored: StoredTensor) -> None:
         """Raise CheckpointError unless the file has the bytes of this tensor, which is of one of `DTYPES`."""
         if fault := stored.fault():
             raise CheckpointError(f"{self.path}: {name} must be a plain dense tensor: {fault}")
@@ -114,7 +114,7 @@ class TorchFile:
         if record is None or held != size or self._offsets[record.filename] + size > self.size:
             raise CheckpointError(f"{self.path} must hold {size:,} bytes for {name}, not {held:,}")
 
-    def tensor(self, stored: Stored, *, whole: bool = True) -> Tensor:
+    def tensor(self, stored: StoredTensor, *, whole: bool = True) -> Tensor:
         """A tensor that `check` let pass, mapped from the file; if it is read as a `whole`, with its checksum."""
         dtype, record = DTYPES[stored.dtype], self._record(stored)
         if record is None or not record.file_size:
@@ -149,7 +149,7 @@ class TorchFile:
             del info.CRC  # absent; zipfile then compares nothing
         return archive.read(info)
 
-    def _record(self, stored: Stored) -> zipfile.ZipInfo | None:
+    def _record(self, stored: StoredTensor) -> zipfile.ZipInfo | None:
         return self._records.get(f"{self._root}data/{stored.key}")
 
 
@@ -279,11 +279,11 @@ def _dense(
     grad: object = None,
     hooks: object = None,
     rest: object = None,
-) -> Stored:
+) -> StoredTensor:
     """A tensor as `torch._utils._rebuild_tensor_v2` takes it."""
     if not isinstance(storage, _Storage) or rest:  # the rest: signs and conjugates that are still to be taken
         raise pickle.UnpicklingError("not a dense tensor")
-    return Stored(*storage, offset, tuple(shape), tuple(stride))
+    return StoredTensor(*storage, offset, tuple(shape), tuple(stride))
 
 
 def _parameter(data: object, *_: object) -> object:

@@ -10,6 +10,7 @@ import typer
 
 from spikesim.cli.console import stdout
 from spikesim.errors import CheckpointError
+from spikesim.support.json_file import parse_json
 from spikesim.support.reading import read_text, reading
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def _read_report(path: Path) -> tuple[str, Report]:
 
     what = "a report of this version of spikesim"
     text = read_text(path, what, CheckpointError)
+    content = parse_json(text, path, what, CheckpointError)
     with reading(path, what, CheckpointError):
-        return text, Report.model_validate_json(text)
+        return text, Report.model_validate(content)
 
 
 def _show_model(path: Path, as_json: bool) -> None:

@@ -11,13 +11,22 @@ from typing import Any, NoReturn
 from spikesim.support.reading import MEBIBYTE, Failure, read_text, reading
 from spikesim.support.shown import shown
 
+_VALUES = 500_000
+"""Whoever checks them keeps a kilobyte for each that is wrong."""
+
 _DIGITS = 4000
 """Python refuses to read longer integers, with advice that is none to a user."""
 
 
 def read_json(path: Path, what: str, error: Failure, *, limit: int = 16 * MEBIBYTE) -> Any:
     """Return what a JSON file holds; arguments as in `reading`."""
-    text = read_text(path, what, error, limit=limit)
+    return parse_json(read_text(path, what, error, limit=limit), path, what, error)
+
+
+def parse_json(text: str, path: Path, what: str, error: Failure) -> Any:
+    """Return what a JSON text says; `path` and the others are for the sentence."""
+    if text.count(",") > _VALUES:
+        raise error(f"{path} must be {what} of at most {_VALUES:,} values")
     with reading(path, what, error):
         return json.loads(
             text,

@@ -28,6 +28,8 @@ class _Shown(reprlib.Repr):
         """Never the `repr` of a foreign type: it may print a gigabyte, or what a file made it print."""
         if isinstance(x, bool | float | complex | bytes | type(None)):
             return super().repr_instance(x, level)
+        if isinstance(x, dict):
+            return self.repr_dict(x, level)
         if isinstance(x, PurePath):
             return self.repr_str(str(x), level)
         return f"<{type(x).__name__}>"

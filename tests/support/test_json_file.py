@@ -42,6 +42,12 @@ def test_numbers_beyond_range(number, tmp_path):
     assert len(str(caught.value)) < 300
 
 
+@tried(12, "JSON of a million values", "it is refused by their number")
+def test_many_values(tmp_path):
+    with pytest.raises(CheckpointError, match="must be a list of settings of at most 500,000 values"):
+        read(tmp_path / "x", "[" + "0," * 1_000_000 + "0]")
+
+
 @tried(12, "JSON of 100,000 levels", "it is refused as nested so deeply")
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
 def test_deep_nesting(text, tmp_path):

@@ -154,7 +154,7 @@ def test_odd_names(name):
 DEFAULT = {"rope_type": "default", "rope_theta": 5e6}
 ROTARY = {
     "rope_parameters": {"rope_parameters": DEFAULT},
-    "with a factor of one": {"rope_parameters": DEFAULT | {"partial_rotary_factor": 1.0, "factor": None}},
+    "with a factor of one": {"rope_parameters": DEFAULT | {"partial_rotary_factor": 1.0, "factor": 1.0}},
     "an older name of the type": {"rope_scaling": {"type": "default"}, "rope_theta": 5_000_000},
     "at the top": {"rope_theta": 5e6},
     "in attn": {"attn.rope_parameters": DEFAULT},
@@ -207,12 +207,18 @@ def test_scaled_positions_of_one_type_of_layers():
     assert said.startswith("rope_parameters.full_attention.rope_type must be 'default'")
 
 
-@tried(2, "a factor, or anything else, in a rotary table", "it is refused by name")
+@tried(2, "anything else in a rotary table", "it is refused by name")
 @pytest.mark.parametrize(
-    "key", ["factor", "beta_fast", "original_max_position_embeddings", "rope_tehta", "mamba"]
+    "key", ["beta_slow", "beta_fast", "original_max_position_embeddings", "rope_tehta", "mamba"]
 )
 def test_more_in_a_rotary_table(key):
     assert f"rope_scaling.{key} is not supported" in refused(changed({"rope_scaling": {key: 1}}))
+
+
+@tried(2, "a factor of positions without a type", "only 1 is taken")
+def test_a_factor_without_a_type():
+    said = refused(changed({"rope_scaling": {"factor": 4.0}}))
+    assert said == "rope_scaling.factor must be 1, the only supported value, not 4.0"
 
 
 @tried(2, "a rotary table that is none", "it is refused")

@@ -117,6 +117,17 @@ def test_nested_references_in_a_configuration(change, says, tmp_path):
     refused(write(tmp_path / "m.pt", weights(), config), says, ConfigError)
 
 
+@tried(12, "a million wrong layers in a .pt file", "the first is named, no list of all is made")
+def test_many_wrong_layers(tmp_path):
+    config = CONFIG.to_dict()
+    config["attn"] = config["attn"] | {"layers": ["x"] * 1_000_000}
+    refused(
+        write(tmp_path / "m.pt", weights(), config),
+        "every entry of attn.layers must be an integer",
+        ConfigError,
+    )
+
+
 @tried(12, "nested references in a setting without influence", "it is passed over unread")
 def test_nested_references_where_nobody_looks(tmp_path):
     config = CONFIG.to_dict() | {"id2label": nested(60)}
@@ -491,6 +502,13 @@ def test_values_that_are_no_sizes(value, tmp_path):
         SpikesimError, match=r"m\.pt(: hidden_size must be an integer of at least 1| must not hold)"
     ):
         open_checkpoint(write(tmp_path / "m.pt", weights(), config))
+
+
+def test_a_tensor_as_a_size_is_called_one(tmp_path):
+    config = CONFIG.to_dict() | {"hidden_size": torch.tensor(64)}
+    refused(
+        write(tmp_path / "m.pt", weights(), config), "integer of at least 1, not <StoredTensor>", ConfigError
+    )
 
 
 @tried(13, "keys of a .pt file that are no text", "they are refused")
