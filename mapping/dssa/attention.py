@@ -59,7 +59,7 @@ def moba_attention(
         chosen = select_blocks(
             q[:, start:stop].detach(), means[:, :blocks].detach(), positions // chunk, blocks, topk
         )
-        return chosen.repeat_interleave(chunk, -1)[..., :end] & causal
+        return chosen[..., torch.arange(end) // chunk] & causal
 
     return _attend(q, k, v, mask, None)
 

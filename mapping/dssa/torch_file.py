@@ -49,6 +49,8 @@ _PICKLE_LIMIT = 4 * MEBIBYTE
 _DIRECTORY_LIMIT = 8 * MEBIBYTE
 """Bytes of the list of records; a hundred thousand fit."""
 
+_MOST = 2**63
+
 _HEADER = struct.Struct("<26xHH")
 """Of a record: the lengths of the name and of the extra field that follow."""
 
@@ -66,7 +68,7 @@ class StoredTensor(NamedTuple):
     def fault(self) -> str | None:
         """What is wrong with the view, or None: it must lie in its storage, and no element may serve twice."""
         sizes = (self.elements, self.offset, *self.shape, *self.stride)
-        if len(self.shape) != len(self.stride) or not all(type(n) is int and n >= 0 for n in sizes):
+        if len(self.shape) != len(self.stride) or not all(type(n) is int and 0 <= n < _MOST for n in sizes):
             return "sizes and strides must be whole numbers"
         reach = 1
         for stride, size in sorted(zip(self.stride, self.shape, strict=True)):
@@ -258,7 +260,9 @@ class _Reader(pickle._Unpickler):
             return _FUNCTIONS[full]
         if module == "torch" and name in _STORAGES:
             return _Kind(_STORAGES[name])
-        if module == "torch" and isinstance(dtype := getattr(torch, name, None), torch.dtype):
+        if module == "torch" and isinstance(
+            dtype := vars(torch).get(name), torch.dtype
+        ):  # getattr may import
             return dtype
         raise CheckpointError(
             f"{self._path} must not hold objects other than plain data and tensors, such as {named(full)}; save it anew"

@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 from helpers.places import VECTORS
+from helpers.tried import tried
 from torch import Tensor
 
 from spikesim.errors import CheckpointError, ConfigError, TokenError
@@ -451,6 +452,13 @@ def test_a_configuration_made_directly_is_checked_alike(change, says):
 def test_what_has_no_default_must_be_given():
     with pytest.raises(ConfigError, match=r"^attn.num_heads must be given, it has no default$"):
         DSSAConfig(intermediate_size=8, attn_layers=())
+
+
+@tried(12, "a MoBA block of 2^31 tokens", "no memory is taken for tokens that are not there")
+def test_a_block_longer_than_any_sequence_is_full_attention():
+    moba, full = make_model(moba_chunk_size=2**31 - 1), make_model(attn_full_layers=(0, 2))
+    tokens = make_tokens(moba, 9)
+    assert torch.equal(moba(tokens), full(tokens))
 
 
 def test_layers_are_a_set():
