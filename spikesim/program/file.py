@@ -20,8 +20,6 @@ from spikesim.support.tensor_file import open_tensors
 
 _CONSTANT, _MATRIX = "constant.", "matrix."
 
-_PROGRAM = "a program as spikesim map wrote it"
-_NUMBERS = "the numbers of a program as spikesim map wrote them"
 _TEXT_LIMIT = 64 * MEBIBYTE
 
 M = TypeVar("M", bound=BaseModel)
@@ -40,7 +38,7 @@ def save_program(program: Program, folder: Path) -> None:
 
 def load_text(folder: Path, name: str) -> ProgramText:
     """Reads the text of a program alone. Raises CheckpointError if it is missing or damaged."""
-    text = read_model(ProgramText, folder / f"{name}.json", _PROGRAM)
+    text = read_model(ProgramText, folder / f"{name}.json", f"program {name} as spikesim map wrote it")
     if text.name != name:
         raise CheckpointError(f"program {name} in {folder} must be named {name}, not {named(text.name)}")
     return text
@@ -52,7 +50,9 @@ def load_program(folder: Path, name: str) -> Program:
     Raises CheckpointError if a file is missing or damaged, ProgramError if what they say is no sound program.
     """
     text = load_text(folder, name)
-    arrays = _load_arrays(folder / f"{name}.safetensors")
+    arrays = _load_arrays(
+        folder / f"{name}.safetensors", f"the numbers of program {name} as spikesim map wrote them"
+    )
     constants, matrices = {}, {}
     for key, array in arrays.items():
         if key.startswith(_CONSTANT):
@@ -69,14 +69,14 @@ def load_program(folder: Path, name: str) -> Program:
     return program
 
 
-def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def _load_arrays(path: Path, what: str) -> dict[str, NDArray[Any]]:
     """All arrays of a file by name, opened for one at a time: what has been read of an open file takes memory twice."""
-    names = list(open_tensors(path, "numpy", _NUMBERS, CheckpointError).keys())
+    names = list(open_tensors(path, "numpy", what, CheckpointError).keys())
     arrays = {}
     for name in names:
         with (
-            open_tensors(path, "numpy", _NUMBERS, CheckpointError) as file,
-            reading(path, _NUMBERS, CheckpointError),
+            open_tensors(path, "numpy", what, CheckpointError) as file,
+            reading(path, what, CheckpointError),
         ):
             arrays[name] = file.get_tensor(name)
     return arrays
