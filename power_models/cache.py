@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -27,14 +28,21 @@ class ResultCache:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
-    def check(self) -> None:
-        """Raises `OutputError` if nothing can be kept in the folder: better before an hour's work than after."""
+    def check(self) -> str:
+        """Say why nothing will be kept, if so: the disk is full, or may not be written to.
+
+        Raises `OutputError` for a folder that cannot be one: better before an hour's work than after.
+        """
         if self.folder is None:
-            return
+            return ""
         try:
             write_text_atomic(self.folder / "CACHEDIR.TAG", _TAG)
         except OutputError as error:
-            raise OutputError(f"{error}; {VARIABLE} names another folder for what is kept") from None
+            sentence = f"{error}; {VARIABLE} names another folder for what is kept"
+            if isinstance(error.__cause__, OSError):
+                return sentence
+            raise OutputError(sentence) from None
+        return ""
 
     def get(self, kind: str, inputs: list[Any], make: Callable[[], Any]) -> Any:
         """The document of these inputs (strings, numbers, lists), made by `make` if it is not there yet."""
@@ -46,5 +54,7 @@ class ResultCache:
             return json.loads(gzip.decompress(path.read_bytes()))
         except (OSError, EOFError, ValueError, zlib.error):
             value = make()
-        write_bytes_atomic(path, gzip.compress(json.dumps(value, allow_nan=False).encode(), 3, mtime=0))
+        content = gzip.compress(json.dumps(value, allow_nan=False).encode(), 3, mtime=0)
+        with contextlib.suppress(OutputError):  # what cannot be kept is made again
+            write_bytes_atomic(path, content)
         return value

@@ -8,16 +8,15 @@ queues, is an instance of `spikesim_ram`, whose text (`memory.v`) ends the file.
 from __future__ import annotations
 
 import re
-import tempfile
 import textwrap
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from spikesim.rtl.memory import MODULE, memory_verilog
+from spikesim.support.temporary import temporary_folder
 from spikesim.tools.modules import instances, modules
 
 
@@ -112,8 +111,8 @@ def _emit(text: str) -> str:
     """Verilog from RTLIL: decision trees stay `if` and `case`."""
     from pyosys import libyosys
 
-    with tempfile.TemporaryDirectory(prefix="spikesim-") as folder:
-        source, result = Path(folder, "design.il"), Path(folder, "design.v")
+    with temporary_folder() as folder:
+        source, result = folder / "design.il", folder / "design.v"
         source.write_text(text, encoding="utf-8")
         design: Any = libyosys.Design()
 

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -28,7 +27,9 @@ from spikesim.power_models.netlist.netlist import read_netlist
 from spikesim.power_models.synthesis.parts import Part, split, stub
 from spikesim.power_models.timing.analysis import StaticTiming, analyse
 from spikesim.support.sources import digest
+from spikesim.support.temporary import temporary_folder
 from spikesim.tools.modules import modules
+from spikesim.tools.process import end_all
 from spikesim.tools.yosys import run_yosys
 
 _LIBRARY = "adks/freepdk-45nm/view-tiny/stdcells.lib"
@@ -191,16 +192,20 @@ class Synthesiser:
         # The largest first: the last to be done should be a small one.
         parts = sorted(split(verilog_text, top, keep, black_boxes), key=lambda part: -len(part.text))
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
-            mapped = list(
-                workers.map(
-                    lambda part: self._part(
-                        part,
-                        unused if part.module == top else (),
-                        (efforts or {}).get(part.module, 0),
-                    ),
-                    parts,
+            try:
+                mapped = list(
+                    workers.map(
+                        lambda part: self._part(
+                            part,
+                            unused if part.module == top else (),
+                            (efforts or {}).get(part.module, 0),
+                        ),
+                        parts,
+                    )
                 )
-            )
+            except BaseException:
+                end_all()  # or the other parts would be waited for
+                raise
         bodies = modules(verilog_text)
         boxes = [stub(bodies[name]) for name in black_boxes if name in bodies]
         joined = self.cache.get(
@@ -236,8 +241,7 @@ class Synthesiser:
         settings, cells = self.settings, self.library.cells
         gated = settings.gate_clocks and any(cell.gate for cell in cells.values())
         driver = next((name for name in _DRIVEN_CELLS if name in cells), None)
-        with tempfile.TemporaryDirectory(prefix="spikesim-") as name:
-            folder = Path(name)
+        with temporary_folder() as folder:
             (folder / "design.v").write_text(part.text, encoding="utf-8")
             (folder / "clears.v").write_text(_cells(), encoding="utf-8")
             (folder / "cells.lib").symlink_to(self.liberty.resolve())
@@ -281,8 +285,7 @@ class Synthesiser:
 
     def _join(self, top: str, mapped: Sequence[str], boxes: Sequence[str]) -> dict[str, Any]:
         """The flat netlist and its statistics, as Yosys writes them."""
-        with tempfile.TemporaryDirectory(prefix="spikesim-") as name:
-            folder = Path(name)
+        with temporary_folder() as folder:
             for number, text in enumerate(mapped):
                 (folder / f"part_{number}").write_text(text, encoding="utf-8")
             (folder / "boxes.v").write_text("\n".join(boxes), encoding="utf-8")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from spikesim.cli.compare import compare
 from spikesim.cli.encode import encode
 from spikesim.cli.export import export
-from spikesim.cli.failures import TERMINATED, Guarded
+from spikesim.cli.failures import Guarded
 from spikesim.cli.info import info
 from spikesim.cli.lava import lava
 from spikesim.cli.map_model import map_command
 from spikesim.cli.rtl import rtl
+from spikesim.cli.signals import end_by_exceptions
 from spikesim.cli.simulate import simulate
 from spikesim.cli.verify import verify
 from spikesim.version import __version__
@@ -60,10 +60,5 @@ app.command("info")(info)
 
 def run() -> None:
     """Run the command line and exit."""
-    signal.signal(signal.SIGTERM, _terminate)
+    end_by_exceptions()
     app()
-
-
-def _terminate(_signal: int, _frame: object) -> NoReturn:
-    """Leave through every `finally`, so that no temporary folder stays behind."""
-    raise SystemExit(TERMINATED)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spikesim.cli import options
+from spikesim.cli.console import stderr
+from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.outcome import announce
 from spikesim.cli.progress import TerminalProgress
-from spikesim.errors import OutputError, ToolError
+from spikesim.errors import ToolError
 
 if TYPE_CHECKING:
     from spikesim.hardware import HardwareConfig
@@ -73,14 +75,13 @@ def compare(
     given = {"coding": coding, "activation": activation, "threshold_k": threshold_k, "window": window}
     config = options.with_numerics(options.with_clock(options.read_hardware(hardware), clock_mhz), **given)
     folder = output if output is not None else Path(f"{model.resolve().stem}-compare")
-    if folder.resolve() == model.resolve():
-        raise OutputError(f"the output must be another folder than {model}, which it is made from")
-    options.check_output(folder, force)
-    check_tools(liberty, use_cache=not no_cache)
 
     from spikesim.support.files import atomic_directory
 
-    with atomic_directory(folder) as workspace:
+    read = (model, tokens, text, calibration, hardware, liberty)
+    with atomic_directory(folder, inputs=read, force=force) as workspace:
+        check_tools(liberty, use_cache=not no_cache)
+
         from spikesim.flow import map_model, simulate_mapping
         from spikesim.program.compiled import is_compiled, open_compiled
         from spikesim.report import write_report
@@ -120,13 +121,16 @@ def compare(
             )
             with progress.stage("report"):
                 write_report(report, workspace)
-    announce(report, folder)
+    with failures_as_sentences(complete=folder):
+        announce(report, folder)
 
 
 def check_tools(liberty: Path | None, *, use_cache: bool = True) -> None:
     """Raise `ToolError`, `LibertyError` or `OutputError`, before any work, if synthesis could not even begin."""
     if importlib.util.find_spec("pyosys") is None:
         raise ToolError("Yosys must be installed to synthesise: pip install 'pyosys>=0.70'")
+
+    from rich.text import Text
 
     from spikesim.power_models.cache import ResultCache
     from spikesim.power_models.liberty.check import check_library
@@ -135,7 +139,8 @@ def check_tools(liberty: Path | None, *, use_cache: bool = True) -> None:
     from spikesim.support.cache_folder import user_folder
 
     check_library(read_liberty(default_liberty() if liberty is None else liberty))
-    ResultCache(user_folder() if use_cache else None).check()
+    if note := ResultCache(user_folder() if use_cache else None).check():
+        stderr().print(Text(f"nothing is kept for the next run: {note}", style="yellow"), soft_wrap=True)
 
 
 def with_area_and_power(

@@ -9,7 +9,8 @@ import typer
 
 from spikesim.cli import options
 from spikesim.cli.console import stdout
-from spikesim.cli.numbers_file import read_numbers, save_arrays
+from spikesim.cli.failures import failures_as_sentences
+from spikesim.cli.numbers_file import read_numbers, save_train
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,6 +73,7 @@ def encode(
             rich_help_panel=options.OUTPUT,
         ),
     ] = None,
+    force: options.Force = False,
 ) -> None:
     """Encode integers as spikes and print their statistics.
 
@@ -99,8 +101,16 @@ def encode(
             "shape": train.shape,
             "steps": train.steps,
         }
-        save_arrays(output, arrays if quantised is None else {**arrays, "scale": quantised.scale})
+        if quantised is not None:
+            arrays["scale"] = quantised.scale
+        save_train(output, arrays, inputs=numbers if len(numbers) == 1 else (), force=force)
 
+    with failures_as_sentences(complete=output):
+        _print(counts, train, quantised, output)
+
+
+def _print(counts: Any, train: SpikeTrain, quantised: Quantized | None, output: Path | None) -> None:
+    """Show a small train itself, the statistics of any, and where it was saved."""
     console = stdout()
     if train.size <= SHOWN_NUMBERS and train.steps <= SHOWN_STEPS:
         console.print(_picture(counts, train))

@@ -10,8 +10,8 @@ import typer
 
 from spikesim.cli import options
 from spikesim.cli.console import stdout
+from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.progress import TerminalProgress
-from spikesim.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,9 +79,6 @@ def export(
         threshold_k=threshold_k,
         window=window,
     )
-    if output.resolve() == model.resolve():
-        raise OutputError(f"the output must be another folder than {model}, which is exported")
-    options.check_output(output, force)
 
     from spikesim.backends.nir.exactness import checked_plane_coding
     from spikesim.backends.nir.package import nir_package
@@ -97,7 +94,10 @@ def export(
         options.refuse_numbers(given, model)
     if coding is not None or not mapped:
         checked_plane_coding(config.numerics.coding)
-    with atomic_directory(output) as workspace, TerminalProgress() as progress:
+    with (
+        atomic_directory(output, inputs=(model, hardware), force=force) as workspace,
+        TerminalProgress() as progress,
+    ):
         from spikesim.backends.nir.export import export_programs
         from spikesim.verify.job import model_job
 
@@ -113,7 +113,8 @@ def export(
             not_chosen=[name for name in _names(job.programs) if name not in _names(chosen)],
             progress=progress,
         )
-    _announce(manifest, output)
+    with failures_as_sentences(complete=output):
+        _announce(manifest, output)
 
 
 def _chosen(programs: Sequence[Program], given: str | None) -> Sequence[Program]:

@@ -6,11 +6,11 @@ Anything not named here is a bug and keeps its traceback.
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,10 +18,10 @@ from typer.core import TyperGroup
 
 from spikesim.cli.console import stderr
 from spikesim.errors import SpikesimError
+from spikesim.support.write_failures import reason, write_failure
 
-FAILED, MISUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _TORCH_OUT_OF_MEMORY = "can't allocate memory"  # torch raises RuntimeError for it, not MemoryError
 
 
@@ -68,14 +68,18 @@ class Guarded(TyperGroup):
 
 
 @contextlib.contextmanager
-def failures_as_sentences() -> Iterator[None]:
-    """Turn failures of the block that a user can understand into a sentence and `typer.Exit`."""
+def failures_as_sentences(complete: Path | None = None) -> Iterator[None]:
+    """Turn failures of the block that a user can understand into a sentence and `typer.Exit`.
+
+    `complete`: an output that is there already, whatever happens now.
+    """
+    left = "nothing was written" if complete is None else f"{complete} is complete"
     try:
         yield
     except SpikesimError as error:
         _fail(str(error), error.exit_code, error)
     except KeyboardInterrupt as error:
-        _fail("interrupted; nothing was written", INTERRUPTED, error)
+        _fail(f"interrupted; {left}", INTERRUPTED, error)
     except MemoryError as error:
         _out_of_memory(error)
     except RuntimeError as error:
@@ -85,8 +89,8 @@ def failures_as_sentences() -> Iterator[None]:
     except BrokenPipeError:
         raise  # the reader of our output has seen enough; ends quietly
     except OSError as error:
-        if error.errno in _FULL:
-            _fail("the disk is full; nothing was written", FAILED, error)
+        if (code := write_failure(error)) is not None:
+            _fail(f"{reason(code)}; {left}", FAILED, error)
         if error.filename is None:
             raise
         _fail(f"cannot use {error.filename}: {error.strerror}", FAILED, error)

@@ -11,8 +11,8 @@ import typer
 
 from spikesim.cli import options
 from spikesim.cli.console import stdout
+from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.progress import TerminalProgress
-from spikesim.errors import OutputError
 from spikesim.report.numbers import plural
 
 if TYPE_CHECKING:
@@ -90,10 +90,6 @@ def lava(
     """
     given = {"activation": activation, "threshold_k": threshold_k, "window": window}
     config = options.with_numerics(options.read_hardware(hardware), **given)
-    if output is not None:
-        if output.resolve() == model.resolve():
-            raise OutputError(f"the output must be another folder than {model}, which it is made from")
-        options.check_output(output, force)
     chip = check_before(target, coding)
 
     from spikesim.program.compiled import is_compiled
@@ -104,7 +100,10 @@ def lava(
     if mapped:
         options.refuse_numbers(given, model)
     with ExitStack() as stack:
-        workspace = None if output is None else stack.enter_context(atomic_directory(output))
+        workspace = None
+        if output is not None:
+            read = (model, text, target, hardware)
+            workspace = stack.enter_context(atomic_directory(output, inputs=read, force=force))
         progress = stack.enter_context(TerminalProgress())
         from spikesim.verify.job import mapped_job, model_job
 
@@ -126,7 +125,8 @@ def lava(
             run = on_lava(job, programs, coding, chip, timeout, progress)
             with progress.stage("report"):
                 write_report(report.model_copy(update={"lava": run}), workspace)
-    announce_run(run, output)
+    with failures_as_sentences(complete=output):
+        announce_run(run, output)
     if not run.exact:
         raise typer.Exit(1)
 

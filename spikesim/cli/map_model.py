@@ -9,6 +9,7 @@ import typer
 
 from spikesim.cli import options
 from spikesim.cli.compare import check_tools, with_area_and_power
+from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.outcome import announce
 from spikesim.cli.progress import TerminalProgress
 
@@ -66,15 +67,16 @@ def map_command(
         window=window,
     )
     folder = output if output is not None else Path(f"{model.resolve().stem}-spikesim")
-    options.check_output(folder, force)
-    if power:
-        check_tools(liberty)
-    elif liberty is not None:
+    if liberty is not None and not power:
         raise typer.BadParameter("--liberty goes with --power")
 
     from spikesim.support.files import atomic_directory
 
-    with atomic_directory(folder) as workspace:
+    read = (model, tokens, text, calibration, hardware, liberty)
+    with atomic_directory(folder, inputs=read, force=force) as workspace:
+        if power:
+            check_tools(liberty)
+
         from spikesim.flow import map_model
         from spikesim.report import write_report
 
@@ -94,4 +96,5 @@ def map_command(
                 )
             with progress.stage("report"):
                 write_report(report, workspace)
-    announce(report, folder)
+    with failures_as_sentences(complete=folder):
+        announce(report, folder)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,9 @@ from spikesim.errors import CodingError, OutputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_TRAIN = ("bits", "signs", "coding", "shape", "steps")
+"""Arrays of a saved train; `scale` is there if integers were made of real numbers."""
 
 
 def read_numbers(words: Sequence[str]) -> NDArray[Any]:
@@ -34,22 +36,31 @@ def read_numbers(words: Sequence[str]) -> NDArray[Any]:
     return values.reshape(1) if values.ndim == 0 else values
 
 
-def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write an uncompressed `.npz` file, whole or not at all. Raises `OutputError`."""
+def save_train(
+    path: Path, arrays: Mapping[str, Any], *, inputs: Sequence[str] = (), force: bool = False
+) -> None:
+    """Write a train as an uncompressed `.npz` file, whole or not at all; an earlier one is replaced with `force`.
+
+    Raises `OutputError`, also for a file in its place that holds no train.
+    """
     import numpy as np
 
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    from spikesim.support.files import atomic_file
+
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+    with atomic_file(path, inputs=inputs, force=force, is_ours=_is_train) as file:
+        np.savez(file, **arrays)
+
+
+def _is_train(path: Path) -> bool:
+    """Whether a file is what `save_train` writes, by the names of its arrays."""
     try:
-        with partial.open("xb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+    return names - {"scale.npy"} == {f"{name}.npy" for name in _TRAIN}
 
 
 def _load(name: str) -> NDArray[Any]:

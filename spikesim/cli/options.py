@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spikesim.errors import OutputError
-
 if TYPE_CHECKING:
     from spikesim.hardware import HardwareConfig
     from spikesim.run.tokens import InputRequest
@@ -225,19 +223,6 @@ def with_clock(hardware: HardwareConfig, megahertz: float | None) -> HardwareCon
             f"--clock-mhz must be from {LEAST_MHZ} to {MOST_MHZ:,} MHz, not {megahertz:g}"
         )
     return hardware.replace(**{"clock.frequency_hz": round(1e6 * megahertz)})
-
-
-def check_output(output: Path, force: bool) -> None:
-    """Raise `OutputError` if `output` holds an earlier result that may not be replaced.
-
-    Everything else about the folder is checked by `atomic_directory`, before the work begins.
-    """
-    from spikesim.support.files import MARKER
-
-    if not force and (output / MARKER).is_file():
-        raise OutputError(
-            f"{output} holds an earlier result; add --force to replace it, or name another folder"
-        )
 
 
 def with_numerics(hardware: HardwareConfig, **given: object) -> HardwareConfig:

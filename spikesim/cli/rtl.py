@@ -10,6 +10,7 @@ import typer
 
 from spikesim.cli import options
 from spikesim.cli.console import stdout
+from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.progress import TerminalProgress
 
 
@@ -59,11 +60,13 @@ def rtl(
     )
     named = model.resolve().stem if model is not None else "spike_core"
     folder = output if output is not None else Path(f"{named}-rtl")
-    options.check_output(folder, force)
 
     from spikesim.support.files import atomic_directory
 
-    with atomic_directory(folder) as workspace, TerminalProgress() as progress:
+    with (
+        atomic_directory(folder, inputs=(model, hardware), force=force) as workspace,
+        TerminalProgress() as progress,
+    ):
         from spikesim.verify.bench import write_design
         from spikesim.verify.job import model_job, self_test_job
         from spikesim.verify.lockstep import enlarged, one_core
@@ -78,6 +81,7 @@ def rtl(
                 stdout().print(note, style="yellow", highlight=False)
         with progress.stage("emit"):
             files = write_design(workspace, job, dense=dense, general=model is None)
-    console = stdout()
-    for name, what in files.items():
-        console.print(f"{folder / name}: {what}", highlight=False, soft_wrap=True)
+    with failures_as_sentences(complete=folder):
+        console = stdout()
+        for name, what in files.items():
+            console.print(f"{folder / name}: {what}", highlight=False, soft_wrap=True)

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from spikesim.cli import options
+from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.outcome import announce
 from spikesim.cli.progress import TerminalProgress
-from spikesim.errors import OutputError
 
 
 def simulate(
@@ -35,15 +35,14 @@ def simulate(
     """
     request = options.input_request(tokens, text, random_tokens, sequence_length, max_tokens, seed)
     config = None if hardware is None else options.read_hardware(hardware)
-    if output is not None:
-        if output.resolve() == folder.resolve():
-            raise OutputError(f"the output must be another folder than {folder}, whose programs it needs")
-        options.check_output(output, force)
 
     from spikesim.support.files import atomic_directory
 
     with ExitStack() as stack:
-        workspace = None if output is None else stack.enter_context(atomic_directory(output))
+        workspace = None
+        if output is not None:
+            read = (folder, tokens, text, hardware)
+            workspace = stack.enter_context(atomic_directory(output, inputs=read, force=force))
         from spikesim.flow import simulate_mapping
         from spikesim.report import write_report
 
@@ -58,4 +57,5 @@ def simulate(
         if workspace is not None:
             with progress.stage("report"):
                 write_report(report, workspace)
-    announce(report, output)
+    with failures_as_sentences(complete=output):
+        announce(report, output)

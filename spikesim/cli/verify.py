@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +11,8 @@ import typer
 
 from spikesim.cli import options
 from spikesim.cli.console import stdout
+from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.progress import TerminalProgress
-from spikesim.errors import OutputError
 
 if TYPE_CHECKING:
     from spikesim.verify.lockstep import BuiltCore, LockstepResult
@@ -52,6 +51,7 @@ def verify(
             rich_help_panel=options.OUTPUT,
         ),
     ] = None,
+    force: options.Force = False,
 ) -> None:
     """Run MODEL on the RTL in Verilator and compare every word, instruction cycle and counter with the simulator.
 
@@ -64,57 +64,48 @@ def verify(
         threshold_k=threshold_k,
         window=window,
     )
+    from spikesim.support.files import atomic_directory
+    from spikesim.support.temporary import kept, temporary_folder
     from spikesim.tools.verilator import check_compiler, verilator_root
 
     # What is missing is said before the model is mapped.
     verilator_root()
     check_compiler()
-    folder = _folder(output)
-    keep = output is not None
-    try:
+    found: list[LockstepResult] = []
+    with ExitStack() as stack:
+        if output is None:
+            workspace = stack.enter_context(temporary_folder())
+        else:
+            workspace = stack.enter_context(atomic_directory(output, inputs=(model, hardware), force=force))
+        progress = stack.enter_context(TerminalProgress())
         from spikesim.mapping.link import link
         from spikesim.rtl.emit import resident_config
         from spikesim.verify.job import model_job
         from spikesim.verify.lockstep import BuiltCore, Lockstep, enlarged, one_core
 
-        agree = True
-        with TerminalProgress() as progress:
-            job = model_job(model, one_core(config), tokens=tokens, seed=seed, progress=progress)
-            sized, notes = enlarged(job.chain, job.hardware)
-            for note in notes:
-                stdout().print(note, style="yellow", highlight=False)
-            layout = link(job.chain, sized)
-            for name in ("spiking", "dense") if core is Which.BOTH else (core.value,):
-                built = BuiltCore(resident_config(sized, layout, dense=name == "dense"), folder / name)
-                with progress.stage(f"build {name}"):
-                    built.binary()
-                with progress.stage(f"run {name}"):
-                    result = Lockstep(job.chain, sized, built, folder / name).run(job.words)
-                _print(name, built, result)
-                agree = agree and result.comparison.agrees
-        keep = keep or not agree
-        if keep:
-            stdout().print(f"kept in {folder}", soft_wrap=True, highlight=False)
-        if not agree:
-            raise typer.Exit(1)
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _folder(output: Path | None) -> Path:
-    try:
-        if output is None:
-            return Path(tempfile.mkdtemp(prefix="spikesim-verify-"))
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / ".spikesim-probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"output folder {output} must be a folder that can be written: {error.strerror}"
-        ) from error
-    return output
+        job = model_job(model, one_core(config), tokens=tokens, seed=seed, progress=progress)
+        sized, notes = enlarged(job.chain, job.hardware)
+        for note in notes:
+            stdout().print(note, style="yellow", highlight=False)
+        layout = link(job.chain, sized)
+        for name in ("spiking", "dense") if core is Which.BOTH else (core.value,):
+            built = BuiltCore(resident_config(sized, layout, dense=name == "dense"), workspace / name)
+            with progress.stage(f"build {name}"):
+                built.binary()
+            with progress.stage(f"run {name}"):
+                found.append(Lockstep(job.chain, sized, built, workspace / name).run(job.words))
+            _print(name, built, found[-1])
+        agree = all(result.comparison.agrees for result in found)
+        folder = output if output is not None or agree else kept(workspace, "spikesim-verify-")
+    if folder is not None:
+        with failures_as_sentences(complete=folder):
+            for result in found:
+                if result.wave is not None:
+                    wave = folder / result.wave.relative_to(workspace)
+                    stdout().print(f"waveform: {wave}", highlight=False, soft_wrap=True, markup=False)
+            stdout().print(f"kept in {folder}", soft_wrap=True, highlight=False, markup=False)
+    if not agree:
+        raise typer.Exit(1)
 
 
 def _print(name: str, built: BuiltCore, result: LockstepResult) -> None:
@@ -135,5 +126,3 @@ def _print(name: str, built: BuiltCore, result: LockstepResult) -> None:
     console.print(f"{head} DIFFERENT: {kinds}", style="bold red", highlight=False)
     for difference in found.differences:
         console.print(f"  {difference}", highlight=False, soft_wrap=True, markup=False)
-    if result.wave is not None:
-        console.print(f"  waveform: {result.wave}", highlight=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from spikesim.run.tokens import InputRequest
 from spikesim.spikes.digits import digits
 from spikesim.support.arithmetic import ceil_div
 from spikesim.support.progress import SILENT, Progress
+from spikesim.support.temporary import temporary_folder
 
 LANES = 4
 """Lanes of the netlists here; the array's area and power per lane hold for any number of them."""
@@ -115,9 +115,9 @@ def _events_per_value(gathers: Sequence[GatherWork], coding: Coding) -> float:
 
 def _remapped(origin: WorkOrigin, hardware: HardwareConfig) -> list[GatherWork]:
     request = InputRequest(tokens=origin.tokens, max_tokens=_TOKENS)
-    with tempfile.TemporaryDirectory(prefix="spikesim-") as folder:
-        map_model(origin.checkpoint, output=Path(folder), hardware=hardware, request=request)
-        return prepare(Path(folder), hardware, tokens=1).gathers
+    with temporary_folder() as folder:
+        map_model(origin.checkpoint, output=folder, hardware=hardware, request=request)
+        return prepare(folder, hardware, tokens=1).gathers
 
 
 def _measured(point: Point, names: set[str], rows: int, technology: Technology) -> BreakEvenPoint:

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors.numpy import save_file
 
 from spikesim.errors import CapacityError, CheckpointError
 from spikesim.hardware import HardwareConfig
@@ -28,6 +27,7 @@ from spikesim.program.ports import Name, Port
 from spikesim.program.program import Program, ProgramText
 from spikesim.program.verifier.chain import verify_links
 from spikesim.results.report import ModelSummary
+from spikesim.support.array_files import write_safetensors
 from spikesim.support.files import write_text_atomic
 from spikesim.support.json_file import read_json
 from spikesim.support.reading import reading
@@ -170,7 +170,7 @@ def write_compiled(folder: Path, text: CompiledText) -> None:
 
 def write_table(folder: Path, table: NDArray[Any]) -> None:
     """Writes the host's table, int16 or int32[items, words], into the folder of programs, which exists."""
-    save_file({_TABLE: table}, folder / HOST_FILE)
+    write_safetensors(folder / HOST_FILE, {_TABLE: table})
 
 
 def open_compiled(folder: Path) -> Compiled:

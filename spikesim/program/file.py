@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
-from safetensors.numpy import save_file
 
 from spikesim.errors import CheckpointError, HardwareError
 from spikesim.program import Program, ProgramText
 from spikesim.program.verifier import verify_program, verify_requirements
+from spikesim.support.array_files import write_safetensors
 from spikesim.support.json_file import read_json
 from spikesim.support.nearest import named
 from spikesim.support.reading import MEBIBYTE, reading
@@ -33,7 +33,7 @@ def save_program(program: Program, folder: Path) -> None:
     )
     arrays: dict[str, np.ndarray] = {_CONSTANT + key: value for key, value in program.constants.items()}
     arrays |= {_MATRIX + key: value for key, value in program.matrices.items()}
-    save_file(arrays, folder / f"{name}.safetensors")
+    write_safetensors(folder / f"{name}.safetensors", arrays)
 
 
 def load_text(folder: Path, name: str) -> ProgramText:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from spikesim.errors import CheckpointError
+from spikesim.support.array_files import write_safetensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ class Trace:
                 if (array := getattr(found, part)) is not None:
                     arrays[f"{name}.{part}"] = np.ascontiguousarray(array)
             arrays[f"{name}.first_key"] = np.array([found.first_key], np.int64)
-        save_file(arrays, path)
+        write_safetensors(path, arrays)
 
     @staticmethod
     def load(path: Path) -> Trace:

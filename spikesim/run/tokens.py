@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spikesim.errors import TokenError
 from spikesim.results.report import InputKind
+from spikesim.support.array_files import write_npy
 from spikesim.support.files import write_json_atomic
 
 BYTE_VOCABULARY = 256
@@ -215,7 +216,7 @@ def calibration_tokens(
 
 def save_tokens(tokens: Tokens, folder: Path) -> None:
     """Writes the tokens and where they come from into a mapping, so that it can be simulated again on the same."""
-    np.save(folder / TOKENS_FILE, tokens.ids)
+    write_npy(folder / TOKENS_FILE, tokens.ids)
     origin = {name: value for name, value in vars(tokens).items() if name != "ids"}
     write_json_atomic(folder / ORIGIN_FILE, origin)
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spikesim.errors import ToolError
+from spikesim.tools.process import run_leashed
 
 _MAKE_VARIABLES = {
     "CXX": "g++",
@@ -162,13 +163,12 @@ def lint(sources: Sequence[Path], top: str, *, waived: Sequence[str] = ()) -> li
 def _run(command: Sequence[str]) -> str:
     """Output of a command, both streams; `ToolError` with the end of it if the command fails."""
     try:
-        done = subprocess.run(
+        done = run_leashed(
             command,
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
     except OSError as error:
         raise ToolError(f"{command[0]} must be executable: {error}") from error

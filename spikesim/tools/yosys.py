@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spikesim.errors import ToolError
+from spikesim.tools.process import run_leashed
 
 _SCRIPT = "import sys\nfrom pyosys import libyosys\nd = libyosys.Design()\nfor c in sys.stdin: d.run_pass(c.strip())\n"
 
 
 def run_yosys(folder: Path, commands: Sequence[str]) -> str:
     """The log of the commands, run in `folder`. Raises ToolError: Yosys is missing or fails."""
-    done = subprocess.run(
+    done = run_leashed(
         [sys.executable, "-c", _SCRIPT],
         input="\n".join(commands),
         cwd=folder,
@@ -24,7 +25,6 @@ def run_yosys(folder: Path, commands: Sequence[str]) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
     if done.returncode:
         if "No module named 'pyosys'" in done.stdout:

@@ -12,6 +12,7 @@ from spikesim.mapping.link import link
 from spikesim.rtl.assemble import assemble
 from spikesim.rtl.config import core_config
 from spikesim.rtl.emit import MANIFEST_FILE, VERILOG_FILE, emit_core, emit_program, resident_config
+from spikesim.support.array_files import write_raw
 from spikesim.verify.expected import expect
 from spikesim.verify.job import Job
 from spikesim.verify.lockstep import check_fits, cycle_limit, write_run
@@ -66,8 +67,8 @@ def write_design(folder: Path, job: Job, *, dense: bool = False, general: bool =
     (folder / "bench.py").write_text(SCRIPT, encoding="utf-8")
     limit = cycle_limit(expected, layout, dense=dense)
     write_run(folder / "run.txt", chain, layout, executable, steps=len(job.words), limit=limit)
-    np.ascontiguousarray(job.words, np.int32).tofile(folder / "input.bin")
-    expected.outputs.tofile(folder / "expected.bin")
+    write_raw(folder / "input.bin", np.asarray(job.words, np.int32))
+    write_raw(folder / "expected.bin", expected.outputs)
     return {
         VERILOG_FILE: "the core, top module spike_core",
         "*.hex": "memory images for $readmemh: program, constants, weights per bank",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from spikesim.program import (
 from spikesim.program.compiled import is_compiled, open_compiled
 from spikesim.run.tokens import InputRequest, evaluation_tokens, load_tokens
 from spikesim.support.progress import SILENT, Progress
+from spikesim.support.temporary import temporary_folder
 
 SELF_TEST_CHANNELS, SELF_TEST_OUTPUTS = 48, 40
 
@@ -69,9 +69,9 @@ def _mapped(
     if is_compiled(model):
         yield model
         return
-    with tempfile.TemporaryDirectory(prefix="spikesim-") as folder:
-        map_model(model, output=Path(folder), hardware=_roomy(hardware), request=request, progress=progress)
-        yield Path(folder)
+    with temporary_folder() as folder:
+        map_model(model, output=folder, hardware=_roomy(hardware), request=request, progress=progress)
+        yield folder
 
 
 def model_job(

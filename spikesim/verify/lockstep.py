@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import time
@@ -23,7 +24,9 @@ from spikesim.program.sizes import INSTRUCTION_WORDS
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP, emit_core, emit_program
+from spikesim.support.array_files import write_raw
 from spikesim.support.sources import digest
+from spikesim.tools.process import run_leashed
 from spikesim.tools.verilator import build, toolchain
 from spikesim.verify.compare import LockstepComparison, compare
 from spikesim.verify.expected import Expected, expect
@@ -126,6 +129,10 @@ class BuiltCore:
 
     def _build(self, trace: bool) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if os.statvfs(self.folder).f_flag & os.ST_NOEXEC:
+            raise ToolError(
+                f"{self.folder} must lie on a file system that runs programs, not on one mounted noexec"
+            )
         source = self._source = self._source or emit_core(self.folder, self.config)
         folder = self.folder / ("build_wave" if trace else "build")
         harness = resources.files("spikesim.verify").joinpath("harness.cpp")
@@ -217,18 +224,18 @@ class Lockstep:
         """Runs the tokens; returns the clock cycles of the whole simulation."""
         folder = self.folder
         source, settings = folder / f"{name}.input", folder / f"{name}.run"
-        np.ascontiguousarray(words, np.int32).tofile(source)
+        write_raw(source, np.asarray(words, np.int32))
         write_run(settings, self.chain, self.layout, self.executable, steps=len(words), limit=limit)
         arguments = [f"+run={settings}", f"+input={source}", f"+record={folder / name}.record", *extra]
         arguments += [f"+{image}={folder / file}" for image, file in self.images.items()]
         if self.core.coverage:
             arguments.append(f"+coverage={folder / name}.dat")
-        done = subprocess.run(
-            [str(binary), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            done = run_leashed(
+                [str(binary), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, errors="replace"
+            )
+        except OSError as error:
+            raise ToolError(f"the simulation {binary} must be executable: {error.strerror}") from None
         if done.returncode:
             raise ToolError(
                 f"the simulation of the RTL stopped: {(done.stderr or done.stdout).strip()[-500:]}"

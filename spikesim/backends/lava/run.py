@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import resource
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,9 @@ from spikesim.hardware import HardwareConfig
 from spikesim.program import Chain, Link, Program, is_matrix
 from spikesim.program.file import save_program
 from spikesim.results.lava import LavaCoding
+from spikesim.support.array_files import write_npy
 from spikesim.support.progress import SILENT, Progress
+from spikesim.support.temporary import temporary_folder
 
 MOST_PROCESSES = 96
 """Lava Processes of one network, each a process of the system; a longer chain runs as several networks."""
@@ -138,8 +139,7 @@ def _network(
     entry = golden.entry(cut.sources)
     expected = [golden.run(program) for program in cut.programs]
     found.took("golden", time.perf_counter() - started)
-    with tempfile.TemporaryDirectory(prefix="spikesim-lava-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         _write_job(folder, cut, links, found, entry)
         started = time.perf_counter()
         with progress.stage(f"Lava: {label}", golden.tokens) as advance:
@@ -170,7 +170,7 @@ def _write_job(
         "planes": found.planes,
     }
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    np.save(folder / "words.npy", entry)
+    write_npy(folder / "words.npy", entry)
 
 
 @dataclass(frozen=True, kw_only=True)

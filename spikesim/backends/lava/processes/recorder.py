@@ -20,6 +20,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from spikesim.backends.lava.messages import fail, tell
 from spikesim.backends.lava.timetable import Timetable
+from spikesim.support.array_files import write_npy
 
 
 class Recorder(AbstractProcess):
@@ -57,6 +58,6 @@ class PyRecorderModel(PyLoihiProcessModel):
             self.kept[token] = words
             tell("token")
             if token == self.table.tokens - 1:
-                np.save(self.path, self.kept)
+                write_npy(self.path, self.kept)
         except Exception as error:  # noqa: BLE001 - Lava would hang
             fail("the recorder", error)
