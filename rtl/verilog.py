@@ -15,6 +15,7 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
+from spikesim.errors import ToolError
 from spikesim.rtl.memory import MODULE, memory_verilog
 from spikesim.support.temporary import temporary_folder
 from spikesim.tools.modules import instances, modules
@@ -125,7 +126,12 @@ def _emit(text: str) -> str:
             for cell in module.cells_.values():
                 _fill(cell)
         run("proc -nomux -norom -noopt", "opt_clean", f"write_verilog -sv -noattr {result}")
-        return result.read_text(encoding="utf-8")
+        emitted = result.read_text(encoding="utf-8")
+    if not emitted.rstrip().endswith("endmodule"):  # Yosys does not notice that a disk is full
+        raise ToolError(
+            f"Yosys must be able to write Verilog to {folder.parents[1]}; TMPDIR names another folder"
+        )
+    return emitted
 
 
 def _fill(cell: Any) -> None:

@@ -276,11 +276,9 @@ class Synthesiser:
             )
             delays = [float(delay) for delay in re.findall(r"Delay =\s*([\d.]+) ps", log)]
             return {
-                "rtlil": (folder / "mapped").read_text(encoding="utf-8"),
+                "rtlil": _rtlil(folder / "mapped"),
                 "delay_ps": delays[-1] if delays else 0.0,  # the last is after sizing
-                "module": json.loads((folder / "netlist").read_text(encoding="utf-8"))["modules"][
-                    part.module
-                ],
+                "module": _json(folder / "netlist")["modules"][part.module],
             }
 
     def _join(self, top: str, mapped: Sequence[str], boxes: Sequence[str]) -> dict[str, Any]:
@@ -303,8 +301,8 @@ class Synthesiser:
                     "write_json netlist",
                 ],
             )
-            statistics = json.loads((folder / "statistics").read_text(encoding="utf-8"))["design"]
-            module = json.loads((folder / "netlist").read_text(encoding="utf-8"))["modules"][top]
+            statistics = _json(folder / "statistics")["design"]
+            module = _json(folder / "netlist")["modules"][top]
         return {"statistics": statistics, "module": module}
 
     def _result(self, joined: dict[str, Any], boxes: Collection[str], delay_ps: float) -> Synthesis:
@@ -343,3 +341,26 @@ _GATE_CLOCKS = (
 
 def _cells() -> str:
     return resources.files("spikesim.power_models.synthesis").joinpath("cells.v").read_text(encoding="utf-8")
+
+
+def _rtlil(path: Path) -> str:
+    """What Yosys wrote. It does not notice that a disk is full: ToolError for a text that has no end."""
+    text = path.read_text(encoding="utf-8")
+    if not text.endswith("\nend\n"):
+        raise _incomplete(path)
+    return text
+
+
+def _json(path: Path) -> Any:
+    """As `_rtlil`, for what Yosys wrote as JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise _incomplete(path) from None
+
+
+def _incomplete(path: Path) -> ToolError:
+    return ToolError(
+        f"Yosys must be able to write its results to {path.parents[2]}, and left half a file there; TMPDIR names "
+        "another folder"
+    )

@@ -21,34 +21,33 @@ _lock = threading.Lock()
 
 
 def run_leashed(
-    command: Sequence[str],
+    command: Sequence[str | os.PathLike[str]],
     *,
     input: str | None = None,  # noqa: A002 - as `subprocess` has it
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdout: int | IO[str] | None = None,
     stderr: int | IO[str] | None = None,
-    text: bool = True,
-    errors: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as `subprocess.run` does, in a process group that ends with this process or with an exception here.
 
-    Raises `OSError` if the command cannot be started.
+    Text is UTF-8, with a sign in place of what is not. Without `input` there is nothing to read. Raises `OSError` if
+    the command cannot be started.
     """
-    _check_executable(command[0], (os.environ if env is None else env).get("PATH"))
+    words = [os.fspath(word) for word in command]
+    _check_executable(words[0], (os.environ if env is None else env).get("PATH"))
     read, write = os.pipe()
     try:
-        # -I and -S: a process that becomes another at once needs nothing of the environment.
-        words = [sys.executable, "-I", "-S", leash.__file__, str(read), *command]
         process = subprocess.Popen(
-            words,
-            stdin=None if input is None else subprocess.PIPE,
+            # -I and -S: the leash needs nothing that the environment may ask of Python.
+            [sys.executable, "-I", "-S", leash.__file__, str(read), *words],
+            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
             stdout=stdout,
             stderr=stderr,
             cwd=cwd,
             env=env,
-            text=text,
-            errors=errors,
+            encoding="utf-8",
+            errors="replace",
             pass_fds=[read],
             start_new_session=True,
         )
@@ -66,7 +65,7 @@ def run_leashed(
             except BaseException:
                 _end(process.pid)
                 raise
-        return subprocess.CompletedProcess(list(command), process.returncode, output, error)
+        return subprocess.CompletedProcess(words, process.returncode, output, error)
     finally:
         with _lock:
             _running.discard(process.pid)

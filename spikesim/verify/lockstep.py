@@ -231,9 +231,7 @@ class Lockstep:
         if self.core.coverage:
             arguments.append(f"+coverage={folder / name}.dat")
         try:
-            done = run_leashed(
-                [str(binary), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, errors="replace"
-            )
+            done = run_leashed([str(binary), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         except OSError as error:
             raise ToolError(f"the simulation {binary} must be executable: {error.strerror}") from None
         if done.returncode:

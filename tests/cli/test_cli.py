@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from helpers.interrupted import SIGNALS, interrupted
 from helpers.made_up_report import made_up_report
+from helpers.tried import tried
 from typer.testing import CliRunner, Result
 
 from spikesim import __version__, errors
@@ -568,10 +569,104 @@ main()
 """
 
 
+@tried(11, "SIGINT, SIGTERM or SIGHUP in the midst of `map`", "exit 130, 143 or 129; nothing is left")
 @SIGNALS
 def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: signal.Signals, code: int, said: str) -> None:
     assert interrupted(SLOW, ["map", "m.pt", "-o", "out/deep"], tmp_path, number) == (code, said)
     assert not list(tmp_path.iterdir())
+
+
+SLOW_CLEANING = """
+import shutil, sys, time, types
+def map_model(model, *, output, progress, **arguments):
+    (output / "half").write_text("x")
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaning", flush=True)
+        time.sleep(1)
+sys.modules["spikesim.flow"] = types.SimpleNamespace(map_model=map_model)
+from spikesim.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [
+        pytest.param(
+            first,
+            second,
+            code,
+            marks=tried(
+                11, f"{first.name}, and {second.name} during the clean-up", "cleaned up; the first decides"
+            ),
+        )
+        for first, second, code in (
+            (signal.SIGINT, signal.SIGINT, 130),
+            (signal.SIGTERM, signal.SIGTERM, 143),
+            (signal.SIGHUP, signal.SIGTERM, 129),
+            (signal.SIGTERM, signal.SIGINT, 143),
+        )
+    ],
+)
+def test_a_second_signal_does_not_cut_the_cleaning_short(
+    tmp_path: Path, first: signal.Signals, second: signal.Signals, code: int
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW_CLEANING, "map", "m.pt", "-o", "out/deep"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - single-threaded child
+    ) as process:
+        assert process.stdout is not None
+        for said, number in (("ready\n", first), ("cleaning\n", second)):
+            assert process.stdout.readline() == said
+            process.send_signal(number)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "Traceback" not in error
+    assert not list(tmp_path.iterdir())
+
+
+@tried(11, "SIGHUP under `nohup`", "the run goes on")
+def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    script = SLOW.replace("time.sleep(60)", "time.sleep(1); raise SystemExit(7)")
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "map", "m.pt", "-o", "out"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),  # noqa: PLW1509 - single-threaded child
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=30) == 7
+
+
+@tried(
+    11,
+    "Ctrl-C, or a full disk behind the standard output, when the output is complete",
+    "the sentence says so",
+)
+@pytest.mark.parametrize(
+    ("failure", "code"), [(KeyboardInterrupt(), 130), (OSError(errno.ENOSPC, "No space left on device"), 1)]
+)
+def test_what_comes_after_the_output_does_not_deny_it(
+    flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, code: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("spikesim.cli.map_model.announce", fail)
+    result = run("map", "m.pt", "-o", "out")
+    assert result.exit_code == code
+    assert "out is complete" in result.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 def test_status_and_streams_of_the_process() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from helpers import made_up_report as made_up
 from helpers.interrupted import SIGNALS, interrupted
+from helpers.tried import tried
 from typer.testing import CliRunner, Result
 
 from spikesim.cli.app import app
@@ -356,6 +357,7 @@ main()
 """
 
 
+@tried(11, "SIGINT, SIGTERM or SIGHUP in the midst of `compare`", "exit 130, 143 or 129; nothing is left")
 @SIGNALS
 def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: signal.Signals, code: int, said: str) -> None:
     assert interrupted(SLOW, ["compare", "m.pt", "-o", "out/deep"], tmp_path, number) == (code, said)

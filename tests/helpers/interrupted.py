@@ -11,9 +11,13 @@ import pytest
 
 SIGNALS = pytest.mark.parametrize(
     ("number", "code", "said"),
-    [(signal.SIGINT, 130, "spikesim: interrupted; nothing was written\n"), (signal.SIGTERM, 143, "")],
+    [
+        (signal.SIGINT, 130, "spikesim: interrupted; nothing was written\n"),
+        (signal.SIGTERM, 143, ""),
+        (signal.SIGHUP, 129, ""),
+    ],
 )
-"""Both signals that end a program, the exit code that each must have, and what it must say."""
+"""The signals that end a program, the exit code that each must have, and what it must say."""
 
 
 def interrupted(script: str, words: list[str], folder: Path, number: signal.Signals) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from helpers.gate_netlists import nangate
+from helpers.tried import tried
 
 from spikesim.errors import ToolError
 from spikesim.power_models.cache import ResultCache
@@ -402,6 +403,27 @@ def test_interrupted_run_leaves_no_file(
     assert all(path.name.endswith(".json.gz") for path in files)
     monkeypatch.setattr(synthesis, "run_yosys", run_yosys)
     assert synthesiser(tmp_path).synthesise(pair, "top", keep=[LANE]).flip_flops == 24
+
+
+@pytest.mark.parametrize("name", ["mapped", "netlist"])
+@tried(
+    11,
+    "a disk that is full when Yosys writes a part, which it does not notice",
+    "one sentence; nothing is kept",
+)
+def test_half_a_file_of_yosys_is_not_kept(
+    name: str, pair: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, commands: Sequence[str]) -> str:
+        log = run_yosys(folder, commands)
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+        return log
+
+    monkeypatch.setattr(synthesis, "run_yosys", full)
+    with pytest.raises(ToolError, match="left half a file there"):
+        synthesiser(tmp_path).synthesise(pair, "top", keep=[LANE])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from helpers.bench import run_bench
+from helpers.tried import tried
 
+from spikesim.errors import ToolError
 from spikesim.rtl.host.bus import RegisterBus
 from spikesim.rtl.interface import WORD, ControlSignature
 from spikesim.rtl.memory import Ram, memory_verilog
@@ -92,3 +95,11 @@ def test_failing_bench_fails():
         run_bench(Ram(**shape), "ram_shallow", "ram", environment=environment)
     with pytest.raises(AssertionError, match=r"no test ran|no results"):
         run_bench(Ram(**shape), "ram_shallow", "ram", environment=environment, testcases="missing")
+
+
+@tried(11, "a disk that is full when Yosys writes Verilog, which it does not notice", "one sentence")
+def test_half_a_text_is_not_taken(monkeypatch):
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, **how: read(path, **how)[: -len("endmodule\n")])
+    with pytest.raises(ToolError, match="must be able to write Verilog"):
+        verilog(Fields(), "fields")
