@@ -18,6 +18,7 @@ from bars import Bars
 
 from spikesim.spikes.encode import encode
 from spikesim.spikes.events import event_statistics
+from spikesim.support.threads import thread_count
 
 BAR = 0.27
 BAR_OTHERS = 0.20
@@ -38,7 +39,7 @@ def main() -> None:
         "--tokens", type=int, default=8192, help="rows of 2560 channels (default: %(default)s)"
     )
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=numba.get_num_threads())
+    parser.add_argument("--threads", type=int, default=thread_count())
     parser.add_argument(
         "--cpu-time",
         action="store_true",
@@ -52,7 +53,7 @@ def main() -> None:
     if arguments.cpu_time:
         arguments.threads = 1
     clock = time.thread_time if arguments.cpu_time else time.perf_counter
-    numba.set_num_threads(arguments.threads)
+    numba.config.NUMBA_NUM_THREADS = arguments.threads
 
     rng = np.random.default_rng(0)
     x = rng.laplace(size=(arguments.tokens, 2560)).astype(np.float32)

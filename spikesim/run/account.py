@@ -179,9 +179,7 @@ class Tally:
             events_per_value={
                 "bitwise": everything.average_spikes,
                 "signed_digit": everything.average_naf_spikes,
-                "ternary": float(
-                    (everything.magnitudes * everything.occurrences).sum() / everything.elements
-                ),
+                "ternary": everything.average,
                 numerics.coding: events / everything.elements,
             },
             by_layer=tuple(self._layer_spikes(tally, steps) for tally in layers),

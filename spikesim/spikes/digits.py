@@ -7,13 +7,14 @@ t = T − 1 − p in the weighted codings. Source: `docs/dssa.md` 6.2; signed di
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, SupportsIndex, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import CodingError
-from spikesim.spikes.arrays import integer_array
+from spikesim.spikes.arrays import MAX_BITS, checked_integer, integer_array, room
+from spikesim.support.shown import shown
 
 Coding = Literal["binary", "ternary", "bitwise_unsigned", "bitwise", "twos_complement", "signed_digit"]
 
@@ -36,22 +37,48 @@ INT8_PLANES: Final[dict[Coding, int]] = {
 """Planes that hold every integer of the hardware's range: −127 … 127, or 0 … 255 for bitwise_unsigned."""
 
 
-def checked_coding(coding: str) -> Coding:
+def checked_coding(coding: object) -> Coding:
     """The coding itself, or CodingError if there is none of this name."""
     for known in CODINGS:
-        if coding == known:
+        if isinstance(coding, str) and coding == known:
             return known
-    raise CodingError(f"coding must be one of {', '.join(CODINGS)}, not {coding!r}")
+    raise CodingError(f"coding must be one of {', '.join(CODINGS)}, not {shown(coding)}")
+
+
+def checked_steps(steps: SupportsIndex, coding: Coding, thing: str = "steps") -> int:
+    """Time steps, or by another name planes, as an integer.
+
+    At least 1, or 0 in the count codings; at most what the coding takes for the integers that there are, of 62 bits.
+    """
+    what, most = f"{thing} of the {coding} coding", most_steps(coding)
+    if coding not in COUNT_CODINGS:
+        return checked_integer(steps, what, 1, most, f"in 1 … {most}")
+    return checked_integer(
+        checked_integer(steps, what, 0, None, "0 or more"), what, 0, most, f"below 2^{MAX_BITS}"
+    )
+
+
+def most_steps(coding: Coding) -> int:
+    """Steps that the coding takes for the largest integer.
+
+    >>> most_steps("bitwise"), most_steps("signed_digit")
+    (62, 63)
+    """
+    return steps_for((1 << MAX_BITS) - 1, coding)
 
 
 def plane_weights(coding: str, planes: int) -> NDArray[np.int64]:
-    """int64[planes]: what an event of sign +1 in plane p adds: 1 in the count codings, else 2^p (planes ≤ 62).
+    """int64[planes]: what an event of sign +1 in plane p adds: 1 in the count codings, else 2^p.
+
+    Raises CodingError for more planes than the coding can have, or than there is memory for.
 
     >>> plane_weights("bitwise", 4).tolist()
     [1, 2, 4, 8]
     """
-    if checked_coding(coding) in COUNT_CODINGS:
-        return np.ones(planes, np.int64)
+    coding = checked_coding(coding)
+    planes = checked_steps(planes, coding, "planes")
+    if coding in COUNT_CODINGS:
+        return room((planes,), np.int64, "the weight of every plane") + 1
     return np.left_shift(np.int64(1), np.arange(planes, dtype=np.int64))
 
 
@@ -64,6 +91,9 @@ def steps_for(largest: int, coding: str) -> int:
     [127, 127, 7, 7, 8, 8]
     """
     coding = checked_coding(coding)
+    largest = checked_integer(
+        largest, "the largest magnitude", 0, (1 << MAX_BITS) - 1, f"in 0 … 2^{MAX_BITS} − 1"
+    )
     if coding in COUNT_CODINGS:
         return largest
     if coding == "twos_complement":
@@ -92,7 +122,8 @@ def digits(counts: Any, coding: str, planes: int | None = None) -> NDArray[np.in
     suffice; with fewer, the higher planes are cut off (in two's complement the count is taken modulo 2^planes).
     The top plane of two's complement has the negative sign: its digit is −1. Written for obviousness, not for speed.
 
-    Raises CodingError for an unknown coding, non-integers, or negative counts in an unsigned coding.
+    Raises CodingError for an unknown coding, non-integers, negative counts in an unsigned coding, or more planes than
+    the coding can have or than there is memory for.
 
     >>> digits([7, -3], "bitwise", 3).T.tolist()
     [[1, 1, 1], [-1, -1, 0]]
@@ -104,11 +135,11 @@ def digits(counts: Any, coding: str, planes: int | None = None) -> NDArray[np.in
     [[1, 1, 0], [-1, 0, 0]]
     """
     coding = checked_coding(coding)
-    planes = INT8_PLANES[coding] if planes is None else planes
+    planes = checked_steps(INT8_PLANES[coding] if planes is None else planes, coding, "planes")
     values = integer_array(counts).astype(np.int64)
     if coding in UNSIGNED_CODINGS and values.size and values.min() < 0:
         raise CodingError(f"counts of the {coding} coding must be 0 or more, not {values.min()}")
-    out = np.zeros((planes, *values.shape), np.int8)
+    out = room((planes, *values.shape), np.int8, "a byte per digit")
     sign, magnitude = np.sign(values), np.abs(values)
     for p in range(planes):
         if coding in COUNT_CODINGS:

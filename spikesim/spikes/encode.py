@@ -16,13 +16,12 @@ complement the residue modulo 2^T, binary and ternary stop early.
 
 from __future__ import annotations
 
-import operator
 from typing import Any, SupportsIndex
 
 import numpy as np
 
 from spikesim.errors import CodingError
-from spikesim.spikes.arrays import MAX_BITS, integer_array
+from spikesim.spikes.arrays import integer_array
 from spikesim.spikes.digits import (
     CODINGS,
     COUNT_CODINGS,
@@ -30,12 +29,14 @@ from spikesim.spikes.digits import (
     UNSIGNED_CODINGS,
     Coding,
     checked_coding,
+    checked_steps,
     digits,
     plane_weights,
     steps_for,
 )
-from spikesim.spikes.packing import Form, pack
-from spikesim.spikes.train import SpikeEvents, SpikeTrain
+from spikesim.spikes.fields import Fields
+from spikesim.spikes.packing import FORMS, pack
+from spikesim.spikes.train import SpikeEvents, SpikeTrain, packed_train
 
 __all__ = [
     "CODINGS",
@@ -50,15 +51,6 @@ __all__ = [
     "steps_for",
 ]
 
-_FORMS: dict[Coding, Form] = {
-    "binary": Form.MAGNITUDE,
-    "ternary": Form.SIGN_MAGNITUDE,
-    "bitwise_unsigned": Form.MAGNITUDE,
-    "bitwise": Form.SIGN_MAGNITUDE,
-    "twos_complement": Form.TWOS_COMPLEMENT,
-    "signed_digit": Form.SIGNED_DIGIT,
-}
-
 
 def encode(counts: Any, coding: str = "bitwise", steps: SupportsIndex | None = None) -> SpikeTrain:
     """counts: integer[...], numpy array or torch tensor -> SpikeTrain of T steps, T from the whole array or given.
@@ -67,8 +59,8 @@ def encode(counts: Any, coding: str = "bitwise", steps: SupportsIndex | None = N
     are packed 64 numbers at a time; wider types are narrowed to int8 first if their values allow.
 
     Raises CodingError for an unknown coding, values that are not integers, below zero in binary or
-    bitwise_unsigned, or of magnitude 2^62 or more, and for steps < 1 (< 0 in binary and ternary) or > 62 (not in
-    binary and ternary).
+    bitwise_unsigned, or of magnitude 2^62 or more, and for steps < 1 (< 0 in binary and ternary) or more of them than
+    integers of 62 bits take.
 
     >>> train = encode([5, -3, 0], "bitwise")
     >>> train.steps, train.dense().tolist()
@@ -86,24 +78,12 @@ def encode(counts: Any, coding: str = "bitwise", steps: SupportsIndex | None = N
     if low < 0 and coding in UNSIGNED_CODINGS:
         raise CodingError(f"counts of the {coding} coding must be 0 or more, not {low}")
     largest = max(-low, high)
-    steps = steps_for(largest, coding) if steps is None else _checked_steps(steps, coding)
+    steps = steps_for(largest, coding) if steps is None else checked_steps(steps, coding)
     if coding in COUNT_CODINGS and largest > steps:
         values, largest = np.clip(values, -steps if low < 0 else 0, steps), steps
         low, high = max(low, -steps), min(high, steps)
     if values.dtype.itemsize > 1 and low >= -128 and high <= 127:
         values = values.astype(np.int8)
     planes = steps_for(largest, "bitwise") if coding in COUNT_CODINGS else steps
-    bits, signs = pack(values, _FORMS[coding], planes)
-    return SpikeTrain(coding=coding, shape=shape, steps=steps, bits=bits, signs=signs)
-
-
-def _checked_steps(steps: SupportsIndex, coding: Coding) -> int:
-    least, most = (0, None) if coding in COUNT_CODINGS else (1, MAX_BITS)
-    try:
-        number = operator.index(steps)
-    except TypeError:
-        raise CodingError(f"steps must be an integer, not {steps!r}") from None
-    if number < least or (most is not None and number > most):
-        limit = f"{least} or more" if most is None else f"in {least} … {most}"
-        raise CodingError(f"steps of the {coding} coding must be {limit}, not {number}")
-    return number
+    bits, signs = pack(values, FORMS[coding], planes)
+    return packed_train(Fields(coding, shape, steps, bits, signs))

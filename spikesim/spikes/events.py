@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import CodingError
-from spikesim.spikes.arrays import integer_array
+from spikesim.spikes.arrays import checked_integer, integer_array
 from spikesim.spikes.digits import (
     COUNT_CODINGS,
     INT8_PLANES,
@@ -24,10 +23,15 @@ from spikesim.spikes.digits import (
     checked_coding,
     digits,
 )
-from spikesim.support.jit import jit, threads_for
+from spikesim.support.arithmetic import ceil_div
+from spikesim.support.jit import jit
+from spikesim.support.threads import in_parts, thread_count
 
 # A bank's events per plane are summed in the eight bytes of one 64-bit word; a byte holds this many additions.
 _BYTE_LIMIT = 255
+
+MAX_CHANNELS = 1 << 24
+"""Channels of a row, as many as a hardware description can name: 127 events of each are still below 2^31."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +69,17 @@ def event_statistics(
     *,
     skew: int = 0,
     scan: int | None = None,
-    lengths: NDArray[Any] | None = None,
+    lengths: Any = None,
 ) -> EventStatistics:
     """counts: int8[rows_m, channels] with |count| ≤ 127, or uint8 for bitwise_unsigned -> EventStatistics.
 
     Other integer types are taken if their values lie in that range; `channels` need not be a multiple of `ways`. The
     binary coding has no counter of its own: it is ternary without negative counts.
 
-    `skew`, `scan` (default: a word holds all rows): of `plane_order_cycles`. `lengths`: how many counts each row has;
-    those beyond must be 0.
+    `skew` (0 or 1), `scan` (1 or more; default: a word holds all rows): of `plane_order_cycles`. `lengths`:
+    integer[rows_m], how many counts each row has; those beyond must be 0.
 
-    Raises CodingError for values out of range, a wrong shape, ways < 1 or an unknown coding.
+    Raises CodingError for values out of range, a wrong shape, more than 2^24 channels, ways < 1 or an unknown coding.
 
     >>> stats = event_statistics([[3, 0, -1, 4]], ways=2, coding="bitwise")
     >>> stats.events.tolist(), stats.plane_order_cycles.tolist(), stats.row_order_cycles.tolist()
@@ -84,23 +88,33 @@ def event_statistics(
     [2, 1, 1, 0, 0, 0, 0]
     """
     coding = checked_coding(coding)
-    if ways < 1:
-        raise CodingError(f"ways must be 1 or more, not {ways}")
+    ways = checked_integer(ways, "ways", 1, None, "1 or more")
+    skew = checked_integer(skew, "skew", 0, 1, "0 or 1")
     array = integer_array(counts)
     if array.ndim != 2:
         raise CodingError(f"counts must be of shape [rows_m, channels], not {array.shape}")
+    rows, channels = array.shape
+    if channels > MAX_CHANNELS:
+        raise CodingError(f"counts must be of at most {MAX_CHANNELS:,} channels, not {channels:,}")
+    scan = channels if scan is None else checked_integer(scan, "scan", 1, None, "1 or more")
     codes = _as_bytes(array, coding)
-    rows, channels = codes.shape
+    used = _lengths(lengths, codes)
+    # Banks beyond the channels are empty, and a word longer than a bank's rows is as good as one that holds them all.
+    banks = min(ways, max(1, channels))
+    scan = min(scan, ceil_div(channels, banks)) or 1
     per_row = np.zeros((5, rows), np.int32)
-    used = np.full(rows, channels) if lengths is None else np.asarray(lengths, np.int64)
-    blocks = max(1, min(rows, 4 * numba.get_num_threads()))
+    blocks = max(1, min(rows, 4 * thread_count()))
     per_block = np.zeros((blocks, max(8, INT8_PLANES[coding])), np.int64)
-    with threads_for(codes.size):
+
+    def work(start: int, stop: int) -> None:
         if coding in COUNT_CODINGS:
-            _count_ternary(codes, ways, per_row, per_block)
+            _count_ternary(codes, banks, start, stop, per_row, per_block)
         else:
-            words = scan or max(1, channels)
-            _count_binary(codes, used, ways, words, skew, _plane_table(coding), per_row, per_block)
+            _count_binary(
+                codes, used, banks, scan, skew, start, stop, _plane_table(coding), per_row, per_block
+            )
+
+    in_parts(work, blocks, codes.size)
     return EventStatistics(
         coding=coding,
         ways=ways,
@@ -112,6 +126,32 @@ def event_statistics(
         busiest_bank_active=per_row[4],
         events_per_plane=per_block.sum(axis=0)[: INT8_PLANES[coding]],
     )
+
+
+def _lengths(lengths: Any, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """int64[rows]: the counts that each row has, by default all; CodingError if it cannot have them, or has more."""
+    rows, channels = codes.shape
+    if lengths is None:
+        return np.full(rows, channels)
+    used = integer_array(lengths, "lengths").astype(np.int64)
+    if used.shape != (rows,):
+        raise CodingError(f"lengths must be of shape ({rows},), one for each row, not {used.shape}")
+    if used.size and not 0 <= used.min() <= used.max() <= channels:
+        wrong = used.min() if used.min() < 0 else used.max()
+        raise CodingError(f"lengths must be in 0 … {channels}, not {wrong}")
+    if _beyond(codes, used):
+        raise CodingError("counts beyond the length of their row must be 0")
+    return used
+
+
+@jit()
+def _beyond(codes: NDArray[np.uint8], lengths: NDArray[np.int64]) -> np.uint8:  # pragma: no cover (compiled)
+    """All counts behind the length of their row, by OR: 0 if there are none but 0."""
+    found = np.uint8(0)
+    for row in range(codes.shape[0]):
+        for count in codes[row, lengths[row] :]:
+            found |= count
+    return found
 
 
 def _as_bytes(array: NDArray[Any], coding: Coding) -> NDArray[np.uint8]:
@@ -137,21 +177,26 @@ def _plane_table(coding: Coding) -> NDArray[np.uint64]:
     return table
 
 
-@jit(parallel=True)
+@jit()
 def _count_binary(
     codes: NDArray[np.uint8],
     lengths: NDArray[np.int64],
     ways: int,
     scan: int,
     skew: int,
+    first: int,
+    end: int,
     table: NDArray[np.uint64],
     per_row: NDArray[np.int32],
     per_block: NDArray[np.int64],
 ) -> None:  # pragma: no cover (compiled)
-    """Fill `per_row` [5, rows] and `per_block` [blocks, 8] for a coding of eight planes or fewer."""
+    """Fill `per_row` [5, rows] and `per_block` [blocks, 8] for a coding of eight planes or fewer.
+
+    Blocks first … end − 1 of the rows.
+    """
     rows = codes.shape[0]
     blocks = per_block.shape[0]
-    for block in numba.prange(blocks):
+    for block in range(first, end):
         packed = np.zeros(ways, np.uint64)  # per bank: eight byte-wide counters, one per plane
         packed_bytes = packed.view(np.uint8)
         active = np.zeros(ways, np.int32)
@@ -240,17 +285,22 @@ def _plane_cycles(spent: NDArray[np.int32], ways: int, skew: int) -> int:  # pra
     return cycles
 
 
-@jit(parallel=True)
+@jit()
 def _count_ternary(
-    codes: NDArray[np.uint8], ways: int, per_row: NDArray[np.int32], per_block: NDArray[np.int64]
+    codes: NDArray[np.uint8],
+    ways: int,
+    first: int,
+    end: int,
+    per_row: NDArray[np.int32],
+    per_block: NDArray[np.int64],
 ) -> None:  # pragma: no cover (compiled)
-    """Fill `per_row` [5, rows] and `per_block` [blocks, 127] for the count codings.
+    """Fill `per_row` [5, rows] and `per_block` [blocks, 127] for the count codings, blocks first … end − 1 of the rows.
 
     Plane p holds an event of every count with |count| > p, so a histogram of |count| per bank gives all planes.
     """
     rows, channels = codes.shape
     blocks = per_block.shape[0]
-    for block in numba.prange(blocks):
+    for block in range(first, end):
         histogram = np.zeros((128, ways), np.int32)  # counts of magnitude m in each bank
         above = np.zeros(ways, np.int32)
         in_bank = np.zeros(ways, np.int32)

@@ -13,12 +13,19 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.spikes.intrinsics import planes_of_bytes, planes_of_magnitudes, planes_of_signed_digits
-from spikesim.support.jit import jit, threads_for
+from spikesim.spikes.digits import Coding
+from spikesim.spikes.intrinsics import (
+    adjoining,
+    planes_of_bytes,
+    planes_of_magnitudes,
+    planes_of_signed_digits,
+)
+from spikesim.support.arithmetic import ceil_div
+from spikesim.support.jit import jit
+from spikesim.support.threads import in_parts
 
 _BLOCK_WORDS: Final = 256
 """Words per plane handled at a time: input and planes stay in the nearer caches, and yet each plane gets 2 KiB in one
@@ -39,6 +46,17 @@ class Form(IntEnum):
 
 
 _MAGNITUDE, _SIGN_MAGNITUDE, _TWOS_COMPLEMENT, _SIGNED_DIGIT = (int(form) for form in Form)
+
+
+FORMS: Final[dict[Coding, Form]] = {
+    "binary": Form.MAGNITUDE,
+    "ternary": Form.SIGN_MAGNITUDE,
+    "bitwise_unsigned": Form.MAGNITUDE,
+    "bitwise": Form.SIGN_MAGNITUDE,
+    "twos_complement": Form.TWOS_COMPLEMENT,
+    "signed_digit": Form.SIGNED_DIGIT,
+}
+"""What the planes of a train hold; in the count codings those of the counts."""
 
 
 def sign_planes(form: Form, planes: int) -> int:
@@ -69,12 +87,21 @@ def _pack_words(
     values: NDArray[Any], form: Form, first: int, bits: NDArray[np.uint64], signs: NDArray[np.uint64]
 ) -> None:
     """values: integer[128 k] -> words first … first + 2k − 1 of every plane, as far as there are so many."""
+    words = min(values.size // 64, bits.shape[1] - first)
     # Unsigned bytes above 170 have a ninth signed digit, for which the arithmetic on eight planes has no room.
-    with threads_for(values.size):
-        if values.dtype == np.int8 or (values.dtype == np.uint8 and form is not Form.SIGNED_DIGIT):
-            _pack_bytes(values.view(np.uint8), values.dtype == np.int8, int(form), first, bits, signs)
-        else:
-            _pack_wide(values.astype(np.int64), int(form), first, bits, signs)
+    if values.dtype == np.int8 or (values.dtype == np.uint8 and form is not Form.SIGNED_DIGIT):
+        codes, signed = values.view(np.uint8), values.dtype == np.int8
+
+        def work(start: int, stop: int) -> None:
+            _pack_bytes(codes, signed, int(form), first, words, start, stop, bits, signs)
+
+    else:
+        wide = values.astype(np.int64)
+
+        def work(start: int, stop: int) -> None:
+            _pack_wide(wide, int(form), first, words, start, stop, bits, signs)
+
+    in_parts(work, ceil_div(words, _BLOCK_WORDS), values.size)
 
 
 def unpack(words: NDArray[np.uint64], size: int) -> NDArray[np.int8]:
@@ -82,19 +109,29 @@ def unpack(words: NDArray[np.uint64], size: int) -> NDArray[np.int8]:
     return np.unpackbits(words.view(np.uint8), count=size, bitorder="little").view(np.int8)
 
 
-@jit(parallel=True)
+@jit()
+def _copy(target: NDArray[np.uint64], source: NDArray[np.uint64]) -> None:  # pragma: no cover (compiled)
+    """Fill `target` from the beginning of `source`; faster than the assignment of a slice, which allows for overlap."""
+    there, here = adjoining(target), adjoining(source)
+    for i in range(there.size):
+        there[i] = here[i]
+
+
+@jit()
 def _pack_bytes(
     codes: NDArray[np.uint8],
     signed: bool,
     form: int,
     first: int,
+    words: int,
+    start: int,
+    stop: int,
     bits: NDArray[np.uint64],
     signs: NDArray[np.uint64],
 ) -> None:  # pragma: no cover (compiled)
-    """One-byte numbers; a signed one is given modulo 256."""
+    """Blocks start … stop − 1 of `words` words of one-byte numbers; a signed one is given modulo 256."""
     planes = bits.shape[0]
-    words = min(codes.size // 64, bits.shape[1] - first)
-    for block in numba.prange((words + _BLOCK_WORDS - 1) // _BLOCK_WORDS):
+    for block in range(start, stop):
         begin, end = block * _BLOCK_WORDS, min((block + 1) * _BLOCK_WORDS, words)
         span = slice(first + begin, first + end)
         rows = np.empty((_ROWS, _STRIDE), np.uint64)
@@ -111,26 +148,32 @@ def _pack_bytes(
             rows[8] = 0
         for p in range(planes):
             if p < 8:
-                bits[planes - 1 - p, span] = rows[p, : end - begin]
+                _copy(bits[planes - 1 - p, span], rows[p])
             elif form == _TWOS_COMPLEMENT and signed:
-                bits[planes - 1 - p, span] = rows[7, : end - begin]
+                _copy(bits[planes - 1 - p, span], rows[7])
             else:
                 bits[planes - 1 - p, span] = 0
         for j in range(signs.shape[0]):
             if j < 4:
-                signs[j, span] = rows[8 + j, : end - begin]
+                _copy(signs[j, span], rows[8 + j])
             else:
                 signs[j, span] = 0
 
 
-@jit(parallel=True)
+@jit()
 def _pack_wide(
-    values: NDArray[np.int64], form: int, first: int, bits: NDArray[np.uint64], signs: NDArray[np.uint64]
+    values: NDArray[np.int64],
+    form: int,
+    first: int,
+    words: int,
+    start: int,
+    stop: int,
+    bits: NDArray[np.uint64],
+    signs: NDArray[np.uint64],
 ) -> None:  # pragma: no cover (compiled)
-    """Wider numbers, one byte of their digits after the other."""
+    """Blocks start … stop − 1 of `words` words of wider numbers, one byte of their digits after the other."""
     planes = bits.shape[0]
-    words = min(values.size // 64, bits.shape[1] - first)
-    for block in numba.prange((words + _BLOCK_WORDS - 1) // _BLOCK_WORDS):
+    for block in range(start, stop):
         begin, end = block * _BLOCK_WORDS, min((block + 1) * _BLOCK_WORDS, words)
         span = slice(first + begin, first + end)
         size = (end - begin + 1) // 2 * 128
@@ -157,11 +200,11 @@ def _pack_wide(
             for at in range(0, end - begin, 2):
                 planes_of_bytes(byte, 64 * at, flat, _STRIDE, at)
             for p in range(low, min(low + 8, planes)):
-                bits[planes - 1 - p, span] = rows[p - low, : end - begin]
+                _copy(bits[planes - 1 - p, span], rows[p - low])
             if low < 2 * signs.shape[0]:
                 for i in range(size):
                     byte[i] = np.uint8((minus[i] >> low) & 255)
                 for at in range(0, end - begin, 2):
                     planes_of_bytes(byte, 64 * at, flat, _STRIDE, at)
                 for j in range(low // 2, min(low // 2 + 4, signs.shape[0])):
-                    signs[j, span] = rows[2 * j - low, : end - begin]
+                    _copy(signs[j, span], rows[2 * j - low])

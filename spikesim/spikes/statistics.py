@@ -7,6 +7,7 @@ input shared by several projections counts once (`docs/dssa.md` 6.4). All quanti
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import CodingError
-from spikesim.spikes.arrays import MAX_BITS, integer_array
+from spikesim.spikes.arrays import MAX_BITS, checked_integer, integer_array
 from spikesim.support.jit import jit
 
 WINDOW: Final = 7
@@ -45,7 +46,8 @@ class SpikeStatistics:
     """Histogram of |s|, and the quantities of `DEFINITIONS` that follow from it.
 
     `magnitudes` int64[n]: the values of |s| that occur, ascending; `occurrences` int64[n]: how often each does.
-    A quantity of an empty population is not defined and raises CodingError.
+    A quantity of an empty population is not defined and raises CodingError; so do fields of
+    another kind, and a magnitude that occurs 2^62 times or more.
 
     >>> first = SpikeStatistics.of(np.int8([0, 1, -3, 7]))
     >>> first.silent, first.average_spikes, first.sparsity()
@@ -56,6 +58,16 @@ class SpikeStatistics:
 
     magnitudes: NDArray[np.int64]
     occurrences: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for name in ("magnitudes", "occurrences"):
+            object.__setattr__(self, name, _column(getattr(self, name), name))
+        if self.magnitudes.size != self.occurrences.size:
+            raise CodingError(
+                f"occurrences must be {self.magnitudes.size}, one for each magnitude, not {self.occurrences.size}"
+            )
+        if (np.diff(self.magnitudes) <= 0).any():
+            raise CodingError("magnitudes must be ascending, each listed once")
 
     @classmethod
     def empty(cls) -> SpikeStatistics:
@@ -83,6 +95,8 @@ class SpikeStatistics:
         return cls(magnitudes=magnitudes, occurrences=by_magnitude[magnitudes])
 
     def __add__(self, other: SpikeStatistics) -> SpikeStatistics:
+        if not isinstance(other, SpikeStatistics):
+            return NotImplemented
         magnitudes, place = np.unique(
             np.concatenate((self.magnitudes, other.magnitudes)), return_inverse=True
         )
@@ -93,7 +107,7 @@ class SpikeStatistics:
     @property
     def elements(self) -> int:
         """Number of integers counted."""
-        return int(self.occurrences.sum())
+        return sum(self.occurrences.tolist())
 
     @property
     def largest(self) -> int:
@@ -104,6 +118,11 @@ class SpikeStatistics:
     def silent(self) -> float:
         """Share of s = 0."""
         return self._mean(self.magnitudes == 0)
+
+    @property
+    def average(self) -> float:
+        """Mean |s|: spikes per element in ternary coding."""
+        return self._mean(self.magnitudes)
 
     @property
     def average_spikes(self) -> float:
@@ -155,9 +174,9 @@ class SpikeStatistics:
 
     def steps(self, steps: int | None = None) -> int:
         """Planes of the bitwise coding: those given, or as many as the largest |s| has bits, at least one."""
-        if steps is not None and not 1 <= steps <= MAX_BITS:
-            raise CodingError(f"steps must be in 1 … {MAX_BITS}, not {steps}")
-        return max(1, self.largest.bit_length()) if steps is None else steps
+        if steps is None:
+            return max(1, self.largest.bit_length())
+        return checked_integer(steps, "steps", 1, MAX_BITS, f"in 1 … {MAX_BITS}")
 
     def sparsity(self, steps: int | None = None) -> float:
         """1 − firing rate of the bitwise coding with `steps` planes; more significant bits are cut off."""
@@ -170,10 +189,23 @@ class SpikeStatistics:
         return {name: own[name] if name in own else getattr(self, name) for name in DEFINITIONS}
 
     def _mean(self, of_magnitude: NDArray[Any]) -> float:
-        """Mean over all elements of a quantity given per magnitude."""
-        if not self.elements:
+        """Mean over all elements of a quantity ≥ 0 given per magnitude."""
+        elements = self.elements
+        if not elements:
             raise CodingError("statistics must be of one element or more, not of none")
-        return float((of_magnitude * self.occurrences).sum() / self.elements)
+        if int(of_magnitude.max()) * elements < 1 << 63:
+            total = int(of_magnitude @ self.occurrences)
+        else:
+            total = sum(map(operator.mul, of_magnitude.tolist(), self.occurrences.tolist()))
+        return total / elements
+
+
+def _column(values: Any, name: str) -> NDArray[np.int64]:
+    """A column of statistics as int64[n]; CodingError if it is none of integers from 0 to 2^62 − 1."""
+    column = integer_array(values, name).astype(np.int64, copy=False)
+    if column.ndim != 1 or column.min(initial=0) < 0:
+        raise CodingError(f"{name} must be integers of 0 or more in one row")
+    return column
 
 
 def _ones(values: NDArray[np.int64]) -> NDArray[np.int64]:

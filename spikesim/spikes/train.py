@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.errors import CodingError
+from spikesim.spikes.arrays import room
 from spikesim.spikes.digits import COUNT_CODINGS, Coding, plane_weights
+from spikesim.spikes.fields import Fields, checked_fields
 from spikesim.spikes.intrinsics import trailing_zeros
 from spikesim.spikes.packing import unpack
 from spikesim.support.jit import jit
+
+_LISTED = "all spikes of a train"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,11 +42,14 @@ class SpikeEvents:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpikeTrain:
-    """Spikes of an integer array over `steps` time steps, most significant step first. Made by `encode`.
+    """Spikes of an integer array over `steps` time steps, most significant step first. Made by `encode`, or again from
+    the fields that `spikesim encode -o` saves: `SpikeTrain(**np.load("train.npz"))`.
 
-    The arrays are packed and read-only; `spikesim.spikes.packing` describes their layout. In the weighted codings
-    `bits` holds one plane per step. A binary or ternary train is determined by its spike counts; `bits` and
-    `signs` hold those as sign and magnitude, so that 127 steps cost as much as seven.
+    The arrays are packed and read-only, copies of those given; `spikesim.spikes.packing` describes their layout. In
+    the weighted codings `bits` holds one plane per step. A binary or ternary train is determined by its spike counts;
+    `bits` and `signs` hold those as sign and magnitude, so that 127 steps cost as much as seven.
+
+    Raises CodingError for fields that are not those of a train, and for unpacking one that does not fit in memory.
     """
 
     coding: Coding
@@ -49,13 +59,17 @@ class SpikeTrain:
     signs: NDArray[np.uint64]
 
     def __post_init__(self) -> None:
-        self.bits.flags.writeable = False
-        self.signs.flags.writeable = False
+        _fill(self, checked_fields(self.coding, self.shape, self.steps, self.bits, self.signs))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy or a pickle goes through the same checks, and is read-only as well.
+        fields = {name: getattr(self, name) for name in Fields._fields}
+        return functools.partial(SpikeTrain, **fields), ()
 
     @property
     def size(self) -> int:
         """Number of encoded elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -72,11 +86,11 @@ class SpikeTrain:
 
     @property
     def n_spikes(self) -> int:
-        """Σ |spike| over all elements and steps."""
-        per_plane = np.bitwise_count(self.bits).sum(axis=1, dtype=np.int64)
+        """Σ |spike| over all elements and steps, however many."""
+        per_plane = np.bitwise_count(self.bits).sum(axis=1, dtype=np.int64).tolist()
         if self.coding in COUNT_CODINGS:
-            return int(per_plane @ self._bit_weights())
-        return int(per_plane.sum())
+            return sum(ones << p for p, ones in enumerate(reversed(per_plane)))
+        return sum(per_plane)
 
     @property
     def firing_rate(self) -> float:
@@ -85,11 +99,17 @@ class SpikeTrain:
 
     def decode(self) -> NDArray[np.int32] | NDArray[np.int64]:
         """The encoded integers (less what too few steps cut off), int32 up to 31 bits, otherwise int64."""
-        total: NDArray[Any] = np.zeros(self.size, np.int32 if len(self.bits) < 32 else np.int64)
-        for row in range(len(self.bits)):
+        dtype = np.int32 if len(self.bits) < 32 else np.int64
+        total: NDArray[Any] = room(self.shape, dtype, "the integers of a train")
+        for row in self.rows():
             total *= 2
-            total += self._digit(row)
-        return total.reshape(self.shape)
+            total += row
+        return total
+
+    def rows(self) -> Iterator[NDArray[np.int8]]:
+        """The integers digit by digit: int8[*shape] of −1, 0 and 1 for every row of `bits`, worth twice the next."""
+        for row in range(len(self.bits)):
+            yield self._digit(row).reshape(self.shape)
 
     def planes(self) -> Iterator[NDArray[np.int8]]:
         """The spikes step by step: `steps` arrays int8[*shape] of −1, 0 and 1."""
@@ -99,24 +119,24 @@ class SpikeTrain:
             for step in range(self.steps):
                 yield np.where(magnitude > step, sign, np.int8(0))
         else:
-            for row in range(self.steps):
-                digit = self._digit(row)
+            for digit in self.rows():
                 # The spike of the step that weighs −2^(T−1) is positive, its digit is not.
-                yield (np.abs(digit) if self.coding == "twos_complement" else digit).reshape(self.shape)
+                yield np.abs(digit) if self.coding == "twos_complement" else digit
 
     def dense(self) -> NDArray[np.int8]:
         """int8[steps, *shape] of −1, 0 and 1: all spikes, unpacked. Costs a byte per element and step."""
-        out = np.empty((self.steps, *self.shape), np.int8)
-        for step, plane in enumerate(self.planes()):
-            out[step] = plane
+        out: NDArray[np.int8] = room((self.steps, *self.shape), np.int8, "a train, unpacked,")
+        if out.size:
+            for step, plane in enumerate(self.planes()):
+                out[step] = plane
         return out
 
     def events(self) -> SpikeEvents:
-        """All spikes as (step, index, sign), 13 bytes each, sorted by step, then by index."""
-        return self._count_events() if self.coding in COUNT_CODINGS else self._plane_events()
+        """All spikes as (step, index, sign), 13 bytes each, sorted by step, then by index.
 
-    def _bit_weights(self) -> NDArray[np.int64]:
-        return plane_weights("bitwise", len(self.bits))[::-1]
+        Raises CodingError for counts of 2^31 or more: their steps have no number.
+        """
+        return self._count_events() if self.coding in COUNT_CODINGS else self._plane_events()
 
     def _signs_of(self, row: int) -> NDArray[np.uint64] | None:
         """The sign plane that holds for a row of `bits`; None if none of its digits is negative."""
@@ -140,8 +160,8 @@ class SpikeTrain:
     def _plane_events(self) -> SpikeEvents:
         starts = np.zeros(self.steps + 1, np.int64)
         np.cumsum(np.bitwise_count(self.bits).sum(axis=1, dtype=np.int64), out=starts[1:])
-        index = np.empty(starts[-1], np.int64)
-        sign = np.empty(starts[-1], np.int8)
+        index = room((int(starts[-1]),), np.int64, _LISTED)
+        sign = room((int(starts[-1]),), np.int8, _LISTED)
         no_signs = np.zeros(self.bits.shape[1], np.uint64)
         for row in range(self.steps):
             signs = self._signs_of(row)
@@ -153,17 +173,33 @@ class SpikeTrain:
     def _count_events(self) -> SpikeEvents:
         counts = self.decode().reshape(-1)
         magnitude, sign = np.abs(counts), np.sign(counts).astype(np.int8)
-        # Who is silent in a step stays silent: each step looks only at those that fired in the last one.
-        index = np.flatnonzero(magnitude)
-        firing = []
-        for step in range(self.steps):
-            index = index[magnitude[index] > step]
-            if not index.size:
-                break
-            firing.append(index)
-        every = np.concatenate(firing) if firing else np.zeros(0, np.int64)
-        steps = np.repeat(np.arange(len(firing), dtype=np.int32), [len(part) for part in firing])
-        return SpikeEvents(step=steps, index=every, sign=sign[every])
+        largest = int(magnitude.max(initial=0))
+        if largest >= 1 << 31:
+            raise CodingError(f"counts must be below 2^31 for their spikes to be listed, not {largest}")
+        total = self.n_spikes
+        step, index = room((total,), np.int32, _LISTED), room((total,), np.int64, _LISTED)
+        # Between one magnitude that occurs and the next, the same elements fire in every step.
+        at, reached, firing = 0, 0, np.flatnonzero(magnitude)
+        for level in np.unique(magnitude[firing]).tolist():
+            firing = firing[magnitude[firing] >= level]
+            stop = at + (level - reached) * firing.size
+            step[at:stop] = np.repeat(np.arange(reached, level, dtype=np.int32), firing.size)
+            index[at:stop] = np.tile(firing, level - reached)
+            at, reached = stop, level
+        return SpikeEvents(step=step, index=index, sign=sign[index])
+
+
+def packed_train(fields: Fields) -> SpikeTrain:
+    """A train of fields that keep the rules, which are neither looked at nor copied: what `encode` has just made."""
+    train = SpikeTrain.__new__(SpikeTrain)
+    _fill(train, fields)
+    return train
+
+
+def _fill(train: SpikeTrain, fields: Fields) -> None:
+    fields.bits.flags.writeable = False
+    fields.signs.flags.writeable = False
+    vars(train).update(fields._asdict())
 
 
 @jit()

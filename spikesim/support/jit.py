@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -12,15 +11,11 @@ from spikesim.support.kernel_cache import kernel_cache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ONE_THREAD: Final = 1 << 17
-"""Array elements below which one thread does the work: they take about 0.1 ms, and waiting for a second thread may
-take longer, much longer on a busy machine."""
-
 Int = Any
 """A scalar inside a compiled loop: int64. NumPy types and Python's int meet there, which checkers keep apart."""
 
 
-def jit(signature: str | None = None, *, parallel: bool = False) -> Callable[[F], F]:
+def jit(signature: str | None = None) -> Callable[[F], F]:
     """Compile a function of numpy arrays to machine code; its Python type stays visible to type checkers.
 
     The result is kept on disk between runs (`kernel_cache`), releases the interpreter lock, and does not check array
@@ -30,7 +25,7 @@ def jit(signature: str | None = None, *, parallel: bool = False) -> Callable[[F]
 
     def decorate(function: F) -> F:
         # `error_model="numpy"` drops the zero-division branches, which would keep loops from being vectorised.
-        compiled: Any = numba.njit(nogil=True, parallel=parallel, error_model="numpy")(function)
+        compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
         if compiled is function:  # NUMBA_DISABLE_JIT
             return function
         if (cache := kernel_cache(function)) is not None:
@@ -52,15 +47,3 @@ def jit_text(text: str, module: dict[str, Any]) -> Any:
     exec(compile(text, module["__file__"], "exec"), module, defined)
     (function,) = defined.values()
     return jit()(function)
-
-
-@contextmanager
-def threads_for(elements: int) -> Iterator[None]:
-    """Within the context, parallel loops use one thread if there are fewer than `ONE_THREAD` elements."""
-    before = numba.get_num_threads()
-    if elements < ONE_THREAD:
-        numba.set_num_threads(1)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)

@@ -363,7 +363,7 @@ def test_booleans_are_zeros_and_ones() -> None:
         ([1], "bitwise", 0, "steps of the bitwise coding must be in 1 … 62, not 0"),
         ([1], "bitwise", 63, "steps of the bitwise coding must be in 1 … 62, not 63"),
         ([1], "ternary", -1, "steps of the ternary coding must be 0 or more, not -1"),
-        ([1], "bitwise", 2.5, "steps must be an integer, not 2.5"),
+        ([1], "bitwise", 2.5, "steps of the bitwise coding must be an integer, not 2.5"),
     ],
 )
 def test_illegal_input(counts: Any, coding: str, steps: Any, message: str) -> None:

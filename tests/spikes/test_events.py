@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.played import plane_order_cycles
+from helpers.tried import tried
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -155,3 +156,55 @@ def test_kinds_and_layouts_of_input_agree(coding: str) -> None:
 def test_illegal_input(counts: Any, ways: int, coding: str, message: str) -> None:
     with pytest.raises(CodingError, match=f"^{message}$"):
         event_statistics(counts, ways, coding)
+
+
+def _odd(what: str, arguments: dict[str, Any], message: str) -> Any:
+    row = tried(15, f"event_statistics with {what}", "it is refused before anything is counted")
+    return pytest.param(arguments, message, marks=row, id=what)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        _odd(
+            "fewer lengths than rows",
+            {"lengths": np.array([37])},
+            r"lengths must be of shape \(5,\), one for each row, not \(1,\)",
+        ),
+        _odd("a length beyond the channels", {"lengths": [38] * 5}, "lengths must be in 0 … 37, not 38"),
+        _odd("a length below 0", {"lengths": [-1] * 5}, "lengths must be in 0 … 37, not -1"),
+        _odd("a length that is no integer", {"lengths": [1.0] * 5}, "lengths must be integers, not float64"),
+        _odd(
+            "counts beyond their length",
+            {"lengths": [36] * 5},
+            "counts beyond the length of their row must be 0",
+        ),
+        _odd("words of no rows", {"scan": 0}, "scan must be 1 or more, not 0"),
+        _odd("words of rows below 0", {"scan": -1}, "scan must be 1 or more, not -1"),
+        _odd("half a row in a word", {"scan": 0.5}, r"scan must be an integer, not 0\.5"),
+        _odd("a skew of two planes", {"skew": 2}, "skew must be 0 or 1, not 2"),
+        _odd("half a bank", {"ways": 0.5}, r"ways must be an integer, not 0\.5"),
+        _odd("banks below 0", {"ways": -1}, "ways must be 1 or more, not -1"),
+        _odd("no name of a coding", {"coding": ["bitwise"]}, r"coding must be one of .*, not \['bitwise'\]"),
+    ],
+)
+def test_arguments_without_a_meaning(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(CodingError, match=f"^{message}$"):
+        event_statistics(np.ones((5, 37), np.int8), **{"ways": 2, "coding": "bitwise", **arguments})
+    if "scan" not in arguments:  # which only `plane_order_cycles` knows
+        with pytest.raises(CodingError, match=f"^{message}$"):
+            event_statistics(np.ones((5, 37), np.int8), **{"ways": 2, "coding": "ternary", **arguments})
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@tried(
+    15, "event_statistics with 2^70 banks, or words of 2^70 rows", "what as many as there are channels give"
+)
+def test_more_banks_and_longer_words_than_channels(coding: str) -> None:
+    counts = np.random.default_rng(5).integers(0, 3, (4, 37), dtype=np.int8)
+    many, enough = (event_statistics(counts, ways, coding, scan=2, skew=1) for ways in (2**70, 37))
+    long, whole = (event_statistics(counts, 2, coding, scan=scan) for scan in (2**70, 19))
+    for name in (*ROW_FIELDS, "events_per_plane"):
+        assert np.array_equal(getattr(many, name), getattr(enough, name))
+        assert np.array_equal(getattr(long, name), getattr(whole, name))
+    assert many.ways == 2**70
