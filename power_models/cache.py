@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from spikesim.errors import OutputError
 from spikesim.support.cache_folder import VARIABLE
 from spikesim.support.files import write_bytes_atomic, write_text_atomic
+from spikesim.support.seal import sealed, unsealed
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Results kept by spikesim; they may be deleted at any time.\n"
 """Content of CACHEDIR.TAG, by which programs that make backups know a cache (bford.info/cachedir)."""
@@ -22,7 +22,8 @@ _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Results kept by spikesim;
 class ResultCache:
     """JSON documents in a folder, each under a digest of all it depends on; None as folder keeps nothing.
 
-    A document is there whole or not at all; one that cannot be read is made anew.
+    A document is there whole or not at all, and sealed: what is not as it was written, under the name it was written,
+    is made anew. What cannot be written is not kept.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -49,12 +50,12 @@ class ResultCache:
         digest = hashlib.sha256(json.dumps([kind, *inputs]).encode()).hexdigest()
         if self.folder is None:
             return make()
-        path = self.folder / kind / f"{digest}.json.gz"
-        try:
-            return json.loads(gzip.decompress(path.read_bytes()))
-        except (OSError, EOFError, ValueError, zlib.error):
-            value = make()
+        path = self.folder / kind / f"{digest}.kept"
+        kept = unsealed(path, digest)
+        if kept is not None:
+            return json.loads(gzip.decompress(kept))
+        value = make()
         content = gzip.compress(json.dumps(value, allow_nan=False).encode(), 3, mtime=0)
-        with contextlib.suppress(OutputError):  # what cannot be kept is made again
-            write_bytes_atomic(path, content)
+        with contextlib.suppress(OutputError):
+            write_bytes_atomic(path, sealed(content, digest))
         return value

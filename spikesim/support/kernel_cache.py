@@ -21,10 +21,11 @@ from typing import Any, Final, Self
 
 import llvmlite  # type: ignore[import-untyped]
 import numba
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 
 from spikesim.errors import OutputError
 from spikesim.support.cache_folder import takes_files, user_folder
+from spikesim.support.seal import sealed, unsealed
 from spikesim.support.sources import digest
 
 KEPT: Final = 4
@@ -72,19 +73,55 @@ class _Implementation(CompileResultCacheImpl):
     _locator_classes = [_Locator]  # noqa: RUF012 - as numba has it
 
 
+class _SealedFiles(IndexDataCacheFile):
+    """An index and files of code, each sealed: code that is damaged would run.
+
+    The code comes with its key: of two processes that compile for other types at once, numba may keep the index of one
+    and the code of the other.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        super().save(key, (key, data))  # type: ignore[no-untyped-call]
+
+    def load(self, key: Any) -> Any:
+        found = super().load(key)  # type: ignore[no-untyped-call]
+        return found[1] if found is not None and found[0] == key else None
+
+    def _load_index(self) -> Any:
+        return self._read(self._index_path) or {}
+
+    def _save_index(self, overloads: Any) -> None:
+        self._write(self._index_path, overloads)
+
+    def _load_data(self, name: str) -> Any:
+        return self._read(self._data_path(name))  # type: ignore[no-untyped-call]
+
+    def _save_data(self, name: str, data: Any) -> None:
+        self._write(self._data_path(name), data)  # type: ignore[no-untyped-call]
+
+    def _read(self, path: str) -> Any:
+        content = unsealed(Path(path), self._seal(path))
+        return None if content is None else pickle.loads(content)
+
+    def _write(self, path: str, value: Any) -> None:
+        with self._open_for_write(path) as file:
+            file.write(sealed(self._dump(value), self._seal(path)))  # type: ignore[no-untyped-call]
+
+    def _seal(self, path: str) -> str:
+        return f"{self._source_stamp} {Path(path).name}"
+
+
 class KernelCache(FunctionCache):
-    """The compiled forms of one function."""
+    """The compiled forms of one function. What is damaged is compiled again."""
 
     _impl_class = _Implementation
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The code of a signature; None if there is none, or it is damaged."""
-        try:
-            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
-        except (OSError, EOFError, pickle.UnpicklingError):
-            with contextlib.suppress(OSError):
-                self.flush()  # type: ignore[no-untyped-call]
-            return None
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        implementation = self._impl
+        self._cache_file = _SealedFiles(  # type: ignore[no-untyped-call]
+            self._cache_path, implementation.filename_base, implementation.locator.get_source_stamp()
+        )
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keeps the code of a signature, if it can be kept."""
@@ -99,7 +136,7 @@ class KernelCache(FunctionCache):
 def kernel_cache(function: Callable[..., Any]) -> KernelCache | None:
     """The cache of a function of spikesim; None if it is of elsewhere, or if no folder can be written."""
     folder = _folder(function.__module__)
-    return None if folder is None else KernelCache(function)  # type: ignore[no-untyped-call]
+    return None if folder is None else KernelCache(function)
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from spikesim.rtl.assemble import Executable, assemble
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP, emit_core, emit_program
 from spikesim.support.array_files import write_raw
+from spikesim.support.reading import read_bytes
 from spikesim.support.sources import digest
 from spikesim.tools.process import run_leashed
 from spikesim.tools.verilator import build, toolchain
@@ -141,9 +142,9 @@ class BuiltCore:
             inputs = [source.read_bytes(), path.read_bytes(), *map(str.encode, tools)]
             key = hashlib.sha256(b"\0".join(inputs)).hexdigest()
             stamp = folder / "inputs.sha256"
-            if stamp.is_file() and stamp.read_text(encoding="ascii") == key:
+            if _is_stamped(stamp, key, folder / TOP):
                 return folder / TOP
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
             binary = build(
                 [source],
                 TOP,
@@ -153,8 +154,29 @@ class BuiltCore:
                 coverage=self.coverage,
                 objects=self.folder.parent / "objects",
             )
-        stamp.write_text(key, encoding="ascii")
+        stamp.write_bytes(_stamp(key, binary))
         return binary
+
+
+def _stamp(key: str, binary: Path) -> bytes:
+    """What a simulation was built of, and a digest of what came of it."""
+    return f"{key} {hashlib.sha256(binary.read_bytes()).hexdigest()}".encode("ascii")
+
+
+def _is_stamped(stamp: Path, key: str, binary: Path) -> bool:
+    """Whether a simulation is there, whole, and built of the same."""
+    try:
+        return os.access(binary, os.X_OK) and read_bytes(stamp, "a stamp", ToolError) == _stamp(key, binary)
+    except (OSError, ToolError):
+        return False
+
+
+def _remove(path: Path) -> None:
+    """Whatever is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class Lockstep:

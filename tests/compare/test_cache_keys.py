@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from helpers.tried import tried
 
 import spikesim
 from spikesim.compare import baselines, measure
@@ -226,23 +227,83 @@ def test_user_without_a_home_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch)
         user_folder()
 
 
-def test_built_core_is_built_anew_with_other_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither another compiler or Verilator nor other options of theirs run what was built before."""
-    tools = {"toolchain": "13-x86_64-5.48", "digest": "options"}
-    built: list[dict[str, str]] = []
+def _executable(folder: Path, top: str) -> Path:
+    folder.mkdir()
+    binary = folder / top
+    binary.write_bytes(b"a simulation")
+    binary.chmod(0o755)
+    return binary
+
+
+def _pretend_to_build(monkeypatch: pytest.MonkeyPatch, build: Any) -> None:
+    """Cores are built by a function of the test's."""
 
     def emit(folder: Path, _: CoreConfig) -> Path:
         (folder / "core.v").write_text(DESIGN)
         return folder / "core.v"
 
-    def build(_sources: list[Path], top: str, folder: Path, **_: Any) -> Path:
-        folder.mkdir()
-        built.append(dict(tools))
-        return folder / top
-
     build.__module__ = verilator.__name__
     monkeypatch.setattr(lockstep, "emit_core", emit)
     monkeypatch.setattr(lockstep, "build", build)
+
+
+def _wrong_build(what: str, damage: Callable[[Path], object]) -> Any:
+    row = tried(13, f"a simulation built before, {what}", "it is built anew")
+    return pytest.param(damage, marks=row, id=what)
+
+
+def _replace_by_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+
+
+def _replace_by_folder(stamp: Path) -> None:
+    stamp.unlink()
+    stamp.mkdir()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _wrong_build("cut short", lambda folder: (folder / TOP).write_bytes(b"a sim")),
+        _wrong_build("removed", lambda folder: (folder / TOP).unlink()),
+        _wrong_build("that may no longer be run", lambda folder: (folder / TOP).chmod(0o644)),
+        _wrong_build("its stamp no text", lambda folder: (folder / "inputs.sha256").write_bytes(b"\xff\xfe")),
+        _wrong_build("its stamp removed", lambda folder: (folder / "inputs.sha256").unlink()),
+        _wrong_build("its stamp a folder", lambda folder: _replace_by_folder(folder / "inputs.sha256")),
+        _wrong_build("a file in place of its folder", _replace_by_file),
+    ],
+)
+def test_damaged_core_is_built_anew(
+    damage: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Path] = []
+
+    def build(_sources: list[Path], top: str, folder: Path, **_: Any) -> Path:
+        built.append(folder)
+        return _executable(folder, top)
+
+    _pretend_to_build(monkeypatch, build)
+    monkeypatch.setattr(lockstep, "toolchain", lambda: "tools")
+    for _ in range(2):
+        BuiltCore(CONFIG, tmp_path).binary()
+    assert len(built) == 1
+    damage(tmp_path / "build")
+    for _ in range(2):
+        assert BuiltCore(CONFIG, tmp_path).binary().read_bytes() == b"a simulation"
+    assert len(built) == 2
+
+
+def test_built_core_is_built_anew_with_other_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither another compiler or Verilator nor other options of theirs run what was built before."""
+    tools = {"toolchain": "13-x86_64-5.48", "digest": "options"}
+    built: list[dict[str, str]] = []
+
+    def build(_sources: list[Path], top: str, folder: Path, **_: Any) -> Path:
+        built.append(dict(tools))
+        return _executable(folder, top)
+
+    _pretend_to_build(monkeypatch, build)
     monkeypatch.setattr(lockstep, "toolchain", lambda: tools["toolchain"])
     monkeypatch.setattr(lockstep, "digest", lambda name: f"{name} {tools['digest']}")
 

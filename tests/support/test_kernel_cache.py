@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
+from helpers.tried import tried
 
 import spikesim
 from spikesim.support import kernel_cache
@@ -22,7 +25,10 @@ PACKAGE = Path(spikesim.__file__).parent
 TOOLS = (
     "__init__",
     "errors",
-    *(f"support/{name}" for name in ("__init__", "cache_folder", "jit", "kernel_cache", "sources")),
+    *(
+        f"support/{name}"
+        for name in ("__init__", "cache_folder", "jit", "kernel_cache", "reading", "seal", "sources")
+    ),
 )
 """All of spikesim that compiling needs."""
 
@@ -213,18 +219,88 @@ def hits(function: Any) -> int:
     return sum(function.stats.cache_hits.values())
 
 
-def test_damaged_file_is_made_anew(tmp_path: Path) -> None:
+def _change_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def _damaged(what: str, damage: Callable[[Path], object]) -> Any:
+    row = tried(
+        13, f"the index and the code of a compiled function, {what}", "it is compiled again, and kept"
+    )
+    return pytest.param(damage, marks=row, id=what)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _damaged("without the last byte", lambda file: file.write_bytes(file.read_bytes()[:-1])),
+        _damaged("empty", lambda file: file.write_bytes(b"")),
+        _damaged("with a byte changed in the middle", _change_byte),
+        _damaged(
+            "replaced by pickles of something else", lambda file: file.write_bytes(pickle.dumps([1]) * 2)
+        ),
+        _damaged(
+            "replaced by 100 kB of noise",
+            lambda file: file.write_bytes(np.random.default_rng(1).bytes(10**5)),
+        ),
+    ],
+)
+def test_damaged_file_is_made_anew(damage: Callable[[Path], object], tmp_path: Path) -> None:
     assert compiled(tmp_path / "a")(3) == 6
-    for file in (tmp_path / "a").iterdir():
-        whole = file.read_bytes()
-        for damaged in (whole[:-1], b""):
-            file.write_bytes(damaged)
-            again = compiled(tmp_path / "a")
-            assert again(3) == 6
-            assert hits(again) == 0
-            third = compiled(tmp_path / "a")
-            assert third(3) == 6
-            assert hits(third) == 1
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    for name in names:
+        damage(tmp_path / "a" / name)
+        again = compiled(tmp_path / "a")
+        assert again(3) == 6
+        assert hits(again) == 0
+        third = compiled(tmp_path / "a")
+        assert third(3) == 6
+        assert hits(third) == 1
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == names
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(
+            lambda path: path.mkdir(),
+            marks=tried(13, "a folder in place of compiled code", "it is compiled, not kept"),
+        ),
+        pytest.param(
+            os.mkfifo,
+            marks=tried(13, "a named pipe in place of compiled code", "it is not waited for; compiled again"),
+        ),
+        pytest.param(
+            lambda path: path.symlink_to(path),
+            marks=tried(13, "a link to itself in place of compiled code", "compiled again"),
+        ),
+    ],
+    ids=["folder", "pipe", "link"],
+)
+def test_what_is_no_file_is_compiled(make: Callable[[Path], object], tmp_path: Path) -> None:
+    assert compiled(tmp_path / "a")(3) == 6
+    for file in list((tmp_path / "a").iterdir()):
+        file.unlink()
+        make(file)
+        again = compiled(tmp_path / "a")
+        assert again(3) == 6
+        assert hits(again) == 0
+
+
+@tried(13, "the code of a function for other types, under the name of this one's", "it is compiled, not run")
+def test_code_for_other_types_is_not_run(tmp_path: Path) -> None:
+    """As two processes leave it that compile at once: the index of one, the code of the other."""
+    assert compiled(tmp_path / "whole")(3) == 6
+    assert compiled(tmp_path / "real" / "whole")(2.5) == 5.0
+    (code,) = code_files(tmp_path / "real")
+    (ours,) = code_files(tmp_path / "whole")
+    assert code.name == ours.name
+    shutil.copy(code, ours)
+    again = compiled(tmp_path / "whole")
+    assert again(3) == 6
+    assert hits(again) == 0
 
 
 def test_disk_that_fills_up_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
