@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from spikesim.results.report import Report
 
+_REPORT = "a report of this version of spikesim"
+
 
 def info(
     path: Annotated[
@@ -31,7 +34,7 @@ def info(
     """Show the layers, parameters and memory sizes of a model, or the summary of a mapped one."""
     from spikesim.report import JSON_NAME
 
-    if (path / JSON_NAME).exists():
+    if os.path.lexists(path / JSON_NAME):
         _show_report(path / JSON_NAME, as_json)
     else:
         _show_model(path, as_json)
@@ -43,6 +46,11 @@ def _show_report(path: Path, as_json: bool) -> None:
     from spikesim.cli.outcome import bases_table, summary_table
 
     text, report = _read_report(path)
+    # All of it is made before anything is printed: a number may be of the right type and yet beyond any other.
+    with reading(path, _REPORT, CheckpointError):
+        tables = [summary_table(report)]
+        if report.comparison is not None:
+            tables.append(bases_table(report.comparison))
     if as_json:
         typer.echo(text, nl=False)
         return
@@ -51,19 +59,22 @@ def _show_report(path: Path, as_json: bool) -> None:
     layers = ", ".join(f"{count} {kind}" for kind, count in model.layers.items())
     console.print(Text(f"{model.name}: {model.parameters:,} parameters; layers: {layers}"))
     console.print(Text(f"made by: {report.command}", style="dim"), soft_wrap=True)
-    console.print(summary_table(report))
-    if report.comparison is not None:
-        console.print(bases_table(report.comparison))
+    for table in tables:
+        console.print(table)
 
 
 def _read_report(path: Path) -> tuple[str, Report]:
+    from pydantic import ValidationError
+
     from spikesim.results.report import Report
 
-    what = "a report of this version of spikesim"
-    text = read_text(path, what, CheckpointError)
-    content = parse_json(text, path, what, CheckpointError)
-    with reading(path, what, CheckpointError):
-        return text, Report.model_validate(content)
+    text = read_text(path, _REPORT, CheckpointError)
+    content = parse_json(text, path, _REPORT, CheckpointError)
+    with reading(path, _REPORT, CheckpointError):
+        try:
+            return text, Report.model_validate(content)
+        except ValidationError:
+            raise CheckpointError(f"{path} must be {_REPORT}") from None
 
 
 def _show_model(path: Path, as_json: bool) -> None:
