@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikesim.errors import CodingError, OutputError
+from spikesim.support.shown import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,16 +25,12 @@ def read_numbers(words: Sequence[str]) -> NDArray[Any]:
     """
     import numpy as np
 
-    if len(words) == 1 and (words[0].endswith(".npy") or Path(words[0]).exists()):
-        values = _load(words[0])
-    else:
-        values = np.array([_number(word) for word in words])
-        if values.dtype.kind not in "if":
-            raise CodingError("numbers must fit 64 bits")
-    if values.dtype.kind not in "iuf" or not values.size:
-        what = "none" if not values.size else f"values of type {values.dtype}"
-        raise CodingError(f"{words[0]} must hold integers or real numbers, not {what}")
-    return values.reshape(1) if values.ndim == 0 else values
+    if len(words) == 1 and (words[0].endswith(".npy") or os.path.lexists(words[0])):
+        return _load(Path(words[0]))
+    values = np.array([_number(word) for word in words])
+    if values.dtype.kind not in "if":
+        raise CodingError("numbers must fit 64 bits")
+    return values
 
 
 def save_train(
@@ -63,18 +60,15 @@ def _is_train(path: Path) -> bool:
     return names - {"scale.npy"} == {f"{name}.npy" for name in _TRAIN}
 
 
-def _load(name: str) -> NDArray[Any]:
-    import numpy as np
+def _load(path: Path) -> NDArray[Any]:
+    """The array of a file, of one dimension or more."""
+    from spikesim.support.npy import read_npy
 
-    try:
-        values = np.load(name, allow_pickle=False)
-    except OSError as error:
-        raise CodingError(f"{name} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise CodingError(f"{name} must be a complete .npy file of numbers") from error
-    if not isinstance(values, np.ndarray):
-        values.close()
-        raise CodingError(f"{name} must be a .npy file of one array, not a .npz archive")
+    values = read_npy(path, "a .npy file of integers or real numbers", CodingError)
+    if not values.size or not values.ndim:
+        raise CodingError(
+            f"{path} must hold an array of integers or real numbers, not {'one number' if values.size else 'none'}"
+        )
     return values
 
 
@@ -82,4 +76,4 @@ def _number(word: str) -> int | float:
     for kind in (int, float):
         with contextlib.suppress(ValueError):
             return kind(word)
-    raise CodingError(f"a number to encode must be an integer or a real number, not {word!r}")
+    raise CodingError(f"a number to encode must be an integer or a real number, not {shown(word)}")
