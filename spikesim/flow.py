@@ -22,6 +22,7 @@ from spikesim.program.compiled import (
     Block,
     CompiledText,
     Provenance,
+    TextRule,
     open_compiled,
     write_compiled,
     write_table,
@@ -30,14 +31,19 @@ from spikesim.program.verifier import verify_for
 from spikesim.results.report import LayerCosine, Report
 from spikesim.run.fidelity import Cosines, Score
 from spikesim.run.runner import Runner, Stopwatch
+from spikesim.run.saved_tokens import mapped_tokens, save_tokens
 from spikesim.run.session import Session, Take
 from spikesim.run.summary import summarise_run
+from spikesim.run.texts import model_reader, save_tokenizer
 from spikesim.run.tokens import (
+    CALIBRATION_FILE,
+    DEFAULT_SEQUENCE,
+    HELD_OUT_FILE,
     InputRequest,
+    beside,
     calibration_tokens,
     evaluation_tokens,
-    load_tokens,
-    save_tokens,
+    model_folder,
     targets,
 )
 from spikesim.support.files import write_json_atomic
@@ -80,20 +86,22 @@ def map_model(
     with stopwatch.stage("load"), torch.no_grad():
         opened = open_model(model)
         summary, items = opened.summary, opened.host.items
-        run = evaluation_tokens(request, model, items, hardware.limits.max_context)
+        reader = model_reader(model_folder(model), items)
+        length = request.sequence_length or min(DEFAULT_SEQUENCE, hardware.limits.max_context)
+        run = evaluation_tokens(request, reader, beside(model, HELD_OUT_FILE), length=length)
         opened.check(run.ids.shape[1], hardware)
-        examples, calibration_note = calibration_tokens(model, items, calibration, run)
+        examples = calibration_tokens(calibration, beside(model, CALIBRATION_FILE), reader, run)
         folder.mkdir()
         table = opened.table()
         write_table(folder, table)
         session = Session(opened.links, table[run.ids.T].astype(np.int32))
         del table
     runner = Runner(hardware, session, run.ids.size, stopwatch, folder)
-    score, following = Score(), torch.from_numpy(targets(run.ids).T)
+    score, following = Score(), torch.from_numpy(targets(run).T)
     blocks: list[Block] = []
     cosines: list[LayerCosine] = []
     with torch.no_grad(), progress.stage("layers", len(summary.layer_kinds) + 2) as advance:
-        for lowered in opened.lower(run.ids, examples, hardware, stopwatch.stage):
+        for lowered in opened.lower(run.ids, examples.ids, hardware, stopwatch.stage):
             program, block, reference = lowered.program, lowered.block, lowered.reference
             port, found = program.text.outputs[0], Cosines()
             if opened.output == result_of(program.text):
@@ -105,7 +113,7 @@ def map_model(
                 cosines.append(found.layer(block.layer, block.kind))
             blocks.append(block)
             advance()
-    save_tokens(run, folder)
+    save_tokens(run, examples, folder)
     placements = runner.placer.finished()
     write_json_atomic(output / MAPPING_FILE, {"programs": [vars(placement) for placement in placements]})
     write_compiled(
@@ -119,12 +127,19 @@ def map_model(
             output=opened.output,
             blocks=tuple(blocks),
             host=opened.host,
+            reading=TextRule(
+                reads=reader.reads,
+                tokenizer_sha256=save_tokenizer(reader, folder),
+                sequence_length=length,
+                text=run.origin.name,
+                calibration=examples.name,
+            ),
         ),
     )
     fidelity = score.fidelity(is_bytes=run.is_bytes)
     fidelity = fidelity.model_copy(update={"layer_cosine": tuple(cosines)})
     entry = open_compiled(output).entry  # which also verifies that what was written is a mapping
-    settings = {"calibration": calibration_note, "stream_fraction": entry.format.fraction}
+    settings = {"calibration": examples.note, "stream_fraction": entry.format.fraction}
     return summarise_run(summary, run, fidelity, runner, settings, command)
 
 
@@ -145,15 +160,12 @@ def simulate_mapping(
     mapped = text.hardware
     hardware = mapped if hardware is None else hardware.model_copy(update={"numerics": mapped.numerics})
     verify_for(compiled.texts, hardware)
-    if request.names_input:
-        run = evaluation_tokens(request, folder, text.host.items, mapped.limits.max_context)
-    else:
-        run = load_tokens(compiled.programs_folder, request, text.host.items)
+    run = mapped_tokens(compiled, request)
     compiled.check_steps(run.ids.shape[1])
     stopwatch = Stopwatch()
     session = Session(text.links, compiled.words(run.ids.T))
     runner = Runner(hardware, session, run.ids.size, stopwatch, None)
-    score, following = Score(), torch.from_numpy(targets(run.ids).T)
+    score, following = Score(), torch.from_numpy(targets(run).T)
     with progress.stage("layers", len(text.programs)) as advance:
         for name in text.programs:
             with stopwatch.stage("load"):

@@ -18,6 +18,7 @@ from spikesim.errors import ToolError
 if TYPE_CHECKING:
     from spikesim.hardware import HardwareConfig
     from spikesim.results.report import Report
+    from spikesim.run.tokens import InputRequest
     from spikesim.support.progress import Progress
 
 
@@ -115,6 +116,7 @@ def compare(
                 programs,
                 hardware=config,
                 liberty=liberty,
+                request=request if programs == model else None,
                 progress=progress,
                 quick=quick,
                 use_cache=not no_cache,
@@ -150,11 +152,16 @@ def with_area_and_power(
     hardware: HardwareConfig,
     liberty: Path | None,
     progress: Progress,
+    request: InputRequest | None = None,
     quick: bool = False,
     use_cache: bool = True,
 ) -> Report:
-    """Return the report with the comparison in it; `programs` is the folder that a mapping was written to."""
+    """Return the report with the comparison in it; `programs` is the folder that a mapping was written to.
+
+    `request`: what ran, if it was not what the programs were mapped with.
+    """
     from spikesim.compare import CompareSettings, add_comparison
+    from spikesim.run.tokens import InputRequest
 
     return add_comparison(
         report,
@@ -162,5 +169,6 @@ def with_area_and_power(
         hardware=hardware,
         liberty=liberty,
         settings=CompareSettings(quick=quick, use_cache=use_cache),
+        request=request or InputRequest(),
         progress=progress,
     )

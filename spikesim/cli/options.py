@@ -40,7 +40,13 @@ SummaryOnly = Annotated[
 """Where a report goes, for commands that need not write one."""
 
 Tokens = Annotated[
-    Path | None, typer.Option("--tokens", metavar="FILE", help="Run these token ids.", rich_help_panel=INPUT)
+    Path | None,
+    typer.Option(
+        "--tokens",
+        metavar="FILE",
+        help="Run these token ids: numbers in a text, or a .npy array, whose rows are sequences.",
+        rich_help_panel=INPUT,
+    ),
 ]
 Text = Annotated[
     Path | None,
@@ -64,7 +70,7 @@ SequenceLength = Annotated[
         "--sequence-length",
         metavar="N",
         min=1,
-        help="Cut the input into sequences of N tokens.",
+        help="Cut the input into sequences of N tokens. Default: 256, or as the model was mapped.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -82,7 +88,7 @@ Calibration = Annotated[
     typer.Option(
         "--calibration",
         metavar="FILE",
-        help="Text or token ids that set the static scales.",
+        help="Text, or token ids in a .npy array, that set the static scales.",
         rich_help_panel=INPUT,
     ),
 ]

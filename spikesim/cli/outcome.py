@@ -32,6 +32,8 @@ def announce(report: Report, folder: Path | None) -> None:
         console.print(bases_table(report.comparison))
         missed = slack_warning(report.comparison)
         console.print(Text(missed or slack_line(report.comparison), style="red" if missed else ""))
+    if report.input.special_tokens:
+        console.print(Text(f"special tokens: {report.input.special_tokens}"), soft_wrap=True)
     notes = [report.input.note] if report.input.note else []
     if is_random(report) and not notes:
         notes = ["Fidelity and sparsity come from random tokens."]

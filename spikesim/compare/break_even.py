@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikesim.compare.bases import Slice, parts_of
 from spikesim.compare.measure import measure_array
@@ -19,9 +20,11 @@ from spikesim.flow import map_model
 from spikesim.hardware import Coding, HardwareConfig
 from spikesim.results.comparison import BreakEvenPoint, Design
 from spikesim.rtl.config import CoreConfig, core_config
+from spikesim.run.saved_tokens import CALIBRATION_TOKENS_FILE, TOKENS_FILE
 from spikesim.run.tokens import InputRequest
 from spikesim.spikes.digits import digits
 from spikesim.support.arithmetic import ceil_div
+from spikesim.support.array_files import write_npy
 from spikesim.support.progress import SILENT, Progress
 from spikesim.support.temporary import temporary_folder
 
@@ -63,10 +66,14 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkOrigin:
-    """What the model is mapped from when a setting changes its numbers: a checkpoint, and token ids in a file."""
+    """What the model is mapped from when a setting changes its numbers: a checkpoint, and token ids.
+
+    `tokens`: int64[sequences, length], what runs; `ranges`: those that set the ranges of activations.
+    """
 
     checkpoint: Path
-    tokens: Path
+    tokens: NDArray[np.int64]
+    ranges: NDArray[np.int64]
 
 
 def break_even(
@@ -114,10 +121,14 @@ def _events_per_value(gathers: Sequence[GatherWork], coding: Coding) -> float:
 
 
 def _remapped(origin: WorkOrigin, hardware: HardwareConfig) -> list[GatherWork]:
-    request = InputRequest(tokens=origin.tokens, max_tokens=_TOKENS)
     with temporary_folder() as folder:
-        map_model(origin.checkpoint, output=folder, hardware=hardware, request=request)
-        return prepare(folder, hardware, tokens=1).gathers
+        tokens, ranges, output = (folder / n for n in (TOKENS_FILE, CALIBRATION_TOKENS_FILE, "mapping"))
+        write_npy(tokens, origin.tokens)
+        write_npy(ranges, origin.ranges)
+        output.mkdir()
+        request = InputRequest(tokens=tokens, max_tokens=_TOKENS)
+        map_model(origin.checkpoint, output=output, hardware=hardware, request=request, calibration=ranges)
+        return prepare(output, hardware, InputRequest(), tokens=1).gathers
 
 
 def _measured(point: Point, names: set[str], rows: int, technology: Technology) -> BreakEvenPoint:

@@ -22,13 +22,12 @@ from spikesim.compare.work import Work, array_cycles, prepare
 from spikesim.cycle.model import gather_cycles, skip_cycles
 from spikesim.hardware import HardwareConfig
 from spikesim.power_models.constants import MEMORY, PUBLISHED
-from spikesim.program.compiled import PROGRAM_FOLDER
 from spikesim.results.comparison import Basis, BreakEvenPoint, Comparison, Design, SourcedValue
 from spikesim.results.report import Report
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import resident_config
 from spikesim.run.runner import Stopwatch
-from spikesim.run.tokens import TOKENS_FILE
+from spikesim.run.tokens import InputRequest
 from spikesim.support.progress import SILENT, Progress
 
 _LIMITS = (
@@ -40,6 +39,9 @@ _LIMITS = (
     "Every stream starts with empty caches and states, so that attention reads few keys.",
 )
 
+MAPPED_INPUT = InputRequest()
+"""The tokens that a model was mapped with."""
+
 
 def add_comparison(
     report: Report,
@@ -48,16 +50,18 @@ def add_comparison(
     hardware: HardwareConfig,
     liberty: Path | None,
     settings: CompareSettings,
+    request: InputRequest = MAPPED_INPUT,
     progress: Progress = SILENT,
 ) -> Report:
     """The report with area, timing, power and energy of what `map_model` wrote into `folder`.
 
+    `request`: what the report ran, if that was not what the folder was mapped with.
     Raises a SpikesimError for whatever the user can put right, NumericError if a netlist computes something else.
     """
     stopwatch = Stopwatch()
     technology = Technology.of(liberty, float(hardware.clock.frequency_hz), use_cache=settings.use_cache)
     with stopwatch.stage("prepare"):
-        work = prepare(folder, hardware, tokens=settings.tokens)
+        work = prepare(folder, hardware, request, tokens=settings.tokens)
     with stopwatch.stage("arrays"):
         arrays = _arrays(work, technology, progress)
         skipping = _skipping(work, technology, progress)
@@ -68,7 +72,7 @@ def add_comparison(
     if not settings.quick:
         with stopwatch.stage("break-even"):
             origin = WorkOrigin(
-                checkpoint=Path(report.model.path), tokens=folder / PROGRAM_FOLDER / TOKENS_FILE
+                checkpoint=Path(report.model.path), tokens=work.tokens.ids, ranges=work.ranges
             )
             points = break_even(work, technology, origin, report.model.parameters, progress)
     bases = _bases(report, work, arrays, skipping, cores, technology)

@@ -23,9 +23,10 @@ from spikesim.program.layout import CoreLayout
 from spikesim.program.trace import Place
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.run.observers import InstructionCost
+from spikesim.run.saved_tokens import mapped_tokens, ranges_from
 from spikesim.run.session import run_chain
 from spikesim.run.simulator import Simulator, step_cycles
-from spikesim.run.tokens import InputRequest, load_tokens
+from spikesim.run.tokens import InputRequest, Tokens
 from spikesim.support.arithmetic import ceil_div
 from spikesim.verify.lockstep import enlarged, one_core
 
@@ -62,6 +63,7 @@ class Work:
     * `cycles`: {"spiking", "dense"} -> int64[tokens, streams], of whole tokens.
     * `by_kind`: of all these tokens, per kind of instruction.
     * `gathers`: the matrix gathers of the last token.
+    * `tokens`: all that ran; `ranges`: int64[sequences, length], those that set the ranges of activations.
     """
 
     chain: Chain
@@ -74,6 +76,8 @@ class Work:
     cycles: dict[str, NDArray[np.int64]]
     by_kind: dict[str, InstructionCost]
     gathers: list[GatherWork]
+    tokens: Tokens
+    ranges: NDArray[np.int64]
 
 
 class GatherRecorder:
@@ -96,14 +100,17 @@ class GatherRecorder:
             )
 
 
-def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:
-    """The work of a model that `map_model` wrote into `folder`, on one core that holds all of it."""
+def prepare(folder: Path, hardware: HardwareConfig, request: InputRequest, *, tokens: int) -> Work:
+    """The work of a model that `map_model` wrote into `folder`, on one core that holds all of it.
+
+    `request`: what runs; nothing named is what the mapping was made with.
+    """
     compiled = open_compiled(folder)
     chain = compiled.chain()
     single = one_core(hardware.model_copy(update={"numerics": compiled.text.hardware.numerics}))
     sized, notes = enlarged(chain, single)
-    ids = load_tokens(compiled.programs_folder, InputRequest(), compiled.text.host.items).ids.reshape(-1)
-    words = compiled.words(_pieces(ids, tokens))
+    run = mapped_tokens(compiled, request)
+    words = compiled.words(_pieces(run, tokens))
     recorders = [GatherRecorder(program) for program in chain.programs]
     simulators = [
         Simulator(program, sized, STREAMS, detail=True, observers=[recorder])
@@ -131,12 +138,19 @@ def prepare(folder: Path, hardware: HardwareConfig, *, tokens: int) -> Work:
         },
         by_kind=by_kind,
         gathers=[gather for recorder in recorders for gather in recorder.gathers.values()],
+        tokens=run,
+        ranges=ranges_from(compiled),
     )
 
 
-def _pieces(ids: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
-    """int64[tokens, streams]: STREAMS pieces of `tokens` ids, spread over all (overlapping if there are few)."""
-    last = max(ids.size - tokens, 0)
-    starts = np.linspace(0, last, STREAMS).astype(np.int64)
-    pieces: NDArray[np.int64] = ids[np.minimum(starts + np.arange(tokens)[:, None], ids.size - 1)]
+def _pieces(run: Tokens, tokens: int) -> NDArray[np.int64]:
+    """int64[tokens, streams]: STREAMS pieces of `tokens` ids, spread over all (overlapping if there are few).
+
+    None reaches over the end of a sequence that was given as such.
+    """
+    rows = run.ids if run.origin.is_rows else run.ids.reshape(1, -1)
+    length = rows.shape[1]
+    starts = max(length - tokens, 0) + 1  # places in a row where a piece can begin
+    row, start = np.divmod(np.linspace(0, len(rows) * starts - 1, STREAMS).astype(np.int64), starts)
+    pieces: NDArray[np.int64] = rows[row, np.minimum(start + np.arange(tokens)[:, None], length - 1)]
     return pieces

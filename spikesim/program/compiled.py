@@ -38,8 +38,8 @@ COMPILED_FILE = "compiled.json"
 PROGRAM_FOLDER = "programs"
 HOST_FILE = "host.safetensors"
 
-SCHEMA_VERSION = 2
-"""1 had no links and no ports: what went where followed from names."""
+SCHEMA_VERSION = 3
+"""1 had no links and no ports: what went where followed from names. 2 did not say how text becomes tokens."""
 
 _TABLE = "table"
 _WRITTEN = "what spikesim map wrote"
@@ -68,10 +68,26 @@ class Provenance(Frozen):
     command: str = ""
 
 
+class TextRule(Frozen):
+    """How a text becomes items, so that a mapping reads it as its model did; and, as a record, what was read.
+
+    `reads`: by the tokenizer in the folder of programs, whose file has `tokenizer_sha256`, or byte by byte.
+    `special_tokens`: those of the tokenizer's post-processor once before and once after a text, never predicted.
+    `sequence_length`: items of a sequence, unless others are asked for. `text`, `calibration`: names of files.
+    """
+
+    reads: Literal["bytes", "tokenizer", "nothing"]
+    tokenizer_sha256: str | None = None
+    special_tokens: Literal["once"] = "once"
+    sequence_length: int = Field(ge=1)
+    text: str = ""
+    calibration: str = ""
+
+
 class CompiledText(Frozen):
     """The content of `compiled.json`."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     provenance: Provenance
     model: ModelSummary
     hardware: HardwareConfig
@@ -80,6 +96,7 @@ class CompiledText(Frozen):
     output: End
     blocks: tuple[Block, ...]
     host: Embedding
+    reading: TextRule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,12 +59,21 @@ class InputSummary(Result):
     name: str = Field(default="", description="file the tokens come from, if any")
     n_tokens: int = Field(ge=0, description="tokens run through the model, all sequences together")
     n_bytes: int | None = Field(
-        default=None, description="bytes of text the tokens stand for; None if not text"
+        default=None, description="bytes of text the tokens stand for; None if not text, or not known"
     )
     sequence_length: int = Field(
         ge=0, description="longest sequence, tokens; state and caches start empty in each"
     )
     sequences: int = Field(ge=0, description="number of sequences")
+    left_out: int = Field(
+        default=0, ge=0, description="tokens at the end of the input that fill no sequence and did not run"
+    )
+    special_tokens: str = Field(
+        default="", description="special tokens that the tokenizer added, in words; empty without a tokenizer"
+    )
+    unknown_tokens: int = Field(
+        default=0, ge=0, description="tokens that stand for text which the tokenizer has no token for"
+    )
     seed: int | None = Field(default=None, description="seed of random tokens; None if nothing was drawn")
     note: str = Field(
         default="", description="what a reader must know about the input before believing a figure"

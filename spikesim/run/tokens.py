@@ -1,40 +1,39 @@
-"""Where tokens come from: text, token files, or a random generator; and how they become sequences."""
+"""What runs: text, token files, or random tokens; how they become sequences, and what a reader must know of them."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+import operator
+import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from spikesim.errors import TokenError
 from spikesim.results.report import InputKind
-from spikesim.support.array_files import write_npy
-from spikesim.support.files import write_json_atomic
+from spikesim.run.texts import TextReader, TextTokens
+from spikesim.run.token_files import token_file
+from spikesim.support.npy import is_npy
+from spikesim.support.shown import shown
 
-BYTE_VOCABULARY = 256
-"""A model of this vocabulary without a tokenizer reads bytes."""
-
-TOKENIZER_FILE = "tokenizer.json"
 HELD_OUT_FILE = "heldout.txt"
 CALIBRATION_FILE = "calibration.txt"
 """Files beside a checkpoint that are used when the command line names none."""
 
-TOKENS_FILE = "tokens.npy"
-ORIGIN_FILE = "tokens.json"
-
 DEFAULT_SEQUENCE = 256
 DEFAULT_RANDOM_TOKENS = 256
+MOST_RANDOM_TOKENS = 10**8
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputRequest:
     """What a user asks to run: a token file, a text or random tokens, at most one of them; and how it is cut.
 
-    `sequence_length`: tokens per sequence; `max_tokens`: tokens in all, at most; `seed`: of random tokens.
+    `sequence_length`: tokens per sequence; `max_tokens`: tokens in all, at most; `seed`: of random tokens. Raises
+    TokenError for a number that is none of these.
     """
 
     tokens: Path | None = None
@@ -44,39 +43,252 @@ class InputRequest:
     max_tokens: int | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if sum(given is not None for given in (self.tokens, self.text, self.random_tokens)) > 1:
+            raise TokenError("input must be one of tokens, text and random tokens, not several")
+        most = {"random_tokens": MOST_RANDOM_TOKENS, "seed": 2**63}
+        for name in ("random_tokens", "sequence_length", "max_tokens", "seed"):
+            value, least = getattr(self, name), int(name != "seed")
+            limit = most.get(name)
+            if value is None and name != "seed":
+                continue
+            try:
+                number = operator.index(value)
+            except TypeError:
+                number = -1
+            if isinstance(value, bool) or number < least or (limit is not None and number > limit):
+                rule = f"{least} or more" if limit is None else f"in {least} … {limit}"
+                raise TokenError(f"{name} must be a whole number, {rule}, not {shown(value)}")
+            object.__setattr__(self, name, number)
+
     @property
     def names_input(self) -> bool:
         """Whether any input is named, or the choice is left to what comes with the model."""
         return not (self.tokens is None and self.text is None and self.random_tokens is None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tokens:
-    """`ids`: int64[sequences, length]. `n_bytes`: bytes of the text they stand for; None if they are no text."""
+class Origin(BaseModel):
+    """Where tokens come from, and what else is known of them; a mapping keeps it beside the ids.
 
-    ids: NDArray[np.int64]
+    * `is_rows`: the file says where sequences begin, so that they are neither joined nor cut anew.
+    * `lines`: of a file of numbers, those that hold several.
+    * `n_bytes`: bytes of the text that the tokens stand for; `is_bytes`: each token is one.
+    * `special`: places and names of the special tokens that a tokenizer added; None without a tokenizer.
+    * `unknown`: the token of text that has none, id and name; `unread`: characters of the whole text in no token.
+    * `left_out`: tokens at the end that fill no sequence.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     kind: InputKind
     name: str = ""
-    n_bytes: int | None = None
-    note: str = ""
     seed: int | None = None
+    is_rows: bool = False
+    lines: int = Field(default=0, ge=0)
+    n_bytes: int | None = Field(default=None, ge=0)
+    is_bytes: bool = False
+    special: dict[int, str] | None = None
+    unknown: tuple[int, str] | None = None
+    unread: int = Field(default=0, ge=0)
+    left_out: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """`ids`: int64[sequences, length], and where they come from."""
+
+    ids: NDArray[np.int64]
+    origin: Origin
 
     @property
     def is_bytes(self) -> bool:
         """Whether a token is a byte of text, so that cross entropy is bits per byte."""
-        return self.n_bytes == self.ids.size
+        return self.origin.is_bytes
+
+    @property
+    def unknown(self) -> int:
+        """Tokens that stand for text which the tokenizer has no token for."""
+        return 0 if self.origin.unknown is None else int((self.ids == self.origin.unknown[0]).sum())
+
+    @property
+    def special_tokens(self) -> str:
+        """The special tokens that were added, in words; "" if the tokens do not come from a tokenizer."""
+        special = self.origin.special
+        if special is None:
+            return ""
+        if not special:
+            return "none"
+        first = [_plain(name) for place, name in special.items() if place < len(special)]
+        last = [_plain(name) for place, name in special.items() if place >= len(special)]
+        sides = [f"{', '.join(names)} {side}" for names, side in ((first, "first"), (last, "last")) if names]
+        return f"{', '.join(sides)}, {len(special)} of {self.ids.size:,}, not predicted"
+
+    @property
+    def note(self) -> str:
+        """What a reader must know before believing a figure, or ""."""
+        origin, notes = self.origin, []
+        if origin.kind == "random tokens":
+            notes.append(
+                "Tokens were drawn at random: fidelity and sparsity below come from random tokens, not from text "
+                "the model was trained on, and will differ on real text."
+            )
+        if origin.lines > 1:
+            notes.append(
+                f"The {origin.lines:,} lines of {origin.name} are one run of tokens; the rows of a .npy file are "
+                "sequences, lines are not."
+            )
+        if origin.unread:
+            notes.append(
+                f"The tokenizer leaves {origin.unread:,} characters of {origin.name} out, white space not counted."
+            )
+        if self.unknown and origin.unknown is not None:
+            share = 100 * self.unknown / self.ids.size
+            notes.append(
+                f"{self.unknown:,} of {self.ids.size:,} tokens ({share:.2g} %) are {_plain(origin.unknown[1])}: the "
+                "tokenizer has none for that text."
+            )
+        if origin.left_out:
+            total = self.ids.size + origin.left_out
+            notes.append(
+                f"The last {origin.left_out:,} of {total:,} tokens fill no sequence of {self.ids.shape[1]:,} and did "
+                "not run."
+            )
+        return " ".join(notes)
 
 
-class _Origin(BaseModel):
-    """What `save_tokens` keeps of tokens beside the ids."""
+class Cut(NamedTuple):
+    """`ids`: int64[sequences, length]; `left_out`: tokens at the end that fill no sequence."""
 
-    model_config = ConfigDict(extra="forbid")
+    ids: NDArray[np.int64]
+    left_out: int = 0
 
-    kind: InputKind
+
+def cut(ids: NDArray[np.int64], length: int, limit: int | None) -> Cut:
+    """ids[n] cut into sequences of `length`, the last, shorter part left out unless it is all.
+
+    `limit`: tokens to use at most.
+    """
+    ids = ids[:limit]
+    if ids.size < length:
+        return Cut(ids[None])
+    used = ids.size // length * length
+    return Cut(ids[:used].reshape(-1, length), ids.size - used)
+
+
+def whole_rows(ids: NDArray[np.int64], length: int | None, limit: int | None, name: str) -> Cut:
+    """ids[sequences, tokens] as they stand, as many as are within `limit` tokens, or the beginning of the first.
+
+    Raises TokenError for another `length`: cutting sequences anew would join what is apart.
+    """
+    own = ids.shape[1]
+    if length is not None and length != own:
+        raise TokenError(
+            f"sequence length must be {own}, as that of the sequences in {name}, or not be given, not {length}"
+        )
+    if limit is None or limit >= ids.size:
+        return Cut(ids)
+    if limit < own:
+        return Cut(ids[:1, :limit])
+    return Cut(ids[: limit // own], limit % own)
+
+
+def random_tokens(vocabulary: int, count: int, length: int, seed: int) -> Tokens:
+    """Uniformly random tokens, for models that come without text."""
+    ids = np.random.default_rng(seed).integers(0, vocabulary, max(count, 1))
+    used = cut(ids, min(length, ids.size), None)
+    return Tokens(ids=used.ids, origin=Origin(kind="random tokens", seed=seed, left_out=used.left_out))
+
+
+def evaluation_tokens(
+    request: InputRequest, reader: TextReader, held_out: Path | None, *, length: int
+) -> Tokens:
+    """The tokens to run: a token file, a text, held-out text, or random ones, in this order.
+
+    `length`: tokens per sequence, unless the request asks for another.
+    """
+    limit, vocabulary = request.max_tokens, reader.vocabulary
+    if request.tokens is not None:
+        return _file_tokens(request.tokens, vocabulary, request, length)
+    length = request.sequence_length or length
+    text = request.text
+    if text is None and request.random_tokens is None:
+        text = held_out
+    if text is None:
+        count = request.random_tokens or DEFAULT_RANDOM_TOKENS
+        return random_tokens(vocabulary, min(count, limit or count), length, request.seed)
+    found = reader.read(text)
+    used = cut(found.ids, length, limit)
+    return Tokens(
+        ids=used.ids,
+        origin=Origin(
+            kind="held-out text" if text == held_out else "text",
+            name=text.name,
+            n_bytes=found.n_bytes(used.ids.size),
+            is_bytes=found.is_bytes,
+            special=None if found.is_bytes else _added(found, used.ids.size),
+            unknown=found.unknown,
+            unread=found.unread,
+            left_out=used.left_out,
+        ),
+    )
+
+
+def _file_tokens(path: Path, vocabulary: int, request: InputRequest, length: int) -> Tokens:
+    ids, lines = token_file(path, vocabulary)
+    is_rows = ids.ndim == 2
+    if is_rows:
+        used = whole_rows(ids, request.sequence_length, request.max_tokens, str(path))
+    else:
+        used = cut(ids, request.sequence_length or length, request.max_tokens)
+    origin = Origin(kind="tokens", name=str(path), is_rows=is_rows, lines=lines, left_out=used.left_out)
+    return Tokens(ids=used.ids, origin=origin)
+
+
+def _added(found: TextTokens, used: int) -> dict[int, str]:
+    """Places and names of the special tokens before and after a text, among the first `used` tokens."""
+    last = found.ids.size - len(found.after)
+    places = {place: name for place, (_, name) in enumerate(found.before)}
+    places |= {place: name for place, (_, name) in enumerate(found.after, last)}
+    return {place: name for place, name in places.items() if place < used}
+
+
+class Calibration(NamedTuple):
+    """`ids`: int64[sequences, length] that set the ranges of activations, None for the evaluated ones.
+
+    `name`: of the file, or ""; `note`: a sentence about them.
+    """
+
+    ids: NDArray[np.int64] | None
     name: str
-    n_bytes: int | None
     note: str
-    seed: int | None
+
+
+def calibration_tokens(
+    given: Path | None, beside: Path | None, reader: TextReader, evaluation: Tokens
+) -> Calibration:
+    """Tokens that set the ranges of activations: of the file given, or of that beside the model.
+
+    An array is token ids, as with `--tokens`; anything else is text.
+    """
+    path = given or beside
+    if path is None or (given is None and evaluation.origin.kind == "random tokens"):
+        return Calibration(None, "", "ranges from the evaluated tokens themselves")
+    if path.suffix == ".npy" or is_npy(path, "token ids or a text", TokenError):
+        ids = token_file(path, reader.vocabulary).ids
+    else:
+        ids = reader.read(path).ids
+    used = Cut(ids) if ids.ndim == 2 else cut(ids, evaluation.ids.shape[1], None)
+    note = f"ranges from {path.name}, {used.ids.size} tokens"
+    return Calibration(
+        used.ids, path.name, note + (f", the last {used.left_out} left out" if used.left_out else "")
+    )
+
+
+def beside(model: Path, name: str) -> Path | None:
+    """A companion file of a model, in its folder; None if there is none. What is there and cannot be read is no reason
+    to go on without it."""
+    path = model_folder(model) / name
+    return path if os.path.lexists(path) else None
 
 
 def model_folder(model: Path) -> Path:
@@ -84,174 +296,15 @@ def model_folder(model: Path) -> Path:
     return model if model.is_dir() else model.parent
 
 
-def text_tokens(path: Path, folder: Path, vocabulary: int) -> tuple[NDArray[np.int64], int]:
-    """Token ids of a text file and the bytes they stand for.
-
-    With a tokenizer.json beside the model that is used; a model of 256 tokens without one reads bytes. Raises
-    TokenError if the text is missing or empty, or there is no way to tokenise it.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise TokenError(f"text file {path} cannot be read: {error.strerror or error}") from None
-    if not raw:
-        raise TokenError(f"text file {path} must hold some text, not be empty")
-    tokenizer = folder / TOKENIZER_FILE
-    if tokenizer.is_file():
-        return _tokenized(tokenizer, raw, path), len(raw)
-    if vocabulary != BYTE_VOCABULARY:
-        raise TokenError(
-            f"a model of {vocabulary} tokens needs {TOKENIZER_FILE} beside it to read text; "
-            "give token ids with --tokens instead"
-        )
-    return np.frombuffer(raw, np.uint8).astype(np.int64), len(raw)
-
-
-def _tokenized(tokenizer: Path, raw: bytes, path: Path) -> NDArray[np.int64]:
-    from tokenizers import Tokenizer
-
-    try:
-        text = raw.decode("utf-8")
-        ids = Tokenizer.from_file(str(tokenizer)).encode(text).ids
-    except UnicodeDecodeError as error:
-        raise TokenError(
-            f"text file {path} must be UTF-8, not hold byte 0x{raw[error.start]:02x} at {error.start}"
-        ) from None
-    except Exception as error:  # noqa: BLE001 - the tokenizers library raises nothing more specific
-        raise TokenError(f"{tokenizer} cannot be used: {str(error).splitlines()[0]}") from None
-    return np.asarray(ids, np.int64)
-
-
-def token_file(path: Path) -> NDArray[np.int64]:
-    """Token ids from a .npy array of integers or a text file of numbers separated by white space or commas."""
-    try:
-        if path.suffix == ".npy":
-            ids = np.load(path, allow_pickle=False)
-        else:
-            ids = np.array(
-                [int(word) for word in path.read_text(encoding="utf-8").replace(",", " ").split()], np.int64
-            )
-    except OSError as error:
-        raise TokenError(f"token file {path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, OverflowError, EOFError) as error:
-        raise TokenError(f"token file {path} must hold whole numbers: {str(error).splitlines()[0]}") from None
-    if not np.issubdtype(ids.dtype, np.integer) or ids.size == 0:
-        raise TokenError(f"token file {path} must hold at least one whole number")
-    flat: NDArray[np.int64] = ids.astype(np.int64).reshape(-1)
-    return flat
-
-
-def sequences(ids: NDArray[np.int64], length: int, limit: int | None) -> NDArray[np.int64]:
-    """ids[n] cut into sequences of `length`: int64[sequences, length].
-
-    A last, shorter part is dropped, unless it is all. `limit`: tokens to use at most.
-    """
-    if limit is not None:
-        ids = ids[:limit]
-    if ids.size < length:
-        return ids[None]
-    return ids[: ids.size // length * length].reshape(-1, length)
-
-
-def check_vocabulary(ids: NDArray[np.int64], vocabulary: int, name: str) -> None:
-    """Raises TokenError if a token lies outside the vocabulary."""
-    wrong = ids[(ids < 0) | (ids >= vocabulary)]
-    if wrong.size:
-        raise TokenError(f"tokens of {name} must be in 0 … {vocabulary - 1}, not {wrong[0]}")
-
-
-def random_tokens(vocabulary: int, count: int, length: int, seed: int) -> Tokens:
-    """Uniformly random tokens, for models that come without text."""
-    ids = np.random.default_rng(seed).integers(0, vocabulary, max(count, 1))
-    return Tokens(
-        ids=sequences(ids, min(length, ids.size), None),
-        kind="random tokens",
-        seed=seed,
-        note="Tokens were drawn at random: fidelity and sparsity below come from random tokens, not from text "
-        "the model was trained on, and will differ on real text.",
-    )
-
-
-def evaluation_tokens(request: InputRequest, model: Path, vocabulary: int, longest: int) -> Tokens:
-    """The tokens to run: a token file, a text, the model's own held-out text, or random ones, in this order.
-
-    `longest`: tokens per sequence at most, unless the request asks for more.
-    """
-    folder = model_folder(model)
-    length = request.sequence_length or min(DEFAULT_SEQUENCE, longest)
-    if request.tokens is not None:
-        ids = token_file(request.tokens)
-        check_vocabulary(ids, vocabulary, str(request.tokens))
-        used = sequences(ids, length, request.max_tokens)
-        return Tokens(ids=used, kind="tokens", name=str(request.tokens))
-    held_out = folder / HELD_OUT_FILE
-    text = request.text
-    if text is None and request.random_tokens is None and held_out.is_file():
-        text = held_out
-    if text is None:
-        count = request.random_tokens or DEFAULT_RANDOM_TOKENS
-        return random_tokens(vocabulary, min(count, request.max_tokens or count), length, request.seed)
-    ids, n_bytes = text_tokens(text, folder, vocabulary)
-    check_vocabulary(ids, vocabulary, str(text))
-    used = sequences(ids, length, request.max_tokens)
-    kind: InputKind = "held-out text" if text == held_out else "text"
-    return Tokens(ids=used, kind=kind, name=text.name, n_bytes=round(n_bytes * used.size / ids.size))
-
-
-def calibration_tokens(
-    model: Path, vocabulary: int, given: Path | None, evaluation: Tokens
-) -> tuple[NDArray[np.int64] | None, str]:
-    """Tokens that set the ranges of activations, None for the evaluated ones; and a sentence about them."""
-    folder = model_folder(model)
-    path = given or folder / CALIBRATION_FILE
-    if given is None and (evaluation.kind == "random tokens" or not path.is_file()):
-        return None, "ranges from the evaluated tokens themselves"
-    if path.suffix == ".npy":
-        ids = token_file(path)
-    else:
-        ids, _ = text_tokens(path, folder, vocabulary)
-    check_vocabulary(ids, vocabulary, str(path))
-    return sequences(ids, evaluation.ids.shape[1], None), f"ranges from {path.name}, {ids.size} tokens"
-
-
-def save_tokens(tokens: Tokens, folder: Path) -> None:
-    """Writes the tokens and where they come from into a mapping, so that it can be simulated again on the same."""
-    write_npy(folder / TOKENS_FILE, tokens.ids)
-    origin = {name: value for name, value in vars(tokens).items() if name != "ids"}
-    write_json_atomic(folder / ORIGIN_FILE, origin)
-
-
-def load_tokens(folder: Path, request: InputRequest, vocabulary: int) -> Tokens:
-    """The tokens a mapping was made with, cut anew if asked. Raises TokenError if they are missing or damaged."""
-    try:
-        ids = np.load(folder / TOKENS_FILE, allow_pickle=False)
-        origin = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
-        tokens = Tokens(ids=ids, **dict(_Origin.model_validate(origin)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise TokenError(
-            f"{ORIGIN_FILE} in {folder} must say where its tokens come from: "
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        ) from None
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise TokenError(
-            f"the tokens in {folder} cannot be read ({reason}); name others with --tokens"
-        ) from None
-    if not isinstance(ids, np.ndarray) or ids.dtype != np.int64 or ids.ndim != 2 or ids.size == 0:
-        kind = f"{ids.dtype}{list(ids.shape)}" if isinstance(ids, np.ndarray) else "an archive"
-        raise TokenError(f"{TOKENS_FILE} in {folder} must be int64[sequences, tokens], not {kind}")
-    check_vocabulary(ids, vocabulary, str(folder))
-    if request.sequence_length is None and request.max_tokens is None:
-        return tokens
-    # Bytes per token are kept as they were on average.
-    used = sequences(ids.reshape(-1), request.sequence_length or ids.shape[1], request.max_tokens)
-    n_bytes = None if tokens.n_bytes is None else round(tokens.n_bytes * used.size / ids.size)
-    return replace(tokens, ids=used, n_bytes=n_bytes)
-
-
-def targets(ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """int64[sequences, length]: each token's successor, −1 for the last of a sequence."""
+def targets(tokens: Tokens) -> NDArray[np.int64]:
+    """int64[sequences, length]: each token's successor; −1 for the last of a sequence and before a special one."""
+    ids = tokens.ids.copy()
+    ids.reshape(-1)[list(tokens.origin.special or ())] = -1
     following = np.full(ids.shape, -1, np.int64)
     following[:, :-1] = ids[:, 1:]
     return following
+
+
+def _plain(name: str) -> str:
+    """A token's name, which is a file's: as it stands if it is short and harmless."""
+    return name if name.isprintable() and len(name) <= 40 else shown(name)

@@ -27,7 +27,8 @@ from spikesim.program import (
     series,
 )
 from spikesim.program.compiled import is_compiled, open_compiled
-from spikesim.run.tokens import InputRequest, evaluation_tokens, load_tokens
+from spikesim.run.saved_tokens import mapped_tokens, one_sequence
+from spikesim.run.tokens import InputRequest
 from spikesim.support.progress import SILENT, Progress
 from spikesim.support.temporary import temporary_folder
 
@@ -98,17 +99,13 @@ def mapped_job(folder: Path, hardware: HardwareConfig, *, tokens: int, text: Pat
     Raises CapacityError for more tokens than the programs keep keys and values for.
     """
     compiled = open_compiled(folder)
-    items, mapped = compiled.text.host.items, compiled.text.hardware
     compiled.check_steps(tokens)
-    if text is None:
-        run = load_tokens(compiled.programs_folder, InputRequest(max_tokens=tokens), items)
-    else:
-        request = InputRequest(text=text, max_tokens=tokens, sequence_length=tokens)
-        run = evaluation_tokens(request, folder, items, mapped.limits.max_context)
+    length = None if text is None else tokens
+    run = mapped_tokens(compiled, InputRequest(text=text, max_tokens=tokens, sequence_length=length))
     return Job(
         chain=compiled.chain(),
-        words=compiled.words(run.ids.reshape(-1)[:tokens]),
-        hardware=hardware.model_copy(update={"numerics": mapped.numerics}),
+        words=compiled.words(one_sequence(run, tokens)),
+        hardware=hardware.model_copy(update={"numerics": compiled.text.hardware.numerics}),
         kinds={block.program: block.kind for block in compiled.text.blocks},
     )
 

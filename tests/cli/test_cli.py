@@ -242,6 +242,26 @@ def test_map_warns_of_random_tokens(flow: Flow) -> None:
     assert "come from random tokens" in run("map", "m.pt", "--random-tokens", "256").stdout
 
 
+@tried(
+    3,
+    "special tokens, unknown tokens and tokens that did not run",
+    "the terminal says them, and the report has them",
+)
+def test_map_says_what_its_input_is(flow: Flow, tmp_path: Path) -> None:
+    report = made_up_report()
+    said = {
+        "special_tokens": "<bos> first, 1 of 512, not predicted",
+        "note": "3 tokens are <unk>.",
+        "left_out": 9,
+    }
+    flow.report = report.model_copy(update={"input": report.input.model_copy(update=said)})
+    shown = run("map", "m.pt", "-o", "out").stdout
+    assert "special tokens: <bos> first, 1 of 512, not predicted\n" in shown
+    assert "3 tokens are <unk>." in shown
+    kept = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["input"]
+    assert kept.items() >= said.items()
+
+
 def test_map_keeps_an_earlier_result_unless_forced(flow: Flow, mapped: Path) -> None:
     before = sorted(mapped.iterdir())
     assert "--force" in sentence(run("map", "m.pt", "-o", mapped))

@@ -208,6 +208,19 @@ def test_a_mapped_folder_is_not_replaced_by_its_own_report(work: Work, folder: P
     assert left(folder) == {"compiled.json", MARKER}
 
 
+@tried(
+    4,
+    "`compare` of a mapping with a text or tokens of its own",
+    "the netlists run them too, not what was mapped",
+)
+def test_a_mapped_folder_is_compared_on_what_is_given(work: Work, folder: Path) -> None:
+    assert run("compare", folder, "-o", "out", "--text", "t.txt", "--max-tokens", "9").exit_code == 0
+    assert run("compare", "m.pt", "-o", "other", "--text", "t.txt").exit_code == 0
+    (simulated,), (compared, after_map) = work.simulated, work.compared
+    assert compared["request"] == simulated["request"] == InputRequest(text=Path("t.txt"), max_tokens=9)
+    assert after_map["request"] == InputRequest()  # what has just been mapped
+
+
 def test_map_power_is_map_with_the_comparison(work: Work, tmp_path: Path) -> None:
     result = run("map", "m.pt", "-o", "out", "--power", "--liberty", "cells.lib", "--clock-mhz", "400")
     assert result.exit_code == 0, result.output

@@ -65,7 +65,8 @@ from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.core import SpikeCore
 from spikesim.rtl.emit import resident_config
 from spikesim.run.observers import InstructionCost
-from spikesim.run.tokens import TOKENS_FILE, InputRequest
+from spikesim.run.saved_tokens import TOKENS_FILE
+from spikesim.run.tokens import InputRequest
 
 CLOCK = 200e6
 HARDWARE = HardwareConfig().replace(
@@ -95,7 +96,9 @@ class Compared:
 
     @property
     def origin(self) -> WorkOrigin:
-        return WorkOrigin(checkpoint=self.checkpoint, tokens=self.folder / PROGRAM_FOLDER / TOKENS_FILE)
+        programs = self.folder / PROGRAM_FOLDER
+        tokens = np.load(programs / TOKENS_FILE)
+        return WorkOrigin(checkpoint=self.checkpoint, tokens=tokens, ranges=tokens)
 
     @property
     def comparison(self) -> Comparison:
@@ -150,7 +153,7 @@ def technology(cache: Path) -> Technology:
 
 @pytest.fixture(scope="module")
 def work(compared: Compared) -> Work:
-    return prepare(compared.folder, HARDWARE, tokens=1)
+    return prepare(compared.folder, HARDWARE, InputRequest(), tokens=1)
 
 
 def array_config(work: Work, *, dense: bool = False) -> CoreConfig:

@@ -14,7 +14,8 @@ from spikesim.flow import map_model, simulate_mapping
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import check_mappable
 from spikesim.results.report import Report
-from spikesim.run.tokens import InputRequest, random_tokens, sequences, token_file
+from spikesim.run.token_files import token_file
+from spikesim.run.tokens import InputRequest, cut, random_tokens
 
 HARDWARE = HardwareConfig()
 
@@ -162,17 +163,14 @@ def test_tokens_out_of_range_and_empty_files_are_refused(tmp_path: Path) -> None
         map_model(TINY, output=tmp_path, hardware=HARDWARE, request=InputRequest(tokens=path))
     path.write_text("", encoding="ascii")
     with pytest.raises(TokenError, match="at least one whole number"):
-        token_file(path)
+        token_file(path, 256)
     path.write_text("one", encoding="ascii")
     with pytest.raises(TokenError, match="whole numbers"):
-        token_file(path)
-    np.save(tmp_path / "float.npy", np.ones(3))
-    with pytest.raises(TokenError, match="at least one whole number"):
-        token_file(tmp_path / "float.npy")
+        token_file(path, 256)
 
 
 def test_sequences_drop_only_a_short_tail() -> None:
-    assert sequences(np.arange(10), 4, None).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert sequences(np.arange(3), 4, None).tolist() == [[0, 1, 2]]
-    assert sequences(np.arange(10), 4, 5).tolist() == [[0, 1, 2, 3]]
+    assert cut(np.arange(10), 4, None).ids.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert cut(np.arange(3), 4, None).ids.tolist() == [[0, 1, 2]]
+    assert cut(np.arange(10), 4, 5).ids.tolist() == [[0, 1, 2, 3]]
     assert random_tokens(16, 8, 4, 1).ids.shape == (2, 4)

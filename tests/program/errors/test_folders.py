@@ -306,16 +306,23 @@ OTHER_EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "tokens float": (
         _save("tokens.npy", np.zeros((2, 6))),
-        "must be int64[sequences, tokens], not float64[2, 6]",
+        "must be int64[sequences, tokens], not of real numbers ('float64')",
     ),
     "tokens flat": (_save("tokens.npy", np.zeros(6, np.int64)), "not int64[6]"),
     "tokens empty": (_save("tokens.npy", np.zeros((0, 6), np.int64)), "not int64[0, 6]"),
     "tokens negative": (_save("tokens.npy", np.full((2, 6), -1)), "must be in 0 … 255, not -1"),
     "tokens beyond": (_save("tokens.npy", np.full((2, 6), 256)), "must be in 0 … 255, not 256"),
-    "tokens empty file": (lambda f: (f / "programs" / "tokens.npy").write_bytes(b""), "cannot be read"),
-    "origin kind": (_change_file("programs/tokens.json", lambda o: o.update(kind="dream")), "tokens.json in"),
+    "tokens empty file": (lambda f: (f / "programs" / "tokens.npy").write_bytes(b""), "not an empty file"),
+    "origin kind": (
+        _change_file("programs/tokens.json", lambda o: o.update(kind="dream")),
+        "tokens.json must say",
+    ),
+    "origin beyond": (
+        _change_file("programs/tokens.json", lambda o: o.update(special={"12": "<bos>"})),
+        "special tokens in",
+    ),
     "origin extra": (_change_file("programs/tokens.json", lambda o: o.update(colour=1)), "colour"),
-    "origin list": (lambda f: (f / "programs" / "tokens.json").write_text("[]"), "tokens.json in"),
+    "origin list": (lambda f: (f / "programs" / "tokens.json").write_text("[]"), "tokens.json must say"),
     "compiled list": (
         lambda f: (f / "compiled.json").write_text("[]"),
         "must be what spikesim map wrote",
@@ -361,12 +368,12 @@ OTHER_EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a block less": (_change_compiled(lambda m: m["blocks"].pop()), "must have one for program head"),
     "unknown key": (_change_compiled(lambda m: m.update(colour=1)), "colour: Extra inputs are not permitted"),
     "a later version": (
-        _change_compiled(lambda m: m.update(schema_version=3)),
-        "must be a mapping of schema version 2, not 3; make it anew: spikesim map",
+        _change_compiled(lambda m: m.update(schema_version=4)),
+        "must be a mapping of schema version 3, not 4; make it anew: spikesim map",
     ),
     "an earlier version": (
         _as_version_1,
-        "must be a mapping of schema version 2, not 1; make it anew: spikesim map",
+        "must be a mapping of schema version 3, not 1; make it anew: spikesim map",
     ),
 }
 

@@ -1,0 +1,102 @@
+"""What a mapping keeps of its input: the tokens that ran, those that set ranges, and where they come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from spikesim.errors import TokenError
+from spikesim.program.compiled import Compiled
+from spikesim.run.texts import TextReader, mapped_reader
+from spikesim.run.token_files import check_vocabulary
+from spikesim.run.tokens import Calibration, InputRequest, Origin, Tokens, cut, evaluation_tokens, whole_rows
+from spikesim.support.array_files import write_npy
+from spikesim.support.files import write_json_atomic
+from spikesim.support.npy import read_npy
+from spikesim.support.reading import read_text, reading
+
+TOKENS_FILE = "tokens.npy"
+CALIBRATION_TOKENS_FILE = "calibration.npy"
+ORIGIN_FILE = "tokens.json"
+
+_SHAPE = "int64[sequences, tokens]"
+
+
+def save_tokens(tokens: Tokens, calibration: Calibration, folder: Path) -> None:
+    """Write what ran into a mapping's folder of programs, so that it can be simulated again on the same."""
+    write_npy(folder / TOKENS_FILE, tokens.ids)
+    if calibration.ids is not None:
+        write_npy(folder / CALIBRATION_TOKENS_FILE, calibration.ids)
+    write_json_atomic(folder / ORIGIN_FILE, tokens.origin.model_dump(mode="json"))
+
+
+def mapped_tokens(compiled: Compiled, request: InputRequest) -> Tokens:
+    """The tokens that a mapping runs: those it was made with, cut anew if asked, or others that the request names.
+
+    Text is read as the model reads it. Raises TokenError for an input that is missing, damaged or no input.
+    """
+    if not request.names_input:
+        return _saved(compiled, request)
+    reader = TextReader(vocabulary=compiled.text.host.items)
+    if request.text is not None:
+        reader = mapped_reader(compiled)
+    return evaluation_tokens(request, reader, None, length=compiled.text.reading.sequence_length)
+
+
+def ranges_from(compiled: Compiled) -> NDArray[np.int64]:
+    """int64[sequences, length]: the tokens that set the ranges of a mapping."""
+    path = compiled.programs_folder / CALIBRATION_TOKENS_FILE
+    return _ids(compiled, path if path.exists() else compiled.programs_folder / TOKENS_FILE)
+
+
+def one_sequence(tokens: Tokens, count: int) -> NDArray[np.int64]:
+    """int64[count or fewer]: the first tokens, of the first sequence if sequences are given and not cut."""
+    return (tokens.ids[0] if tokens.origin.is_rows else tokens.ids.reshape(-1))[:count]
+
+
+def _saved(compiled: Compiled, request: InputRequest) -> Tokens:
+    path = compiled.programs_folder / ORIGIN_FILE
+    ids = _ids(compiled, compiled.programs_folder / TOKENS_FILE)
+    text = read_text(path, "a JSON file", TokenError)
+    try:
+        with reading(path, "a JSON file", TokenError):
+            content = json.loads(text)
+        origin = Origin.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise TokenError(
+            f"{path} must say where its tokens come from: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from None
+    if origin.special and not 0 <= min(origin.special) <= max(origin.special) < ids.size:
+        raise TokenError(f"special tokens in {path} must be among the {ids.size} tokens, not beyond them")
+    return _cut_anew(Tokens(ids=ids, origin=origin), request, str(compiled.folder))
+
+
+def _cut_anew(tokens: Tokens, request: InputRequest, name: str) -> Tokens:
+    ids, origin, limit = tokens.ids, tokens.origin, request.max_tokens
+    if request.sequence_length is None and limit is None:
+        return tokens
+    if origin.is_rows:
+        used = whole_rows(ids, request.sequence_length, limit, name)
+    else:
+        used = cut(ids.reshape(-1), request.sequence_length or ids.shape[1], limit)
+    size, is_all = used.ids.size, used.ids.size == ids.size
+    n_bytes = origin.n_bytes if is_all else None  # of a part only known where a token is a byte
+    changes = {
+        "n_bytes": size if origin.is_bytes else n_bytes,
+        "left_out": used.left_out + (origin.left_out if limit is None or limit > ids.size else 0),
+        "special": origin.special and {place: name for place, name in origin.special.items() if place < size},
+    }
+    return Tokens(ids=used.ids, origin=origin.model_copy(update=changes))
+
+
+def _ids(compiled: Compiled, path: Path) -> NDArray[np.int64]:
+    ids = read_npy(path, _SHAPE, TokenError, kinds="iu")
+    if ids.dtype != np.int64 or ids.ndim != 2 or ids.size == 0:
+        raise TokenError(f"{path} must be {_SHAPE}, not {ids.dtype}{list(ids.shape)}")
+    check_vocabulary(ids, compiled.text.host.items, str(compiled.folder))
+    return ids
