@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from spikesim.run.tokens import Calibration, InputRequest, Origin, Tokens, cut, 
 from spikesim.support.array_files import write_npy
 from spikesim.support.files import write_json_atomic
 from spikesim.support.npy import read_npy
-from spikesim.support.reading import read_text, reading
+from spikesim.support.reading import read_text
 
 TOKENS_FILE = "tokens.npy"
 CALIBRATION_TOKENS_FILE = "calibration.npy"
@@ -61,15 +60,13 @@ def one_sequence(tokens: Tokens, count: int) -> NDArray[np.int64]:
 def _saved(compiled: Compiled, request: InputRequest) -> Tokens:
     path = compiled.programs_folder / ORIGIN_FILE
     ids = _ids(compiled, compiled.programs_folder / TOKENS_FILE)
-    text = read_text(path, "a JSON file", TokenError)
     try:
-        with reading(path, "a JSON file", TokenError):
-            content = json.loads(text)
-        origin = Origin.model_validate(content)
+        origin = Origin.model_validate_json(read_text(path, "a JSON file", TokenError))
     except ValidationError as error:
         first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
         raise TokenError(
-            f"{path} must say where its tokens come from: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            f"{path} must say where its tokens come from ({f'{place}: ' if place else ''}{first['msg']})"
         ) from None
     if origin.special and not 0 <= min(origin.special) <= max(origin.special) < ids.size:
         raise TokenError(f"special tokens in {path} must be among the {ids.size} tokens, not beyond them")

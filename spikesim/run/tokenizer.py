@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.errors import TokenError
+from spikesim.errors import TokenError, ToolError
 from spikesim.run import tokenizer_worker
 from spikesim.support.reading import MEBIBYTE, decoded, read_bytes, reading
 from spikesim.support.shown import shown
@@ -73,7 +73,7 @@ class TokenizerFile:
         return cls(path=path, content=read_bytes(path, _WHAT, TokenError, limit=LARGEST_TOKENIZER))
 
     def encode(self, text: str) -> Encoded:
-        """The tokens of a text. Raises TokenError for a tokenizer that cannot be used."""
+        """The tokens of a text. Raises TokenError for a tokenizer of no use, ToolError if no process starts."""
         with reading(self.path, _WHAT, TokenError):
             settings = self._settings()
             before, after = self._special(settings.get("post_processor"))
@@ -149,13 +149,18 @@ class TokenizerFile:
             tokenizer_worker.__file__,
             *map(str, (memory, seconds, len(tokenizer))),
         ]
-        run = subprocess.run(
-            words,
-            input=tokenizer + text,
-            capture_output=True,
-            check=False,
-            env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-        )
+        try:
+            run = subprocess.run(
+                words,
+                input=tokenizer + text,
+                capture_output=True,
+                check=False,
+                env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+            )
+        except OSError as error:
+            raise ToolError(
+                f"Python must be able to start another process to read text, which fails: {error.strerror or error}"
+            ) from None
         if run.returncode == 0:
             return iter(np.frombuffer(run.stdout, np.int64).reshape(3, -1))
         if run.returncode == tokenizer_worker.FAILED:

@@ -222,11 +222,11 @@ def evaluation_tokens(
         ids=used.ids,
         origin=Origin(
             kind="held-out text" if text == held_out else "text",
-            name=text.name,
+            name=_writable(text.name),
             n_bytes=found.n_bytes(used.ids.size),
             is_bytes=found.is_bytes,
             special=None if found.is_bytes else _added(found, used.ids.size),
-            unknown=found.unknown,
+            unknown=found.unknown and (found.unknown[0], _plain(found.unknown[1])),
             unread=found.unread,
             left_out=used.left_out,
         ),
@@ -240,15 +240,15 @@ def _file_tokens(path: Path, vocabulary: int, request: InputRequest, length: int
         used = whole_rows(ids, request.sequence_length, request.max_tokens, str(path))
     else:
         used = cut(ids, request.sequence_length or length, request.max_tokens)
-    origin = Origin(kind="tokens", name=str(path), is_rows=is_rows, lines=lines, left_out=used.left_out)
+    origin = Origin(kind="tokens", name=_writable(path), is_rows=is_rows, lines=lines, left_out=used.left_out)
     return Tokens(ids=used.ids, origin=origin)
 
 
 def _added(found: TextTokens, used: int) -> dict[int, str]:
     """Places and names of the special tokens before and after a text, among the first `used` tokens."""
     last = found.ids.size - len(found.after)
-    places = {place: name for place, (_, name) in enumerate(found.before)}
-    places |= {place: name for place, (_, name) in enumerate(found.after, last)}
+    places = {place: _plain(name) for place, (_, name) in enumerate(found.before)}
+    places |= {place: _plain(name) for place, (_, name) in enumerate(found.after, last)}
     return {place: name for place, name in places.items() if place < used}
 
 
@@ -278,9 +278,10 @@ def calibration_tokens(
     else:
         ids = reader.read(path).ids
     used = Cut(ids) if ids.ndim == 2 else cut(ids, evaluation.ids.shape[1], None)
-    note = f"ranges from {path.name}, {used.ids.size} tokens"
+    name = _writable(path.name)
+    note = f"ranges from {name}, {used.ids.size} tokens"
     return Calibration(
-        used.ids, path.name, note + (f", the last {used.left_out} left out" if used.left_out else "")
+        used.ids, name, note + (f", the last {used.left_out} left out" if used.left_out else "")
     )
 
 
@@ -303,6 +304,11 @@ def targets(tokens: Tokens) -> NDArray[np.int64]:
     following = np.full(ids.shape, -1, np.int64)
     following[:, :-1] = ids[:, 1:]
     return following
+
+
+def _writable(path: str | Path) -> str:
+    """The name of a file as text that reports can hold, whatever bytes it has."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _plain(name: str) -> str:

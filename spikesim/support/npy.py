@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -43,9 +44,11 @@ def read_npy(path: Path, what: str, error: Failure, *, kinds: str = "iuf") -> ND
         if not head.startswith(MAGIC):
             raise error(f"{path} must be {what}, not {_foreign(head)}")
         file.seek(0)
-        _check_header(file, path, what, error, kinds)
-        file.seek(0)
-        array = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a header is of Python 2
+            _check_header(file, path, what, error, kinds)
+            file.seek(0)
+            array = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
         return np.asarray(array, array.dtype.newbyteorder("="), order="C")
 
 

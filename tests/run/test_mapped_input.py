@@ -13,6 +13,7 @@ import pytest
 from helpers.text_models import BOS_AND_EOS, TEXT, bpe, checkpoint, save
 from helpers.tried import tried
 
+from spikesim.compare.break_even import WorkOrigin, _remapped
 from spikesim.compare.work import prepare
 from spikesim.errors import TokenError
 from spikesim.flow import map_model, simulate_mapping
@@ -198,6 +199,19 @@ def test_a_comparison_runs_what_is_given(of_rows: Mapped, tmp_path: Path) -> Non
 
 
 @tried(
+    4,
+    "a mapping made anew for another setting, by a comparison",
+    "tokens, sequences and calibration are the same",
+)
+def test_a_comparison_maps_the_same_input_anew(of_rows: Mapped) -> None:
+    """With no setting changed, every count is what it was."""
+    work = prepare(of_rows.folder, HARDWARE, InputRequest(), tokens=1)
+    origin = WorkOrigin(checkpoint=of_rows.model, tokens=work.tokens.ids, ranges=work.ranges)
+    for before, again in zip(work.gathers, _remapped(origin, HARDWARE), strict=True):
+        assert np.array_equal(before.counts, again.counts)
+
+
+@tried(
     5,
     "a mapping of text that is cut anew",
     "bytes, special tokens and what is left out are those of what runs",
@@ -216,9 +230,15 @@ def test_text_of_a_mapping_is_cut_anew(of_text: Mapped) -> None:
 def test_a_damaged_origin_is_refused(of_rows: Mapped, tmp_path: Path) -> None:
     folder = shutil.copytree(of_rows.folder, tmp_path / "copy")
     compiled, path = open_compiled(folder), folder / "programs" / "tokens.json"
-    for content in (b"[" * 100_000, "{}".encode("utf-16"), b"{", b"\x00"):
+    for content in (
+        b"[" * 100_000,
+        "{}".encode("utf-16"),
+        b"{",
+        b"\x00",
+        b'{"kind": "text", "name": "\\ud800"}',
+    ):
         path.write_bytes(content)
-        with pytest.raises(TokenError, match=r"tokens\.json must be"):
+        with pytest.raises(TokenError, match=r"tokens\.json must (be|say)"):
             mapped_tokens(compiled, InputRequest())
     path.unlink()
     path.mkdir()

@@ -13,10 +13,10 @@ from helpers.text_models import BOS_AND_EOS, TEXT, bpe, plain, save
 from helpers.tried import tried
 from tokenizers import Tokenizer
 
-from spikesim.errors import TokenError
+from spikesim.errors import TokenError, ToolError
 from spikesim.run.texts import model_reader
 from spikesim.run.tokenizer import TokenizerFile
-from spikesim.run.tokens import InputRequest, Tokens, evaluation_tokens, targets
+from spikesim.run.tokens import InputRequest, Tokens, calibration_tokens, evaluation_tokens, targets
 
 VOCABULARY = 400
 
@@ -464,6 +464,33 @@ def test_a_tokenizer_in_another_form_is_not_bytes(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_bytes(b"\n\x0e")
     with pytest.raises(TokenError, match=r"must be a tokenizer\.json to read text, not tokenizer\.model"):
         model_reader(tmp_path, 256).read(tmp_path / "text.txt")
+
+
+@tried(14, "a text where no other process can be started", "a sentence says why it is not read")
+def test_a_process_that_does_not_start_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "gone"))
+    with pytest.raises(ToolError, match="must be able to start another process"):
+        tokens_of(tmp_path, bpe(VOCABULARY))
+
+
+@tried(
+    13,
+    "names of texts, token files and tokens that are no Unicode",
+    "they are kept in writing, with their bytes",
+)
+def test_names_that_are_no_unicode_are_kept(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt"))
+    path.write_text("1 2 3")
+    found = evaluation_tokens(InputRequest(tokens=path), model_reader(tmp_path, 256), None, length=3)
+    assert found.origin.name.endswith("/\\xff.txt")
+    assert found.origin.model_dump_json()
+    found = evaluation_tokens(InputRequest(text=path), model_reader(tmp_path, 256), None, length=3)
+    assert found.origin.name == "\\xff.txt"
+    assert calibration_tokens(path, None, model_reader(tmp_path, 256), found).name == "\\xff.txt"
+    template = json.loads(json.dumps(BOS_AND_EOS).replace("<bos>", "\\ud800"))
+    found = tokens_of(tmp_path, bpe(VOCABULARY, post_processor=template))
+    assert found.origin.model_dump_json().encode()
+    assert found.special_tokens.startswith("'\\ud800' first")
 
 
 @tried(14, "escape sequences in the name of a token", "they are shown, and do not reach the terminal")

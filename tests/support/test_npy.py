@@ -179,3 +179,11 @@ def test_arrays_keep_their_structure(array: np.ndarray, tmp_path: Path) -> None:
     assert found.dtype.isnative
     assert found.flags.c_contiguous
     assert found.tolist() == array.tolist()
+
+
+@tried(13, "a .npy file that Python 2 wrote", "it is read as any other, and nothing else is said")
+@pytest.mark.filterwarnings("error")
+def test_a_file_of_python_2_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(described("<i8", "(8L,)"))
+    assert read_npy(path, WHAT, TokenError).tolist() == [0] * 8
