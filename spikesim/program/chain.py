@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from spikesim.program.instructions import Frozen
+from spikesim.program.instructions import Frozen, Name
 from spikesim.program.ports import Port
 from spikesim.program.program import Program, ProgramText
 
@@ -14,8 +14,8 @@ from spikesim.program.program import Program, ProgramText
 class End(Frozen):
     """A port of a program, by their names."""
 
-    program: str
-    port: str
+    program: Name
+    port: Name
 
     def __str__(self) -> str:
         return f"{self.program}.{self.port}"

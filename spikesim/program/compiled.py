@@ -22,8 +22,8 @@ from spikesim.errors import CapacityError, CheckpointError
 from spikesim.hardware import HardwareConfig
 from spikesim.program.chain import Chain, End, Link
 from spikesim.program.file import load_program, load_text, read_model
-from spikesim.program.instructions import Frozen
-from spikesim.program.ports import Name, Port
+from spikesim.program.instructions import Frozen, Name
+from spikesim.program.ports import Port
 from spikesim.program.program import Program, ProgramText
 from spikesim.program.verifier.chain import verify_links
 from spikesim.results.report import ModelSummary
@@ -48,7 +48,7 @@ _WRITTEN = "what spikesim map wrote"
 class Block(Frozen):
     """What a program is to a reader of reports; nothing depends on it. `layer`: its number, None for no layer."""
 
-    program: str
+    program: Name
     kind: str
     layer: int | None = None
 

@@ -55,9 +55,9 @@ def load_program(folder: Path, name: str) -> Program:
     )
     constants, matrices = {}, {}
     for key, array in arrays.items():
-        if key.startswith(_CONSTANT):
+        if key.startswith(_CONSTANT) and key.isprintable():
             constants[key.removeprefix(_CONSTANT)] = np.array(array)
-        elif key.startswith(_MATRIX):
+        elif key.startswith(_MATRIX) and key.isprintable():
             matrices[key.removeprefix(_MATRIX)] = array
         else:
             raise CheckpointError(
@@ -97,5 +97,5 @@ def _reason(error: ValidationError | HardwareError) -> str:
     if isinstance(error, HardwareError):
         return str(error)
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(map(named, first["loc"]))
     return f"{place}: {first['msg']}" if place else str(first["msg"])

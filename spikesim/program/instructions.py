@@ -21,6 +21,10 @@ COUNT_LIMIT = 127
 """Largest magnitude of a count: seven magnitude planes, which also fit the dense twin's INT8 operand."""
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=200)]
+"""Of a program, or of what it names: it becomes the name of a file, and stands in sentences."""
+
+
 class Frozen(BaseModel):
     """Immutable, and strict about unknown keys, because programs are also read back from files."""
 
@@ -35,7 +39,7 @@ class View(Frozen):
     from the token's position.
     """
 
-    name: str
+    name: Name
     offset: int = 0
     groups: int = 1
     length: int = 1
@@ -84,7 +88,7 @@ class CacheKeys(Frozen):
     tokens and the past blocks that `selected` names, -1 for none.
     """
 
-    cache: str
+    cache: Name
     kind: Literal["window", "full", "blocks"]
     span: int = 0
     selected: View | None = None
@@ -324,7 +328,7 @@ class Gather(Operation):
     dst: View
     counts: View
     operand: Literal["matrix", "keys", "values", "means", "state"]
-    name: str
+    name: Name
     keys: CacheKeys | None = None
     partition: View | None = None
     first_head: int = 0
@@ -367,7 +371,7 @@ class Scatter(Operation):
     counts: View
     update: View
     shift: int
-    state: str
+    state: Name
     partition: View | None = None
 
 
@@ -384,7 +388,7 @@ class Decay(Operation):
     op: Literal["decay"] = "decay"
     dst: View
     factor: View
-    state: str
+    state: Name
     partition: View | None = None
 
 
@@ -397,7 +401,7 @@ class Store(Operation):
 
     op: Literal["store"] = "store"
     src: View
-    cache: str
+    cache: Name
     kind: Literal["keys", "values"]
 
 
@@ -414,7 +418,7 @@ class Pool(Operation):
 
     op: Literal["pool"] = "pool"
     src: View
-    cache: str
+    cache: Name
     block: int
     scale: int
     shift: int

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated
 
 from pydantic import Field
 
 from spikesim.hardware import NumericsConfig
-from spikesim.program.instructions import Frozen
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-"""Of a program: that of its files, too."""
+from spikesim.program.instructions import Frozen, Name
 
 
 class Format(Frozen):
@@ -36,7 +32,7 @@ class Format(Frozen):
 class Port(Frozen):
     """A vector by which words come into a program or leave it, once per step; `shape` has all its words."""
 
-    name: str
+    name: Name
     format: Format
     shape: tuple[int, ...]
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from spikesim.program.instructions import Frozen, Instruction, SectionKind
-from spikesim.program.ports import Name, Port, Requires
+from spikesim.program.instructions import Frozen, Instruction, Name, SectionKind
+from spikesim.program.ports import Port, Requires
 
 
 class Section(Frozen):
@@ -67,11 +67,11 @@ class ProgramText(Frozen):
     name: Name
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...]
-    vectors: dict[str, int]
-    persistent: tuple[str, ...] = ()
+    vectors: dict[Name, int]
+    persistent: tuple[Name, ...] = ()
     sections: tuple[Section, ...]
-    caches: dict[str, CacheSpec] = Field(default_factory=dict)
-    states: dict[str, StateSpec] = Field(default_factory=dict)
+    caches: dict[Name, CacheSpec] = Field(default_factory=dict)
+    states: dict[Name, StateSpec] = Field(default_factory=dict)
     requires: Requires = Requires()
 
     @property

@@ -283,7 +283,7 @@ def test_map_never_replaces_foreign_files(flow: Flow, tmp_path: Path) -> None:
         ("[array]\nlanes = 0\n", "array.lanes must be"),
         ("[array]\nlans = 8\n", "did you mean lanes"),
         ("[memory]\nrow_kib = 1\n[array]\nlanes = 256\nways = 64\n", "memory.row_kib must be at least"),
-        ("array = [", "must be TOML"),
+        ("array = [", "must be a TOML file"),
     ],
 )
 def test_map_refuses_impossible_hardware(flow: Flow, tmp_path: Path, text: str, message: str) -> None:
