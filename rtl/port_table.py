@@ -26,6 +26,7 @@ from spikesim.rtl.host.unit import Host
 from spikesim.rtl.pointwise.unit import PointwiseUnit
 from spikesim.rtl.select import SelectUnit
 from spikesim.rtl.sequencer import Sequencer
+from spikesim.support.files import write_text_atomic
 
 UNITS: tuple[Callable[[CoreConfig], Any], ...] = (
     SpikeCore,
@@ -90,4 +91,4 @@ def filled(text: str) -> str:
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         path = Path(name)
-        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+        write_text_atomic(path, filled(path.read_text(encoding="utf-8")))

@@ -19,6 +19,7 @@ SLOW = {
     "backends/test_nir",
     "project/test_benchmarks",
     "cli/test_compare",
+    "cli/test_full_disk",
     "cli/test_kills",
     "cli/test_rtl",
     "compare/test_compare",

@@ -154,11 +154,12 @@ def _check_replaceable(final: Path) -> None:
         return
     if not final.is_dir():
         raise OutputError(f"output folder {final} must be a folder, not a file")
-    here = Path.cwd()
-    if final == here or final in here.parents:
-        raise OutputError(
-            f"output folder {final} must not be the current folder or above it; name one inside"
-        )
+    with contextlib.suppress(FileNotFoundError):  # a current folder that has been removed
+        here = Path.cwd()
+        if final == here or final in here.parents:
+            raise OutputError(
+                f"output folder {final} must not be the current folder or above it; name one inside"
+            )
     listed = _listed(final)
     for path in final.rglob("*"):
         if _relative(path, final) not in listed:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.errors import CapacityError, ToolError
+from spikesim.errors import CapacityError, OutputError, ToolError
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link, needed_memory
 from spikesim.program import Chain
@@ -144,7 +144,13 @@ class BuiltCore:
             stamp = folder / "inputs.sha256"
             if _is_stamped(stamp, key, folder / TOP):
                 return folder / TOP
+            if os.path.lexists(folder) and not os.path.lexists(stamp):
+                raise OutputError(
+                    f"{folder} must be absent or an earlier build, since a build is written there"
+                )
             _remove(folder)
+            folder.mkdir()
+            stamp.touch()  # from now on the folder is known to be a build, finished or not
             binary = build(
                 [source],
                 TOP,

@@ -165,7 +165,7 @@ def prepare(folder: Path, cache: Path, commands: Sequence[str]) -> Bench:
     micro_model(folder / "model")
     (folder / "small.toml").write_text(HARDWARE, encoding="ascii")
     cache.mkdir(parents=True, exist_ok=True)
-    for command in ("map", *commands):
+    for command in dict.fromkeys(("map", *commands)):
         for _ in range(2):
             trial = fresh_trial(bench, command, None)
             code, seconds = Run(bench, command, trial).wait()
@@ -272,6 +272,9 @@ def campaign(bench: Bench, count: int, seed: int, commands: Sequence[str]) -> in
         failed += bool(wrong)
         for line in wrong:
             say(f"trial {trial} of seed {seed}, {command}, {number.name}: {line}")
+        if trial % 10 == 9:
+            counts = ", ".join(f"{name} {counted.total()}" for name, counted in ends.items())
+            say(f"so far {counts}; {failed} wrong")
     for name, counted in ends.items():
         say(f"{name}: {counted.total()} signals; exit codes {dict(sorted(counted.items()))}")
     say(f"{count} trials, {failed} wrong; {statistics.mean(times):.1f} s each")

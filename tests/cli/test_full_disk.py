@@ -105,6 +105,23 @@ def test_encode_with_a_limit(tmp_path: Path, size: int) -> None:
     assert tree(tmp_path) == {"tmp": None}
 
 
+@tried(
+    11,
+    "`export` with a limit of file sizes, where HDF5 would crash",
+    "one sentence; nothing is left",
+)
+def test_export_with_a_limit(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("nir")
+    assert run("map", model, *MAP, "-o", tmp_path / "mapped")[0] == 0
+    before = tree(tmp_path)
+    for size in (0, 1000):
+        with no_file_above(size):
+            code, said = run("export", tmp_path / "mapped", "--target", "norse", "-o", tmp_path / "out")
+        assert code == 1
+        assert "a file would be larger than the limit" in said
+        assert tree(tmp_path) == before
+
+
 @tried(11, "`verify` with a limit of file sizes, in TMPDIR", "one sentence; nothing is left")
 def test_verify_with_a_limit(model: Path, hardware: Path, tmp_path: Path) -> None:
     for size in (0, 3000):

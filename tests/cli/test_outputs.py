@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -229,6 +231,80 @@ def test_two_runs_into_one_folder(command: str, model: Path, tmp_path: Path) -> 
         assert code == 1
         assert "must be written by one run at a time" in said
     assert tree(tmp_path / "out").keys() == {"report.html", MARKER}
+
+
+# verify, with cores that are not built
+
+
+def _stub(monkeypatch: pytest.MonkeyPatch, *, agrees: bool) -> None:
+    class Core:
+        seconds = 0.0
+
+        def __init__(self, _config: object, folder: Path) -> None:
+            folder.mkdir()
+            (folder / "spike_core.v").write_text("module")
+
+        def binary(self) -> None:
+            pass
+
+    class Lockstep:
+        def __init__(self, *arguments: object) -> None:
+            self.folder = Path(str(arguments[-1]))
+
+        def run(self, _words: object) -> SimpleNamespace:
+            (self.folder / "run.vcd").write_text("wave")
+            found = SimpleNamespace(
+                tokens=1,
+                agrees=agrees,
+                values=1,
+                instructions=1,
+                cycles=1,
+                counters=["one"],
+                differing={} if agrees else {"values": 1},
+                differences=[] if agrees else ["a word"],
+            )
+            wave = None if agrees else self.folder / "run.vcd"
+            return SimpleNamespace(comparison=found, seconds={}, wave=wave)
+
+    monkeypatch.setattr("spikesim.verify.lockstep.BuiltCore", Core)
+    monkeypatch.setattr("spikesim.verify.lockstep.Lockstep", Lockstep)
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+@tried(
+    9,
+    "`verify -o` with a new folder",
+    "it appears whole, also with a difference; replaced on demand only",
+)
+def test_verify_keeps_what_it_is_asked_to(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agrees: bool
+) -> None:
+    _stub(monkeypatch, agrees=agrees)
+    words = ("verify", model, "--tokens", "1", "-o", tmp_path / "out")
+    for more in ((), ("--force",)):
+        result = CliRunner().invoke(app, [str(word) for word in (*words, *more)], env={"COLUMNS": "160"})
+        assert result.exit_code == int(not agrees), result.output
+        assert f"kept in {tmp_path / 'out'}" in result.stdout
+        assert (f"waveform: {tmp_path / 'out' / 'dense' / 'run.vcd'}" in result.stdout) == (not agrees)
+        assert {"spiking", "dense", "dense/spike_core.v", MARKER} <= tree(tmp_path / "out").keys()
+        assert {path.name for path in tmp_path.iterdir()} == {"model", "out"}
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_verify_without_an_output_keeps_a_difference_only(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agrees: bool
+) -> None:
+    _stub(monkeypatch, agrees=agrees)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    result = CliRunner().invoke(app, ["verify", str(model), "--tokens", "1", "--core", "spiking"])
+    assert result.exit_code == int(not agrees), result.output
+    folders = list((tmp_path / "tmp").iterdir())
+    assert len(folders) == int(not agrees)
+    for folder in folders:
+        assert folder.name.startswith("spikesim-verify-")
+        assert f"waveform: {folder / 'spiking' / 'run.vcd'}" in result.stdout
+        assert (folder / "spiking" / "run.vcd").is_file()
 
 
 # encode

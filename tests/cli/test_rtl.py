@@ -164,7 +164,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, output = run("verify", str(TINY), "--tokens", "1", "-o", str(tmp_path / "file"))
     assert code == 1
-    assert "must be a folder that can be written" in output
+    assert "must be a folder, not a file" in output
 
 
 def test_no_such_model(tmp_path: Path) -> None:

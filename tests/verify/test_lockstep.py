@@ -9,15 +9,17 @@ import pytest
 from helpers.places import CHECKOUT, VECTORS
 from helpers.programs import compiled_layer, small_config
 from helpers.rtl_cores import CORES, built_core
+from helpers.tried import tried
 from typer.testing import CliRunner
 
 from spikesim.cli.app import app
+from spikesim.errors import OutputError
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.compile import compile_position
 from spikesim.mapping.link import link
 from spikesim.program import series
 from spikesim.verify.job import model_job
-from spikesim.verify.lockstep import Lockstep, LockstepResult
+from spikesim.verify.lockstep import BuiltCore, Lockstep, LockstepResult
 from spikesim.verify.random_programs import RandomProgram
 
 TINY = VECTORS / "tiny_dssa"
@@ -105,6 +107,15 @@ def test_verify_command(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "agree" in result.output
     assert (tmp_path / "out" / "dense" / "spike_core.v").is_file()
+
+
+@tried(9, "a core built (`BuiltCore`) beside a folder `build` of the user", "refused; the folder stays")
+def test_a_foreign_build_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "thesis.tex").write_text("precious")
+    with pytest.raises(OutputError, match="must be absent or an earlier build"):
+        BuiltCore(CORES["plane"].config(), tmp_path).binary()
+    assert (tmp_path / "build" / "thesis.tex").read_text() == "precious"
 
 
 def test_inputs_of_random_programs_are_extreme() -> None:

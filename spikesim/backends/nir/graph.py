@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -54,5 +55,10 @@ def matrix_graph(
 
 
 def write_graph(path: Path, graph: Any) -> None:
-    """Write a graph to an HDF5 file; equal graphs give equal bytes."""
-    nir_package().write(path, graph)
+    """Write a graph to an HDF5 file; equal graphs give equal bytes.
+
+    By way of memory: the HDF5 library ends the process (SIGSEGV) when a disk is full.
+    """
+    content = io.BytesIO()
+    nir_package().write(content, graph)
+    path.write_bytes(content.getbuffer())
