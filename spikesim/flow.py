@@ -7,11 +7,13 @@ be mapped.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from spikesim.errors import CheckpointError, HardwareError, OutputError, TokenError
 from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.frontend import DSSAFrontEnd
@@ -46,8 +48,10 @@ from spikesim.run.tokens import (
     model_folder,
     targets,
 )
+from spikesim.support.arguments import as_path, of_type
 from spikesim.support.files import write_json_atomic
 from spikesim.support.progress import SILENT, Progress
+from spikesim.support.shown import shown
 from spikesim.version import __version__
 
 __all__ = ["map_model", "open_model", "simulate_mapping"]
@@ -68,19 +72,23 @@ def open_model(path: Path) -> OpenedModel:
 
 
 def map_model(
-    model: Path,
+    model: str | os.PathLike[str],
     *,
-    output: Path,
+    output: str | os.PathLike[str],
     hardware: HardwareConfig,
     request: InputRequest = DEFAULT_REQUEST,
-    calibration: Path | None = None,
+    calibration: str | os.PathLike[str] | None = None,
     command: str = "",
     progress: Progress = SILENT,
 ) -> Report:
-    """Maps a model onto the hardware and simulates it; writes the mapping into `output`, which exists.
+    """Maps a model onto the hardware and simulates it; writes the mapping into `output`, which exists and holds none.
 
     Raises a SpikesimError for whatever the user can put right.
     """
+    model = as_path(model, "a model", CheckpointError)
+    output = _free_folder(as_path(output, "output", OutputError))
+    calibration = None if calibration is None else as_path(calibration, "a calibration text", TokenError)
+    _check_given(hardware, request, command, progress)
     stopwatch = Stopwatch()
     folder = output / PROGRAM_FOLDER
     with stopwatch.stage("load"), torch.no_grad():
@@ -144,7 +152,7 @@ def map_model(
 
 
 def simulate_mapping(
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     hardware: HardwareConfig | None = None,
     request: InputRequest = DEFAULT_REQUEST,
@@ -155,6 +163,8 @@ def simulate_mapping(
 
     `hardware` may change what changes cycles; the numerics are part of the programs and stay as they were mapped.
     """
+    folder = as_path(folder, "a mapping", CheckpointError)
+    _check_given(HardwareConfig() if hardware is None else hardware, request, command, progress)
     compiled = open_compiled(folder)
     text, summary = compiled.text, compiled.text.model
     mapped = text.hardware
@@ -176,6 +186,25 @@ def simulate_mapping(
             advance()
     fidelity = score.fidelity(is_bytes=run.is_bytes)
     return summarise_run(summary, run, fidelity, runner, {"mapped in": str(folder)}, command)
+
+
+def _free_folder(path: Path) -> Path:
+    """The folder; OutputError for one that is not there, or holds a mapping."""
+    if not path.is_dir():
+        raise OutputError(f"output {path} must be a folder that exists")
+    if os.path.lexists(path / PROGRAM_FOLDER):
+        raise OutputError(f"output folder {path} must be new, not hold {PROGRAM_FOLDER} already")
+    return path
+
+
+def _check_given(hardware: object, request: object, command: object, progress: object) -> None:
+    of_type(hardware, HardwareConfig, "hardware", HardwareError)
+    of_type(request, InputRequest, "request", TokenError)
+    of_type(command, str, "command", OutputError)
+    if not callable(getattr(progress, "stage", None)):
+        raise OutputError(
+            f"progress must have a method stage, as {Progress.__name__} has, not {shown(progress)}"
+        )
 
 
 def _scored(score: Score, following: torch.Tensor, port: Port, reference: Reference | None) -> Take:

@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from spikesim.errors import HardwareError
+from spikesim.support.arguments import as_path
 from spikesim.support.nearest import named, nearest
 from spikesim.support.reading import MEBIBYTE, read_text, reading
 from spikesim.support.shown import shown
@@ -233,7 +234,7 @@ class HardwareConfig(BaseModel):
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Self:
         """Read a hardware file. Every `HardwareError` names the file."""
-        return read_toml(cls, path, "hardware file")
+        return read_toml(cls, as_path(path, "a hardware file", HardwareError), "hardware file")
 
     def to_toml(self) -> str:
         """Return all settings as text that `from_toml` reads back to an equal configuration."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -68,7 +69,7 @@ class OpenedDSSA:
             name=_text(resolved.name if resolved.is_dir() else f"{resolved.parent.name}/{resolved.name}"),
             path=_text(self.path),
             source="directory of safetensors" if directory else "PyTorch checkpoint",
-            parameters=sum(int(np.prod(shape)) for shape in shapes),
+            parameters=sum(map(math.prod, shapes)),
             layers={kind: kinds.count(kind) for kind in ("moba", "sse", "full") if kind in kinds},
             layer_kinds=kinds,
             hidden_size=config.hidden_size,

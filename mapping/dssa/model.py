@@ -21,6 +21,7 @@ from spikesim.mapping.dssa.norm import GatedMLP, RMSNorm
 from spikesim.mapping.dssa.softmax_mixer import SoftmaxMixer
 from spikesim.mapping.dssa.sse_mixer import SSEMixer
 from spikesim.mapping.dssa.tap import Tap, identity, scoped
+from spikesim.support.arguments import as_path
 
 
 class DSSALayer(nn.Module):
@@ -200,7 +201,7 @@ class DSSAModel(nn.Module):
 
 def load_model(path: str | Path) -> DSSAModel:
     """Read a whole checkpoint into a float32 model without gradients; see `open_checkpoint` for formats and errors."""
-    checkpoint = open_checkpoint(path)
+    checkpoint = open_checkpoint(as_path(path, "a checkpoint", CheckpointError))
     with torch.device("meta"):
         model = DSSAModel(checkpoint.config)
     tensors = {name: checkpoint.tensor(name) for name in model.state_dict()}

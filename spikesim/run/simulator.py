@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.cycle.cost import Counters
+from spikesim.errors import HardwareError, ProgramError
 from spikesim.golden.frame import Words
 from spikesim.golden.machine import Machine, Observer
 from spikesim.hardware import HardwareConfig
@@ -15,7 +16,12 @@ from spikesim.program import Program
 from spikesim.program.accumulators import check_accumulators
 from spikesim.run.observers import CycleObserver, InstructionCost, SpikeObserver
 from spikesim.spikes.statistics import SpikeStatistics
+from spikesim.support.arguments import of_type
+from spikesim.support.shown import shown
 from spikesim.timing import ISSUE_CYCLES
+
+MOST_SEQUENCES = 2**31 - 1
+"""Side by side; memory ends long before."""
 
 
 class Simulator:
@@ -27,7 +33,7 @@ class Simulator:
     watch the run as well.
 
     Raises CapacityError for a program whose sums may not fit the hardware's accumulators: its values would not be the
-    hardware's.
+    hardware's; ProgramError for a program, or inputs of a run, that break a rule.
     """
 
     def __init__(
@@ -39,9 +45,13 @@ class Simulator:
         detail: bool = False,
         observers: Sequence[Observer] = (),
     ) -> None:
+        of_type(program, Program, "program", ProgramError)
+        of_type(hardware, HardwareConfig, "hardware", HardwareError)
+        if not 1 <= of_type(sequences, int, "sequences", ProgramError) <= MOST_SEQUENCES:
+            raise ProgramError(f"sequences must be in 1 … {MOST_SEQUENCES:,}, not {shown(sequences)}")
         check_accumulators([program], hardware)
         self.program = program
-        self.machine = Machine(program, sequences)
+        self.machine = Machine(program, int(sequences))
         self.tokens = 0
         self._cycles = CycleObserver(program, hardware, detail=detail)
         self._spikes = SpikeObserver(program)
@@ -49,6 +59,7 @@ class Simulator:
 
     def run(self, inputs: dict[str, Words]) -> dict[str, Words]:
         """inputs: int32[tokens, sequences, words] by name -> all vectors; continues where the last call stopped."""
+        of_type(inputs, dict, "inputs", ProgramError)
         vectors = self.machine.run(inputs, self._observers)
         self.tokens += next(iter(inputs.values())).shape[0] * self.machine.sequences
         return vectors

@@ -68,7 +68,7 @@ def checked_integer(
 ) -> int:
     """The value as an integer from `low` to `high`; else CodingError with the rule in words, such as "1 or more"."""
     try:
-        number = operator.index(value)
+        number = int(operator.index(value))  # of True it gives True
     except Exception:  # noqa: BLE001 - a tensor of several numbers raises what torch likes
         raise CodingError(f"{thing} must be an integer, not {shown(value)}") from None
     if (low is not None and number < low) or (high is not None and number > high):

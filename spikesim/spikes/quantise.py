@@ -138,10 +138,10 @@ def quantize_weight(weight: Any, group: int | None = None, scale: Any = None) ->
 
 def _divisor(k: Any) -> np.float32:
     """k in float32, in which it must be greater than 0, and finite."""
-    try:
-        number = float("nan") if isinstance(k, str | bytes) else float(k)
-    except Exception:  # noqa: BLE001 - a tensor of several numbers raises what torch likes
-        raise CodingError(f"k must be a number greater than 0, not {shown(k)}") from None
+    given = real_array(k, "k")
+    if given.ndim:
+        raise CodingError(f"k must be one number, not an array of shape {given.shape}")
+    number = float(given)
     if not number > 0:
         raise CodingError(f"k must be greater than 0, not {shown(k)}")
     with np.errstate(over="ignore"):

@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import numba
+from numba.core.compiler_lock import global_compiler_lock
 
 ONE_THREAD: Final = 1 << 17
 """Array elements below which one thread does the work: they take about 0.1 ms, and waiting for a second thread may
@@ -25,6 +26,8 @@ take longer, much longer on a busy machine."""
 
 _PARTS = 4
 """Ranges per thread, so that one that is held up leaves its share to the others."""
+
+_compiler: Any = global_compiler_lock
 
 
 def thread_count() -> int:
@@ -74,3 +77,7 @@ def _forget_threads() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_threads)
+# Nothing is being compiled at a fork: a child would wait for the thread that holds the lock, and that it does not have.
+os.register_at_fork(
+    before=_compiler.acquire, after_in_parent=_compiler.release, after_in_child=_compiler.release
+)

@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
 from helpers.tried import tried
+from numba.core.compiler_lock import global_compiler_lock
 
 import spikesim
 from spikesim.spikes.events import event_statistics
@@ -150,6 +153,22 @@ def test_fork_among_threads() -> None:
         for caller in callers:
             caller.join()
     assert not wrong
+
+
+@tried(15, "a fork while another thread compiles", "the child can compile")
+def test_fork_while_another_thread_compiles() -> None:
+    holds = threading.Event()
+
+    def compiles() -> None:
+        with global_compiler_lock:
+            holds.set()
+            time.sleep(0.2)
+
+    caller = threading.Thread(target=compiles)
+    caller.start()
+    holds.wait()
+    assert forked(lambda: numba.njit(lambda x: x + 1)(1) == 2) == 0
+    caller.join()
 
 
 @pytest.mark.usefixtures("several")
