@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
-from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.lib import wiring
@@ -19,6 +18,7 @@ from spikesim.errors import ToolError
 from spikesim.rtl.memory import MODULE, memory_verilog
 from spikesim.support.temporary import temporary_folder
 from spikesim.tools.modules import instances, modules
+from spikesim.tools.yosys import run_yosys
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,14 @@ def verilog(component: wiring.Component, name: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    """RTLIL without dots in names of modules, port numbers that depend on the whole design, and a port number 0 (which
-    moves the port to the end).
-
-    This is done on the text: once a wire has been renamed through pyosys 0.70, Yosys crashes in its next pass.
+    """RTLIL without dots in names of modules, port numbers that depend on the whole design, a port number 0 (which
+    moves the port to the end), and operands of no width, in whose place is a 0 of one bit: Verilog has no other.
     """
     text = re.sub(r"(?m)^(module|  cell) (\\\S+)", lambda at: f"{at[1]} {at[2].replace('.', '_')}", text)
     text = _with_numbered_ports(text)
+    for operand in "AB":
+        empty = rf"(?ms)^(    parameter \\{operand}_WIDTH) 0$(.*?^    connect \\{operand}) [^\n]*$"
+        text = re.sub(empty, r"\1 1\2 1'0", text)
     return re.sub(r"(?m)^(  wire .*(?:in|out)put) (\d+) ", lambda at: f"{at[1]} {int(at[2]) + 1} ", text)
 
 
@@ -110,39 +111,22 @@ _EMPTY = "s:0"
 
 def _emit(text: str) -> str:
     """Verilog from RTLIL: decision trees stay `if` and `case`."""
-    from pyosys import libyosys
-
+    commands = (
+        "read_rtlil design.il",
+        f"delete {_ALIASES} {_EMPTY}",
+        "proc -nomux -norom -noopt",
+        "opt_clean",
+        "write_verilog -sv -noattr design.v",
+    )
     with temporary_folder() as folder:
-        source, result = folder / "design.il", folder / "design.v"
-        source.write_text(text, encoding="utf-8")
-        design: Any = libyosys.Design()
-
-        def run(*commands: str) -> None:
-            for command in commands:
-                design.run_pass(f"tee -q {command}")
-
-        run(f"read_rtlil {source}", f"delete {_ALIASES} {_EMPTY}")
-        for module in design.modules_.values():
-            for cell in module.cells_.values():
-                _fill(cell)
-        run("proc -nomux -norom -noopt", "opt_clean", f"write_verilog -sv -noattr {result}")
-        emitted = result.read_text(encoding="utf-8")
+        (folder / "design.il").write_text(text, encoding="utf-8")
+        run_yosys(folder, [f"tee -q {command}" for command in commands])
+        emitted = (folder / "design.v").read_text(encoding="utf-8")
     if not emitted.rstrip().endswith("endmodule"):  # Yosys does not notice that a disk is full
         raise ToolError(
             f"Yosys must be able to write Verilog to {folder.parents[1]}; TMPDIR names another folder"
         )
     return emitted
-
-
-def _fill(cell: Any) -> None:
-    """Makes a cell's operands of no width a 0 of one bit, as Verilog has no other."""
-    from pyosys.libyosys import Const, IdString, SigSpec
-
-    for operand in "AB":
-        port, width = IdString(f"\\{operand}"), IdString(f"\\{operand}_WIDTH")
-        if cell.hasParam(width) and cell.getParam(width).as_int() == 0:
-            cell.setParam(width, Const(1, 32))
-            cell.setPort(port, SigSpec(Const(0, 1)))
 
 
 def _readable(text: str) -> str:

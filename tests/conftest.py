@@ -43,6 +43,7 @@ SLOW = {
     "run/test_shipped_model",
     "support/test_kernel_cache",
     "tools/test_verilator",
+    "tools/test_yosys",
     "verify/test_lockstep",
 }
 """Files that compile with Verilator, synthesise, run other tools or take long: minutes, not seconds as the rest."""

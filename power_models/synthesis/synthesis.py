@@ -30,7 +30,7 @@ from spikesim.support.sources import digest
 from spikesim.support.temporary import temporary_folder
 from spikesim.tools.modules import modules
 from spikesim.tools.process import end_all
-from spikesim.tools.yosys import run_yosys
+from spikesim.tools.yosys import named, run_yosys
 
 _LIBRARY = "adks/freepdk-45nm/view-tiny/stdcells.lib"
 _DRIVEN_CELLS = ("BUF_X2", "BUFX2", "sg13g2_buf_2", "sky130_fd_sc_hd__buf_2", "BUFx2_ASAP7_75t_R")
@@ -250,10 +250,10 @@ class Synthesiser:
                 constraints = f"set_driving_cell {driver}\n" + constraints
             (folder / "constraints").write_text(constraints, encoding="utf-8")
             given_ps = f"{settings.period_ps * effort.share:g}"
-            abc = f"abc -liberty cells.lib -D {given_ps} -constr constraints"
+            abc = f"abc -liberty {named('cells.lib')} -D {given_ps} -constr {named('constraints')}"
             if effort.script:
                 (folder / "script").write_text(effort.script.format(ps=given_ps), encoding="utf-8")
-                abc += " -script script"
+                abc += f" -script {named('script')}"
             log = run_yosys(
                 folder,
                 [
