@@ -34,8 +34,8 @@ MODEL = Path(__file__).parents[1] / "examples" / "tiny_dssa"
 def area(component: Any) -> tuple[float, float]:
     """Of a part: µm², and its worst path in ps."""
     design = black_boxed(verilog(component, "part"))
-    library = default_liberty()
-    found = synthesise(design, "part", liberty=library, library=read_liberty(library), black_boxes=[MODULE])
+    library = read_liberty(default_liberty())
+    found = synthesise(design, "part", library=library, black_boxes=[MODULE])
     return found.area, found.abc_delay_ps
 
 

@@ -25,6 +25,7 @@ SLOW = {
     "compare/test_compare",
     "power_models/test_gate_simulator",
     "power_models/test_gate_waveforms",
+    "power_models/test_liberty_usable",
     "power_models/test_power",
     "power_models/test_static_timing",
     "power_models/test_synthesis",

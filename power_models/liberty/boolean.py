@@ -6,7 +6,7 @@ From the strongest: `'` behind a factor, `!` before it, `^`, and (`&`, `*` or no
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,43 @@ def truth_table(expression: str, inputs: Sequence[str], defined: Mapping[str, in
         else:
             raise LibertyError(f"function {expression!r} must use the cell's pins, not {token}")
     return stack[0]
+
+
+def spelled(expression: str) -> str:
+    """The expression in the one spelling that all tools read alike: `!`, `&`, `|`, `^` and brackets around each pair.
+
+    >>> spelled("A B + C'"), spelled("((!A))")
+    ('(A & B) | !C', '!A')
+    """
+    stack: list[str] = []
+    for token in _postfix(expression):
+        if token == "!":
+            inner = stack.pop()
+            stack.append(inner[1:] if inner.startswith("!") else f"!{inner}")
+        elif token in _STRENGTH:
+            right = stack.pop()
+            stack.append(f"({stack.pop()} {token} {right})")
+        else:
+            stack.append(token)
+    whole = stack[0]
+    return whole[1:-1] if whole.startswith("(") else whole
+
+
+def one_spelling(expressions: Iterable[str]) -> dict[str, str]:
+    """For each condition the one, of those given, that stands for all that hold in the same states."""
+    chosen: dict[object, str] = {}
+    keys = {expression: _meaning(expression) for expression in sorted(set(expressions))}
+    for expression, key in keys.items():
+        chosen.setdefault(key, expression)
+    return {expression: chosen[key] for expression, key in keys.items()}
+
+
+def _meaning(expression: str) -> object:
+    names = sorted(names_in(expression))
+    try:
+        return tuple(names), truth_table(expression, names)
+    except LibertyError:  # whoever has to weigh the condition says what is wrong with it
+        return expression
 
 
 def holds(table: int, inputs: int) -> NDArray[np.bool_]:

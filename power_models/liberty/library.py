@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.power_models.liberty.boolean import names_in
+from spikesim.power_models.liberty.boolean import names_in, truth_table
 
 Floats = NDArray[np.float64]
 
@@ -42,6 +42,17 @@ def _place(axis: Floats, at: Floats) -> tuple[NDArray[np.int64], Floats]:
         return np.zeros(at.shape, np.int64), np.zeros(at.shape)
     i = np.clip(np.searchsorted(axis, at, side="right") - 1, 0, axis.size - 2)
     return i, (at - axis[i]) / (axis[i + 1] - axis[i])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worst:
+    """The largest of several tables, point by point: which of their conditions holds is not known."""
+
+    tables: tuple[Table, ...]
+
+    def at(self, slew: Floats, load: Floats) -> Floats:
+        """float64[items]: as `Table.at`."""
+        return np.asarray(np.max([table.at(slew, load) for table in self.tables], axis=0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +95,7 @@ class Pin:
     function: str = ""
     arcs: tuple[Arc, ...] = ()
     energies: tuple[Energy, ...] = ()
-    setup: tuple[Table, Table] | None = None
+    setup: tuple[Table | Worst, Table | Worst] | None = None
     clock: bool = False
 
     @property
@@ -103,12 +114,24 @@ class Register:
     clocked_on: str
     asynchronous: bool
 
+    @property
+    def clock(self) -> str:
+        """The pin that clocks it; "" if it is not exactly one."""
+        names = names_in(self.clocked_on)
+        return names[0] if len(names) == 1 else ""
+
+    @property
+    def rising(self) -> bool:
+        """Whether it takes over at the rising edge of that pin."""
+        return bool(self.clock) and truth_table(self.clocked_on, [self.clock]) == 0b10
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """A cell. `register`, `gate` (of a clock: pins clock, enable, output) or neither.
 
-    `leakage`: (condition, W), last the one of all other states with the condition "".
+    `leakage`: (condition, W), last the one of all other states with the condition "". `unused`: why nothing is mapped
+    to it, "" if it may be used.
     """
 
     name: str
@@ -118,6 +141,7 @@ class Cell:
     register: Register | None = None
     gate: tuple[str, str, str] | None = None
     latch: bool = False
+    unused: str = ""
 
     @property
     def inputs(self) -> list[str]:
@@ -142,7 +166,8 @@ class Cell:
 class Library:
     """A cell library at one corner.
 
-    `wire_load`: capacitance of a net's wire, F, by fan-out from 1; empty: none. `wire_slope`: F per fan-out beyond.
+    * `wire_load`: capacitance of a net's wire, F, by fan-out from 1; empty: none. `wire_slope`: F per fan-out beyond.
+    * `text`: what Yosys and abc read of it (`spelled.py`). `digest`: hexadecimal, of the file it was read from.
     """
 
     name: str
@@ -151,6 +176,13 @@ class Library:
     cells: dict[str, Cell]
     wire_load: Floats
     wire_slope: float = 0.0
+    text: str = ""
+    digest: str = ""
+
+    @property
+    def usable(self) -> dict[str, Cell]:
+        """The cells that a design may be mapped to."""
+        return {name: cell for name, cell in self.cells.items() if not cell.unused}
 
     def wire_capacitance(self, fanout: NDArray[np.int64]) -> Floats:
         """F, by the library's default wire load model."""

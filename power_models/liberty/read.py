@@ -1,201 +1,130 @@
-"""`read_liberty`: a `Library` from a Liberty file. Its syntax is the matter of `text.py`."""
+"""`read_liberty`: a `Library` from a Liberty file, which is read once: everybody else works on what was read.
+
+Its syntax is the matter of `text.py`, its cells that of `cells.py`.
+"""
 
 from __future__ import annotations
 
+import codecs
+import dataclasses
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from spikesim.errors import LibertyError
+from spikesim.power_models.liberty.cells import read_cell
 from spikesim.power_models.liberty.library import Arc, Cell, Energy, Floats, Library, Pin, Register, Table
-from spikesim.power_models.liberty.tables import ZERO, Units, table, units_of
+from spikesim.power_models.liberty.spelled import spelled_library
+from spikesim.power_models.liberty.tables import Units, units_of
 from spikesim.power_models.liberty.text import Group, number, parse
+from spikesim.support.reading import MEBIBYTE, decoded, read_bytes
+from spikesim.support.shown import shown
 
 __all__ = ["Arc", "Cell", "Energy", "Floats", "Library", "Pin", "Register", "Table", "read_liberty"]
+
+_LARGEST = 64 * MEBIBYTE
+"""Ten times Nangate45."""
+_GZIP = b"\x1f\x8b"
 
 
 def read_liberty(path: Path) -> Library:
     """Reads a Liberty file. Raises LibertyError: it cannot be read, or is not one."""
+    content = read_bytes(path, "a Liberty file", LibertyError, limit=_LARGEST)
+    text = _text(content, path)
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise LibertyError(f"Liberty file {path} must be readable: {error.strerror}") from None
-    try:
-        return _library(parse(text))
+        return _library(parse(text), hashlib.sha256(content).hexdigest())
     except LibertyError as error:
         raise LibertyError(f"Liberty file {path}: {error}") from None
 
 
-def _library(group: Group) -> Library:
-    units = units_of(group)
-    wanted = group.text("default_operating_conditions")
-    corners = [g for g in group.all("operating_conditions") if not wanted or g.arguments == [wanted]]
-    conditions = corners[0] if corners else Group("", [])
-    voltage = conditions.number("voltage", group.number("nom_voltage"))
-    if voltage <= 0:
-        raise LibertyError("the library must state its voltage (nom_voltage)")
-    cells = {cell.arguments[0]: _cell(cell, group, units) for cell in group.all("cell") if cell.arguments}
-    if not cells:
+def _text(content: bytes, path: Path) -> str:
+    """UTF-8, or any encoding that agrees with ASCII: beyond it there are comments alone, names are of ASCII."""
+    if content.startswith(_GZIP):
+        raise LibertyError(f"{path} must be Liberty text, not packed by gzip; unpack it first")
+    try:
+        return decoded(content, path, LibertyError)
+    except LibertyError:
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise
+        return content.decode("latin-1")
+
+
+def _library(group: Group, digest: str) -> Library:
+    if "include_file" in group.attributes:
+        line = group.attributes["include_file"][0].line
+        raise LibertyError(f"include_file must be replaced by the text that it names (line {line})")
+    if next(group.all("cell"), None) is None:
         raise LibertyError("the library must have cells")
+    units = units_of(group)
+    voltage = _condition(group, "voltage")
+    if voltage <= 0:
+        raise LibertyError(f"the library must have a positive voltage, not {voltage:g}")
+    cells: dict[str, Cell] = {}
+    groups: dict[str, Group] = {}
+    for cell in group.all("cell"):
+        read = read_cell(cell, group, units)
+        if read.name in cells:
+            lines = f"lines {groups[read.name].line} and {cell.line}"
+            raise LibertyError(f"cell {read.name} must be described once, not in {lines}")
+        cells[read.name], groups[read.name] = read, cell
     wire_load, wire_slope = _wire_load(group, units)
-    return Library(
+    library = Library(
         name=group.arguments[0] if group.arguments else "",
         voltage=voltage * units.voltage,
-        temperature=conditions.number("temperature", group.number("nom_temperature")),
+        temperature=_condition(group, "temperature"),
         cells=cells,
         wire_load=wire_load,
         wire_slope=wire_slope,
+        digest=digest,
     )
+    return dataclasses.replace(library, text=spelled_library(group, groups, library, units))
+
+
+def _condition(library: Group, name: str) -> float:
+    """Of the default operating conditions, or the nominal one. Raises LibertyError: neither is stated."""
+    wanted = library.text("default_operating_conditions")
+    corners = list(library.all("operating_conditions"))
+    if wanted:
+        corners = [corner for corner in corners if corner.arguments == [wanted]]
+        if len(corners) != 1:
+            raise LibertyError(
+                f"default_operating_conditions must name operating_conditions of the library, not {shown(wanted)}"
+            )
+    elif library.text(f"nom_{name}") or len(corners) > 1:
+        corners = []
+    if corners and corners[0].text(name):
+        return corners[0].number(name)
+    if not library.text(f"nom_{name}"):
+        raise LibertyError(f"the library must state its {name} (nom_{name})")
+    return library.number(f"nom_{name}")
 
 
 def _wire_load(library: Group, units: Units) -> tuple[Floats, float]:
+    """The default wire load. Raises LibertyError: the library has not what it names."""
     wanted = library.text("default_wire_load")
-    model = next((g for g in library.all("wire_load") if g.arguments == [wanted]), None)
-    if model is None:
+    if not wanted:
         return np.zeros(0), 0.0
-    # The parser keeps a repeated attribute under numbered names.
-    repeated = [v for name, v in model.attributes.items() if name.startswith("fanout_length") and len(v) >= 2]
+    models = [g for g in library.all("wire_load") if g.arguments == [wanted]]
+    if len(models) != 1:
+        raise LibertyError(f"default_wire_load must name one wire_load of the library, not {shown(wanted)}")
+    (model,) = models
     what = f"fanout_length of {model.label}"
-    points = np.array(sorted((number(v[0], what), number(v[1], what)) for v in repeated))
+    lengths: dict[float, float] = {}
+    for values in model.every("fanout_length"):
+        if len(values) < 2:
+            raise LibertyError(f"{what} must be of a fan-out and a length, not {shown(values)}")
+        fanout, length = number(values[0], what), number(values[1], what)
+        if lengths.setdefault(fanout, length) != length or length < 0:
+            raise LibertyError(f"{what} must be one length from 0 on for each fan-out, not {shown(values)}")
+    points = np.array(sorted(lengths.items()))
     if not points.size:
         return np.zeros(0), 0.0
     if not 1 <= points[-1, 0] <= 1e6:
         raise LibertyError(f"{what} must be for fan-outs of 1 to a million, not {points[-1, 0]:g}")
-    lengths = np.interp(np.arange(1, int(points[-1, 0]) + 1), points[:, 0], points[:, 1])
-    last = lengths[-1] - lengths[-2] if lengths.size > 1 else lengths[-1]
-    per_length = model.number("capacitance") * units.load
-    return np.asarray(lengths * per_length), float(model.number("slope", float(last)) * per_length)
-
-
-def _cell(group: Group, library: Group, units: Units) -> Cell:
-    name = group.arguments[0]
-    gating = group.text("clock_gating_integrated_cell")
-    pins: dict[str, Pin] = {}
-    roles: dict[str, str] = {}
-    try:
-        for pin in group.all("pin"):
-            for pin_name in pin.arguments:
-                pins[pin_name] = _pin(pin, pin_name, library, units, gating=bool(gating))
-                for role in ("clock", "enable", "out"):
-                    if pin.text(f"clock_gate_{role}_pin") == "true":
-                        roles[role] = pin_name
-        _check_related(group, pins)
-        register = _register(group)
-        return Cell(
-            name=name,
-            area=group.number("area"),
-            leakage=_leakage(group, library, units),
-            pins=pins,
-            register=register,
-            gate=(roles["clock"], roles["enable"], roles["out"])
-            if gating == "latch_posedge" and len(roles) == 3
-            else None,
-            latch=group.first("latch") is not None,
-        )
-    except LibertyError as error:
-        raise LibertyError(f"cell {name}: {error}") from None
-
-
-def _check_related(group: Group, pins: dict[str, Pin]) -> None:
-    if group.first("bus") or group.first("bundle"):
-        return  # nothing is mapped to a cell with such pins
-    for pin in pins.values():
-        for related in (*(arc.related for arc in pin.arcs), *(energy.related for energy in pin.energies)):
-            if related and related not in pins:
-                raise LibertyError(
-                    f"related_pin of {pin.name} must be a pin of the cell, not {related[:40]!r}"
-                )
-
-
-def _register(group: Group) -> Register | None:
-    ff = group.first("ff")
-    if ff is None or len(ff.arguments) != 2:
-        return None
-    return Register(
-        state=ff.arguments[0],
-        inverse=ff.arguments[1],
-        next_state=ff.text("next_state"),
-        clocked_on=ff.text("clocked_on"),
-        asynchronous=bool(ff.text("clear") or ff.text("preset")),
-    )
-
-
-def _leakage(group: Group, library: Group, units: Units) -> tuple[tuple[str, float], ...]:
-    """A state that no condition covers leaks what the cell as a whole states, or else the mean of the others."""
-    stated = [(g.text("when"), g.number("value") * units.leakage) for g in group.all("leakage_power")]
-    plain = [value for when, value in stated if not when]
-    conditional = [(when, value) for when, value in stated if when]
-    rest = group.number("cell_leakage_power", library.number("default_cell_leakage_power")) * units.leakage
-    if plain:
-        rest = sum(plain)  # several: one per supply
-    elif rest == 0 and conditional:
-        rest = sum(value for _, value in conditional) / len(conditional)
-    return (*conditional, ("", rest))
-
-
-def _pin(group: Group, name: str, library: Group, units: Units, *, gating: bool) -> Pin:
-    direction = group.text("direction")
-    capacitance = group.number("capacitance", library.number(f"default_{direction}_pin_cap"))
-    rise, fall = group.number("rise_capacitance", capacitance), group.number("fall_capacitance", capacitance)
-    arcs: list[Arc] = []
-    setup = None
-    for timing in group.all("timing"):
-        kind = timing.text("timing_type", "combinational")
-        if kind == "setup_rising":
-            setup = _setup(timing, units) or setup
-        elif kind in ("combinational", "rising_edge", "combinational_rise", "combinational_fall"):
-            arcs += _arcs(timing, units, clocked=kind == "rising_edge")
-    function = group.text("function")
-    if gating and not function:
-        function = group.text("state_function")
-    return Pin(
-        name=name,
-        direction=direction,
-        rise_capacitance=rise * units.load,
-        fall_capacitance=fall * units.load,
-        function=function,
-        arcs=tuple(arcs),
-        energies=tuple(e for power in group.all("internal_power") for e in _energies(power, units)),
-        setup=setup,
-        clock=group.text("clock") == "true" or group.text("clock_gate_clock_pin") == "true",
-    )
-
-
-def _setup(timing: Group, units: Units) -> tuple[Table, Table] | None:
-    rise, fall = _edges(timing, "rise_constraint", "fall_constraint", units, units.time)
-    if rise is None and fall is None:
-        return None
-    return rise or fall or ZERO, fall or rise or ZERO
-
-
-def _arcs(timing: Group, units: Units, *, clocked: bool) -> list[Arc]:
-    delay = _edges(timing, "cell_rise", "cell_fall", units, units.time)
-    slew = _edges(timing, "rise_transition", "fall_transition", units, units.time)
-    # A clock's edge makes an output go either way, whatever the library calls that.
-    sense = 0 if clocked else {"positive_unate": 1, "negative_unate": -1}.get(timing.text("timing_sense"), 0)
-    both = [d is not None and s is not None for d, s in zip(delay, slew, strict=True)]
-    if not any(both):
-        return []
-    delay = (delay[0] if both[0] else None, delay[1] if both[1] else None)
-    return [
-        Arc(related=related, sense=sense, delay=delay, slew=slew, clocked=clocked)
-        for related in timing.text("related_pin").split()
-    ]
-
-
-def _energies(power: Group, units: Units) -> list[Energy]:
-    # A table `power` serves both edges; without a table for an edge, it costs nothing.
-    plain = power.first("power")
-    both = ZERO if plain is None else table(plain, units, units.energy)
-    rise, fall = _edges(power, "rise_power", "fall_power", units, units.energy)
-    return [
-        Energy(related=related, when=power.text("when"), tables=(rise or both, fall or both))
-        for related in power.text("related_pin").split() or [""]
-    ]
-
-
-def _edges(
-    group: Group, rise: str, fall: str, units: Units, scale: float
-) -> tuple[Table | None, Table | None]:
-    up, down = group.first(rise), group.first(fall)
-    return table(up, units, scale) if up else None, table(down, units, scale) if down else None
+    every = np.interp(np.arange(1, int(points[-1, 0]) + 1), points[:, 0], points[:, 1])
+    last = every[-1] - every[-2] if every.size > 1 else every[-1]
+    per_length, slope = model.number("capacitance"), model.number("slope", float(last))
+    if per_length < 0 or slope < 0:
+        raise LibertyError(f"capacitance and slope of {model.label} must not be negative")
+    return np.asarray(every * (per_length * units.load)), float(slope * (per_length * units.load))

@@ -35,7 +35,7 @@ def overloaded(netlist: Netlist, timing: StaticTiming) -> list[int]:
 def buffer_of(library: Library) -> Cell | None:
     """The smallest buffer of at least twice the smallest inverter's drive, by area; None without buffers."""
     buffers = sorted(
-        (cell for cell in library.cells.values() if _is_buffer(cell)), key=lambda cell: cell.area
+        (cell for cell in library.usable.values() if _is_buffer(cell)), key=lambda cell: cell.area
     )
     return buffers[min(2, len(buffers) - 1)] if buffers else None
 

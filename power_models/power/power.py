@@ -174,7 +174,7 @@ def _output_joules(group: CellGroup, name: str, states: CellStates, pins: _Pins)
     weights: list[Floats] = []
     joules: list[Floats] = []
     for related, per_condition in by_cause.items():
-        cause = related or next(iter(group.cell.inputs), "")
+        cause = related or min(group.cell.inputs, default="")
         shares = states.shares(list(per_condition), states.follows(name, related))
         for share, entries in zip(shares, per_condition.values(), strict=True):
             weights.append(share * pins.toggles(cause))

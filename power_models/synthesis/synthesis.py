@@ -8,7 +8,6 @@ says by its name to which it belongs. Black boxes (memories) stay instances.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -133,7 +132,6 @@ def synthesise(
     verilog_text: str,
     top: str,
     *,
-    liberty: Path,
     library: Library,
     period_ps: float = 2000,
     keep: Sequence[str] = (),
@@ -142,32 +140,31 @@ def synthesise(
 ) -> Synthesis:
     """Gates for one design, nothing cached: `Synthesiser.synthesise`."""
     settings = SynthesisSettings(period_ps=period_ps, gate_clocks=gate_clocks)
-    return Synthesiser(liberty, library, settings=settings).synthesise(
+    return Synthesiser(library, settings=settings).synthesise(
         verilog_text, top, keep=keep, black_boxes=black_boxes
     )
 
 
 class Synthesiser:
-    """Maps designs to one library's gates. `liberty`: the file that `library` was read from.
+    """Maps designs to one library's gates.
 
     Raises `LibertyError`: the library lacks a function without which nothing can be mapped.
     """
 
     def __init__(
         self,
-        liberty: Path,
         library: Library,
         *,
         settings: SynthesisSettings | None = None,
         cache: ResultCache | None = None,
     ) -> None:
         check_library(library)
-        self.liberty, self.library = liberty, library
+        self.library = library
         self.settings = settings or SynthesisSettings()
         self.cache = cache or ResultCache(None)
         # Before any thread starts: CPython 3.11 may fail to parse sources in several at once.
         self._environment = [
-            hashlib.sha256(liberty.read_bytes()).hexdigest(),
+            library.digest,
             digest(__name__),
             metadata.version("pyosys"),
         ]
@@ -238,13 +235,13 @@ class Synthesiser:
 
     def _map(self, part: Part, unused: Sequence[str], effort: Effort) -> dict[str, Any]:
         """The part in RTLIL, of library cells and black boxes, its longest path, and its module in JSON."""
-        settings, cells = self.settings, self.library.cells
+        settings, cells = self.settings, self.library.usable
         gated = settings.gate_clocks and any(cell.gate for cell in cells.values())
         driver = next((name for name in _DRIVEN_CELLS if name in cells), None)
         with temporary_folder() as folder:
             (folder / "design.v").write_text(part.text, encoding="utf-8")
             (folder / "clears.v").write_text(_cells(), encoding="utf-8")
-            (folder / "cells.lib").symlink_to(self.liberty.resolve())
+            (folder / "cells.lib").write_text(self.library.text, encoding="utf-8")
             constraints = f"set_load {_OUTPUT_LOAD_F * 1e15:g} [all_outputs]\n"
             if driver:
                 constraints = f"set_driving_cell {driver}\n" + constraints
@@ -287,7 +284,7 @@ class Synthesiser:
             for number, text in enumerate(mapped):
                 (folder / f"part_{number}").write_text(text, encoding="utf-8")
             (folder / "boxes.v").write_text("\n".join(boxes), encoding="utf-8")
-            (folder / "cells.lib").symlink_to(self.liberty.resolve())
+            (folder / "cells.lib").write_text(self.library.text, encoding="utf-8")
             run_yosys(
                 folder,
                 [

@@ -121,7 +121,7 @@ def _check_clocks(netlist: Netlist) -> None:
     clocks[clock_nets(netlist)] = True
     for group in netlist.groups:
         register = group.cell.register
-        if register is not None and set("!'") & set(register.clocked_on):
+        if register is not None and not register.rising:
             raise ToolError(
                 f"registers must take over at rising edges to be timed, not like {group.cell.name}"
             )

@@ -225,6 +225,7 @@ def _comparison(
             *_LIMITS,
             RULE,
             *((NOTE,) if points else ()),
+            *technology.notes,
             *work.notes,
         ),
         seconds=stopwatch.seconds,

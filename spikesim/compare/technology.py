@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,8 @@ from spikesim.power_models.synthesis.synthesis import Synthesiser, SynthesisSett
 from spikesim.results.comparison import LibraryFacts, SourcedValue
 from spikesim.support.cache_folder import user_folder
 from spikesim.support.sources import digest
+
+_SHOWN_REASONS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +46,16 @@ class Technology:
     def synthesiser(self) -> Synthesiser:
         """For this clock."""
         settings = SynthesisSettings(period_ps=1e12 / self.frequency_hz)
-        return Synthesiser(self.liberty, self.library, settings=settings, cache=self.cache)
+        return Synthesiser(self.library, settings=settings, cache=self.cache)
 
     @property
     def period_s(self) -> float:
         """Of the clock."""
         return 1 / self.frequency_hz
 
-    @cached_property
-    def _liberty_digest(self) -> str:
-        return hashlib.sha256(self.liberty.read_bytes()).hexdigest()
-
     def conditions(self, module: str) -> list[Any]:
         """All that a measurement by a module depends on besides its design and its work: library, clock, program."""
-        return [self._liberty_digest, self.frequency_hz, digest(module)]
+        return [self.library.digest, self.frequency_hz, digest(module)]
 
     @property
     def facts(self) -> LibraryFacts:
@@ -70,6 +67,21 @@ class Technology:
             temperature_c=self.library.temperature,
             cells=len(self.library.cells),
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which cells of the library no design is mapped to, and why."""
+        reasons: dict[str, list[str]] = {}
+        for cell in self.library.cells.values():
+            if cell.unused:
+                reasons.setdefault(cell.unused, []).append(cell.name)
+        listed = [
+            f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} ({reason})"
+            for reason, names in reasons.items()
+        ]
+        if len(listed) > _SHOWN_REASONS:
+            listed[_SHOWN_REASONS:] = [f"others for {len(listed) - _SHOWN_REASONS} more reasons"]
+        return (f"Nothing is mapped to these cells of the library: {', '.join(listed)}.",) if listed else ()
 
     @property
     def constants(self) -> tuple[SourcedValue, ...]:

@@ -23,6 +23,7 @@ from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work
 from spikesim.errors import OutputError
 from spikesim.power_models.cache import ResultCache
+from spikesim.power_models.liberty.read import read_liberty
 from spikesim.power_models.synthesis.synthesis import default_liberty
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP
@@ -184,7 +185,7 @@ def test_keys_change_with_library_and_clock(plain: Technology, copied: Path, tmp
     before = keys_of(plain)
     other = tmp_path / "cells.lib"
     other.write_bytes(default_liberty().read_bytes() + b"\n")
-    library = dataclasses.replace(plain, liberty=other)
+    library = dataclasses.replace(plain, liberty=other, library=read_liberty(other))
     assert different(before, keys_of(library)) == SYNTHESIS | MEASURED
     clock = dataclasses.replace(plain, frequency_hz=2e9)
     assert different(before, keys_of(clock)) == {"part"} | MEASURED  # a netlist is of its parts

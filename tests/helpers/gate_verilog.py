@@ -84,7 +84,7 @@ def gates(unit: wiring.Component) -> Gates:
 def gates_of(text: str) -> Gates:
     """The module `gates` of a Verilog text, synthesised."""
     library = read_liberty(default_liberty())
-    made = synthesise(text, "gates", liberty=default_liberty(), library=library, black_boxes=(MODULE,))
+    made = synthesise(text, "gates", library=library, black_boxes=(MODULE,))
     assert not made.unknown
     return Gates(made.netlist, read_netlist(made.netlist, library))
 

@@ -157,7 +157,17 @@ TEMPLATES = """
   default_wire_load : small;
 """
 
+BUF = cell(
+    "BUF",
+    "area : 2;",
+    pin("A", INPUT.format(2)),
+    output("Y", "A", arc("A", "positive_unate", (0.2, 1, 0.01), (0.2, 1, 0.01))),
+)
+
 CELLS = (INV, NAND, XOR, DFF, GATE)
+"""Those that figures are computed with."""
+MAPPABLE = (*CELLS, BUF)
+"""With all that synthesis needs."""
 
 
 def library_text(cells=CELLS, header=HEADER, templates=TEMPLATES):

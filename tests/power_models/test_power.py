@@ -229,7 +229,7 @@ def test_opensta_agrees(tmp_path):
     with neither has the right internal power, twice."""
     library = read_liberty(default_liberty())
     text = verilog(ArraySum(CoreConfig(lanes=2, ways=4, encoder_rows=8, scatter_rows=8)), "sum")
-    done = synthesise(text, "sum", liberty=default_liberty(), library=library, gate_clocks=False)
+    done = synthesise(text, "sum", library=library, gate_clocks=False)
     n = read_netlist(done.netlist, library)
     clocks = clock_nets(n)
     toggles, ones = np.full(n.nets, 20.0), np.full(n.nets, 50.0)

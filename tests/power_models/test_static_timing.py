@@ -244,7 +244,7 @@ def test_falling_clock_is_refused(tmp_path):
 def array_sum():
     library = read_liberty(default_liberty())
     text = verilog(ArraySum(CoreConfig(lanes=2, ways=4, encoder_rows=8, scatter_rows=8)), "sum")
-    done = synthesise(text, "sum", liberty=default_liberty(), library=library)
+    done = synthesise(text, "sum", library=library)
     return read_netlist(done.netlist, library)
 
 

@@ -110,7 +110,7 @@ LANE = "top_lane_0"
 
 
 def gates(text: str, top: str = "top", **more: Any) -> Synthesis:
-    return synthesise(text, top, liberty=default_liberty(), library=nangate(), **more)
+    return synthesise(text, top, library=nangate(), **more)
 
 
 def netlist_of(result: Synthesis) -> Netlist:
@@ -118,9 +118,7 @@ def netlist_of(result: Synthesis) -> Netlist:
 
 
 def synthesiser(folder: Path | None, **settings: Any) -> Synthesiser:
-    return Synthesiser(
-        default_liberty(), nangate(), settings=SynthesisSettings(**settings), cache=ResultCache(folder)
-    )
+    return Synthesiser(nangate(), settings=SynthesisSettings(**settings), cache=ResultCache(folder))
 
 
 @pytest.fixture(scope="module")

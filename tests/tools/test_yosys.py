@@ -16,7 +16,7 @@ from helpers.gate_netlists import nangate
 from helpers.tried import tried
 
 from spikesim.errors import ToolError
-from spikesim.power_models.synthesis.synthesis import Synthesiser, default_liberty
+from spikesim.power_models.synthesis.synthesis import Synthesiser
 from spikesim.rtl.verilog import verilog
 from spikesim.support.temporary import temporary_folder
 from spikesim.tools import yosys
@@ -67,7 +67,7 @@ def test_temporary_folder_may_be_called_anything(name, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
     monkeypatch.chdir(tmp_path / name)
     assert verilog(Sum(), "top") == plain
-    assert Synthesiser(default_liberty(), nangate()).synthesise(plain, "top").flip_flops == 3
+    assert Synthesiser(nangate()).synthesise(plain, "top").flip_flops == 3
     assert [path.name for path in tmp_path.rglob("*")] == [name]
 
 
