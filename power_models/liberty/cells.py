@@ -16,17 +16,16 @@ from spikesim.power_models.liberty.library import Arc, Cell, Energy, Pin, Regist
 from spikesim.power_models.liberty.tables import ZERO, Units, table
 from spikesim.power_models.liberty.text import Group
 from spikesim.power_models.liberty.timings import DELAYS, kind_of, related_pins
-from spikesim.power_models.liberty.usable import shape_of, why_unused
+from spikesim.power_models.liberty.usable import NAME, shape_of, states_of, why_unused
 from spikesim.support.shown import shown
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _LONGEST_FUNCTION = 10_000
 
 
 def read_cell(group: Group, library: Group, units: Units) -> Cell:
     """Raises LibertyError, which names the cell."""
     name = group.arguments[0] if len(group.arguments) == 1 else ""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise LibertyError(
             f"the name of a cell must be of letters, digits, _ and $, not {shown(name)} (line {group.line})"
         )
@@ -82,9 +81,7 @@ def _register(group: Group) -> Register | None:
     ff = group.one("ff")
     if ff is None:
         return None
-    names = [name for argument in ff.arguments for name in re.split(r"[\s,]+", argument) if name]
-    if len(names) != 2 or not all(_NAME.fullmatch(name) for name in names):
-        raise LibertyError(f"ff must name its state and the inverse of it, not {shown(ff.arguments)}")
+    names = states_of(ff)
     return Register(
         state=names[0],
         inverse=names[1],

@@ -17,13 +17,14 @@ from spikesim.power_models.liberty.library import Cell, Library
 from spikesim.power_models.liberty.tables import LOADS, SLEWS, Units, words_of
 from spikesim.power_models.liberty.text import Group
 from spikesim.power_models.liberty.timings import DELAYS, kind_of, related_pins
+from spikesim.power_models.liberty.usable import LATCH, states_of
 
 _TIMES = {1e-9: "1ns", 1e-10: "100ps", 1e-11: "10ps", 1e-12: "1ps"}
 """What abc takes; with anything else it would count in nanoseconds."""
 _LIBRARY_NUMBERS = ("nom_voltage", "nom_temperature", "default_max_transition")
 _PIN_NUMBERS = ("rise_capacitance", "fall_capacitance", "max_capacitance", "max_transition")
 _PIN_FLAGS = ("clock", "clock_gate_clock_pin", "clock_gate_enable_pin", "clock_gate_out_pin")
-_FLIP_FLOP = ("next_state", "clocked_on", "clear", "preset")
+_MEMORY = ("next_state", "clocked_on", "data_in", "enable", "clear", "preset")
 _TABLES = ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
 
 
@@ -42,7 +43,9 @@ def spelled_library(library: Group, groups: Mapping[str, Group], read: Library, 
         lines += [f"variable_{n} : {variable};" for n, variable in enumerate(variables, 1)]
         lines += [*_rows(template, "index_1", "index_2"), "}"]
     default = library.number("default_input_pin_cap")
-    for name in sorted(read.usable, key=_natural):
+    # Latches too: without any, Yosys makes them of flip-flops, and nobody could count those in a design.
+    wanted = [name for name, cell in read.cells.items() if cell.unused in ("", LATCH)]
+    for name in sorted(wanted, key=_natural):
         lines += _cell(groups[name], read.cells[name], names, default)
     return "\n".join([*lines, "}", ""])
 
@@ -62,11 +65,10 @@ def _cell(group: Group, cell: Cell, templates: Mapping[str, str], default: float
     yield f"area : {cell.area!r};"
     if cell.gate:
         yield f"clock_gating_integrated_cell : {group.text('clock_gating_integrated_cell')};"
-    if cell.register:
-        ff = next(group.all("ff"))
-        yield f"ff ({cell.register.state}, {cell.register.inverse}) {{"
-        yield from (f'{name} : "{spelled(text)}";' for name in _FLIP_FLOP if (text := ff.text(name)))
-        yield from (f"{name} : {value};" for name in _BOTH if (value := ff.text(name)) in _BOTH_VALUES)
+    for memory in group.all("ff") if cell.register else group.all("latch") if cell.latch else ():
+        yield f"{memory.name} ({', '.join(states_of(memory))}) {{"
+        yield from (f'{name} : "{spelled(text)}";' for name in _MEMORY if (text := memory.text(name)))
+        yield from (f"{name} : {value};" for name in _BOTH if (value := memory.text(name)) in _BOTH_VALUES)
         yield "}"
     pins = {name: pin for pin in group.all("pin") for name in pin.arguments}
     for name in sorted(pins, key=_natural):
@@ -78,7 +80,8 @@ def _cell(group: Group, cell: Cell, templates: Mapping[str, str], default: float
         yield from (f"{key} : {pin.number(key)!r};" for key in _PIN_NUMBERS if pin.text(key))
         yield from (f"{key} : true;" for key in _PIN_FLAGS if pin.flag(key))
         if known.direction == "output" and not cell.gate:
-            yield f'function : "{spelled(known.function)}";'
+            if known.function:
+                yield f'function : "{spelled(known.function)}";'
             yield from _timings(pin, templates)
         yield "}"
     yield "}"

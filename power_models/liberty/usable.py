@@ -5,13 +5,19 @@ Yosys and abc never see the others (`spelled.py`): what they cannot choose, nobo
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
+from spikesim.errors import LibertyError
 from spikesim.power_models.liberty.boolean import MOST_NAMES, holds, names_in, truth_table
 from spikesim.power_models.liberty.library import Cell, Register
 from spikesim.power_models.liberty.text import Group
 from spikesim.support.shown import shown
 
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+"""Of cells and of what they hold: fit to be written into the text that Yosys reads."""
+LATCH = "it is a latch"
 _SPECIAL = {
     "is_level_shifter": "it shifts levels",
     "is_isolation_cell": "it isolates",
@@ -37,7 +43,18 @@ def shape_of(group: Group) -> str:
     for name, reason in _GROUPS.items():
         if next(group.all(name), None):
             return reason
-    return "it has several flip-flops" if len(list(group.all("ff"))) > 1 else ""
+    several = (name for name in ("ff", "latch") if len(list(group.all(name))) > 1)
+    return next((_GROUPS[f"{name}_bank"] for name in several), "")
+
+
+def states_of(memory: Group) -> list[str]:
+    """The names of an `ff` or `latch` group's state and of its inverse. Raises LibertyError: it has not these two."""
+    names = [name for argument in memory.arguments for name in re.split(r"[\s,]+", argument) if name]
+    if len(names) != 2 or not all(NAME.fullmatch(name) for name in names):
+        raise LibertyError(
+            f"{memory.name} must name its state and the inverse of it, not {shown(memory.arguments)}"
+        )
+    return names
 
 
 def why_unused(cell: Cell, group: Group, library: Group) -> str:
@@ -57,7 +74,7 @@ def why_unused(cell: Cell, group: Group, library: Group) -> str:
         if cell.gate
         else _register(cell, cell.register, group)
         if cell.register
-        else "it is a latch"
+        else LATCH
         if cell.latch
         else _logic(cell, group)
     )

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import random
 import re
 
 import numpy as np
@@ -23,6 +24,7 @@ from helpers.tried import tried
 from spikesim.errors import LibertyError
 from spikesim.power_models.liberty.boolean import spelled, truth_table
 from spikesim.power_models.liberty.read import read_liberty
+from spikesim.power_models.liberty.text import parse
 
 TEXT = library_text(MAPPABLE)
 
@@ -427,3 +429,65 @@ def test_axis_that_nothing_here_knows(tmp_path):
     )
     (energy,) = read_text(tmp_path, text).cells["C"].pins["Y"].energies
     assert energy.tables[0].values == near(np.array([[5, 3], [9, 7]]) * 1e-15)
+
+
+# Files that somebody or something has damaged.
+
+DAMAGE = [
+    "nan",
+    "-1",
+    "1e999",
+    '"',
+    "{",
+    "}",
+    "(",
+    ")",
+    ";",
+    ":",
+    ",",
+    "\\",
+    "/*",
+    "\0",
+    "é",
+    "1_0",
+    "!",
+    "\x1b[2J",
+    "9" * 400,
+]
+
+
+def damaged(rng):
+    """The library with a few words lost, doubled, exchanged or replaced."""
+    words = re.findall(r'"[^"]*"|[\w.+-]+|\S|\s+', TEXT)
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at, other = rng.randrange(len(words)), rng.randrange(len(words))
+        end = at + rng.choice((1, 1, 3, 20))
+        match rng.randrange(4):
+            case 0:
+                del words[at:end]
+            case 1:
+                words[at:at] = words[at:end]
+            case 2:
+                words[at], words[other] = words[other], words[at]
+            case 3:
+                words[at] = rng.choice(DAMAGE)
+    return "".join(words)
+
+
+@tried(
+    13,
+    "Liberty: 300 files with words lost, doubled, exchanged or replaced",
+    "are read, or refused with one sentence",
+)
+def test_damaged_files(tmp_path):
+    texts: list[str] = []
+    sentences: list[str] = []
+    for seed in range(300):
+        try:
+            texts.append(read_text(tmp_path, damaged(random.Random(seed))).text)
+        except LibertyError as error:
+            sentences.append(str(error))
+    assert texts
+    assert all(parse(text).name == "library" for text in texts)
+    assert sentences
+    assert all(sentence.isprintable() and len(sentence) < 500 for sentence in sentences)

@@ -149,7 +149,9 @@ def test_cell_that_nothing_is_mapped_to(text, reason, tmp_path):
     library = read_text(tmp_path, library_text([*MAPPABLE, text]))
     assert reason in library.cells["ODD"].unused
     assert list(library.usable) == list(read_text(tmp_path, library_text(MAPPABLE)).cells)
-    assert "ODD" not in library.text
+    assert ("ODD" in library.text) == (
+        reason == "it is a latch"
+    )  # which Yosys would make of flip-flops otherwise
     check_library(library)
     assert buffer_of(library).name == "BUF"
 
