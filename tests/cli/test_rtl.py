@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.awkward import AWKWARD, created
 from helpers.places import CHECKOUT, VECTORS
+from helpers.tried import tried
 from typer.testing import CliRunner
 
 from spikesim.cli.app import app
@@ -35,8 +37,8 @@ def run(*arguments: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def design(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small core, emitted without a model."""
-    folder = tmp_path_factory.mktemp("design") / "small"
+    """A small core, emitted without a model into a folder whose name is a command."""
+    folder = tmp_path_factory.mktemp("design") / AWKWARD
     code, output = run("rtl", "--hardware", str(SMALL), "-o", str(folder))
     assert code == 0, output
     return folder
@@ -69,6 +71,11 @@ def test_the_same_configuration_gives_the_same_text(design: Path, tmp_path: Path
     assert (design / "spike_core.v").read_bytes() == (tmp_path / "again" / "spike_core.v").read_bytes()
 
 
+@tried(
+    10,
+    "the bench that `rtl` wrote, in a folder called as a command",
+    "it builds and passes, and runs nothing else",
+)
 def test_the_example_bench_runs_and_can_fail(design: Path) -> None:
     """It builds the design, runs it and checks the results; a wrong weight is noticed."""
     command = [sys.executable, str(design / "bench.py")]
@@ -76,6 +83,7 @@ def test_the_example_bench_runs_and_can_fail(design: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "as expected" in done.stdout
+    assert not created(design.parent, Path.cwd() / "tests")
     image = design / "row_00.hex"
     text = image.read_text()
     image.write_text(text[:1].replace(text[0], "7" if text[0] != "7" else "1") + text[1:])

@@ -104,7 +104,7 @@ def _build(text: str, name: str) -> Path:
             verilator.write_launcher(folder)
             log = folder / "build.log"
             cache = verilator.write_object_cache(folder, BUILDS / "objects")
-            with _tools(folder, OBJCACHE=str(cache)):
+            with _tools(folder, OBJCACHE=cache):
                 try:
                     get_runner("verilator").build(
                         sources=[source],

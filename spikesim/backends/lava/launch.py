@@ -24,7 +24,8 @@ from typing import Any
 from spikesim.backends.lava.messages import VARIABLE
 from spikesim.errors import ToolError
 
-WORKER = (sys.executable, "-m", "spikesim.backends.lava.worker")
+WORKER = (sys.executable, "-P", "-W", "ignore", "-m", "spikesim.backends.lava.worker")
+"""Modules are not looked for in the current folder, and no warning is an error."""
 
 _PATIENCE_S = 3.0
 """After SIGTERM, before SIGKILL: Python's resource tracker takes no notice of the first and removes shared memory."""

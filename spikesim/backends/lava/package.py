@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -26,7 +27,8 @@ DEPENDENCIES = "pip install 'spikesim[lava]'"
 def install_command() -> str:
     """The command that installs Lava itself where `find_lava` looks."""
     folder = Path(sys.prefix) / "lava"
-    return f"pip install --no-deps --ignore-requires-python --target {folder} lava-nc=={VERSION}"
+    target = shlex.quote(str(folder))
+    return f"pip install --no-deps --ignore-requires-python --target {target} lava-nc=={VERSION}"
 
 
 def find_lava() -> Path | None:
@@ -48,8 +50,15 @@ def _folder() -> Path | None:
     named = os.environ.get(VARIABLE)
     for folder in (Path(sys.prefix) / "lava", *([Path(named)] if named else [])):
         if (folder / "lava" / "magma").is_dir():
-            return folder.resolve()
+            return _on_a_path(folder.resolve())
     raise ToolError(f"Lava must be installed for this: run {DEPENDENCIES} and {install_command()}")
+
+
+def _on_a_path(folder: Path) -> Path:
+    """The folder; ToolError if it cannot be told from two in the worker's PYTHONPATH."""
+    if os.pathsep in str(folder):
+        raise ToolError(f"the folder that Lava is in must have no {os.pathsep} in its path, not {folder}")
+    return folder
 
 
 def _importable() -> bool:

@@ -14,11 +14,15 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 from spikesim.backends.lava.messages import fail, tell
+
+LONGEST_FOLDER = 60
+"""Bytes of the path of a temporary folder; multiprocessing adds some thirty of its own."""
 
 CHANNEL_MESSAGES = 4
 """Messages that a channel holds; a network in lockstep needs one or two of Lava's 64."""
@@ -28,6 +32,7 @@ def main(folder: Path) -> None:
     """Run the job in `folder`."""
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     try:
+        _use_short_paths()
         tell("temporary", folder=multiprocessing.util.get_temp_dir())
         _raise_descriptor_limit()
         _run(folder)
@@ -76,6 +81,15 @@ def _run(folder: Path) -> None:
         )
     finally:
         network.first.stop()
+
+
+def _use_short_paths() -> None:
+    """Temporary files where the path of a socket among them fits its 107 bytes, whatever TMPDIR says."""
+    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
+        if len(os.fsencode(folder)) <= LONGEST_FOLDER and os.access(folder, os.W_OK):
+            tempfile.tempdir = folder
+            return
+    raise OSError(f"a temporary folder must have a path of at most {LONGEST_FOLDER} bytes; TMPDIR names one")
 
 
 def _raise_descriptor_limit() -> None:
