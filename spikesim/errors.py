@@ -63,3 +63,7 @@ class ToolError(SpikesimError):
 
 class LibertyError(SpikesimError):
     """Raised when a cell library cannot be read, or lacks what synthesis, timing or power need of it."""
+
+
+class ProcessError(SpikesimError):
+    """Raised when the process cannot work as it was started: a variable, a limit, a current folder that is gone."""

@@ -21,6 +21,8 @@ SLOW = {
     "cli/test_compare",
     "cli/test_full_disk",
     "cli/test_kills",
+    "cli/test_environment",
+    "cli/test_names",
     "cli/test_rtl",
     "compare/test_compare",
     "power_models/test_gate_simulator",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from spikesim.cli.compare import compare
+from spikesim.cli.console import stdout
 from spikesim.cli.encode import encode
 from spikesim.cli.export import export
 from spikesim.cli.failures import Guarded
@@ -31,7 +32,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"spikesim {__version__}")
+        stdout().one_line(f"spikesim {__version__}")
         raise typer.Exit
 
 

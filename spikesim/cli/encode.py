@@ -116,7 +116,7 @@ def _print(counts: Any, train: SpikeTrain, quantised: Quantized | None, output: 
         console.print(_picture(counts, train))
     console.print(_statistics(counts, train, quantised))
     if output is not None:
-        console.print(f"saved: {output}", soft_wrap=True, markup=False)
+        console.one_line(f"saved: {output}")
 
 
 def _quantised(values: Any, threshold_k: float | None, window: int | None, int8: bool) -> Quantized | None:

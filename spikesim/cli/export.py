@@ -163,7 +163,7 @@ def _announce(manifest: Manifest, folder: Path) -> None:
         ),
         soft_wrap=True,
     )
-    console.print(Text(f"manifest: {folder / MANIFEST_FILE}"), soft_wrap=True)
+    console.one_line(f"manifest: {folder / MANIFEST_FILE}")
 
 
 def _table(manifest: Manifest) -> Table:

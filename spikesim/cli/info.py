@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spikesim.cli.console import stdout
+from spikesim.cli.console import print_json, stdout
 from spikesim.errors import CheckpointError
 from spikesim.support.json_file import parse_json
 from spikesim.support.reading import read_text, reading
@@ -41,8 +41,6 @@ def info(
 
 
 def _show_report(path: Path, as_json: bool) -> None:
-    from rich.text import Text
-
     from spikesim.cli.outcome import bases_table, summary_table
 
     text, report = _read_report(path)
@@ -52,13 +50,13 @@ def _show_report(path: Path, as_json: bool) -> None:
         if report.comparison is not None:
             tables.append(bases_table(report.comparison))
     if as_json:
-        typer.echo(text, nl=False)
+        print_json(text)
         return
     console = stdout()
     model = report.model
     layers = ", ".join(f"{count} {kind}" for kind, count in model.layers.items())
-    console.print(Text(f"{model.name}: {model.parameters:,} parameters; layers: {layers}"))
-    console.print(Text(f"made by: {report.command}", style="dim"), soft_wrap=True)
+    console.one_line(f"{model.name}: {model.parameters:,} parameters; layers: {layers}")
+    console.one_line(f"made by: {report.command}", style="dim")
     for table in tables:
         console.print(table)
 
@@ -85,7 +83,7 @@ def _show_model(path: Path, as_json: bool) -> None:
     shapes = {name: checkpoint.shape(name) for name in checkpoint.names()}
     facts = model_facts(checkpoint.config, shapes)
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        print_json(json.dumps(facts, indent=2))
         return
     console = stdout()
     for table in _tables(path.resolve().name, facts):

@@ -206,7 +206,7 @@ def announce_run(run: LavaRun, folder: Path | None) -> None:
     console.print(_table(run))
     console.print(Text(verdict_line(run), style="" if run.exact else "bold red"))
     for difference in run.differences:
-        console.print(Text(f"  {difference}", style="red"), soft_wrap=True)
+        console.one_line(f"  {difference}", style="red")
     for sentence in (
         traffic_sentence(run),
         steps_sentence(run),
@@ -216,7 +216,7 @@ def announce_run(run: LavaRun, folder: Path | None) -> None:
         console.print(Text(sentence))
     console.print(Text(f"{statement(run)}.", style="bold"))
     if folder is not None:
-        console.print(Text(f"report: {folder / HTML_NAME}"), soft_wrap=True)
+        console.one_line(f"report: {folder / HTML_NAME}")
 
 
 def _table(run: LavaRun) -> Table:

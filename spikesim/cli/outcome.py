@@ -40,7 +40,7 @@ def announce(report: Report, folder: Path | None) -> None:
     for note in dict.fromkeys((*notes, *report.warnings)):
         console.print(Text(note, style="yellow"))
     if folder is not None:
-        console.print(Text(f"report: {folder / HTML_NAME}"), soft_wrap=True)
+        console.one_line(f"report: {folder / HTML_NAME}")
 
 
 def summary_table(report: Report) -> Table:

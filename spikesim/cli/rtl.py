@@ -78,10 +78,10 @@ def rtl(
             sized, notes = enlarged(job.chain, job.hardware)
             job = replace(job, hardware=sized)
             for note in notes:
-                stdout().print(note, style="yellow", highlight=False)
+                stdout().print(note, style="yellow")
         with progress.stage("emit"):
             files = write_design(workspace, job, dense=dense, general=model is None)
     with failures_as_sentences(complete=folder):
         console = stdout()
         for name, what in files.items():
-            console.print(f"{folder / name}: {what}", highlight=False, soft_wrap=True)
+            console.one_line(f"{folder / name}: {what}")

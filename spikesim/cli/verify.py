@@ -86,7 +86,7 @@ def verify(
         job = model_job(model, one_core(config), tokens=tokens, seed=seed, progress=progress)
         sized, notes = enlarged(job.chain, job.hardware)
         for note in notes:
-            stdout().print(note, style="yellow", highlight=False)
+            stdout().print(note, style="yellow")
         layout = link(job.chain, sized)
         for name in ("spiking", "dense") if core is Which.BOTH else (core.value,):
             built = BuiltCore(resident_config(sized, layout, dense=name == "dense"), workspace / name)
@@ -102,8 +102,8 @@ def verify(
             for result in found:
                 if result.wave is not None:
                     wave = folder / result.wave.relative_to(workspace)
-                    stdout().print(f"waveform: {wave}", highlight=False, soft_wrap=True, markup=False)
-            stdout().print(f"kept in {folder}", soft_wrap=True, highlight=False, markup=False)
+                    stdout().one_line(f"waveform: {wave}")
+            stdout().one_line(f"kept in {folder}")
     if not agree:
         raise typer.Exit(1)
 
@@ -115,14 +115,12 @@ def _print(name: str, built: BuiltCore, result: LockstepResult) -> None:
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in stages.items())
     head = f"{name} core, {found.tokens} tokens:"
     if found.agrees:
-        console.print(
+        console.one_line(
             f"{head} {found.values:,} values, {found.instructions:,} instructions, {found.cycles:,} cycles and "
-            f"{len(found.counters)} counters agree ({seconds})",
-            highlight=False,
-            soft_wrap=True,
+            f"{len(found.counters)} counters agree ({seconds})"
         )
         return
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.differing.items())
-    console.print(f"{head} DIFFERENT: {kinds}", style="bold red", highlight=False)
+    console.print(f"{head} DIFFERENT: {kinds}", style="bold red")
     for difference in found.differences:
-        console.print(f"  {difference}", highlight=False, soft_wrap=True, markup=False)
+        console.one_line(f"  {difference}")

@@ -27,8 +27,11 @@ def write_report(report: Report, folder: Path) -> Path:
     Raises `OutputError` if the folder cannot be written.
     """
     from spikesim.report.document import to_json
-    from spikesim.report.html import render
+    from spikesim.report.matplotlib_import import import_matplotlib
     from spikesim.support.files import write_text_atomic
+
+    import_matplotlib()
+    from spikesim.report.html import render
 
     page = folder / HTML_NAME
     write_text_atomic(folder / JSON_NAME, to_json(report))

@@ -6,7 +6,6 @@ import platform
 import resource
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -14,6 +13,7 @@ from spikesim.results.report import Fidelity, InputSummary, ModelSummary, Report
 from spikesim.rtl.isa import POSITION_BITS
 from spikesim.run.runner import Runner
 from spikesim.run.tokens import Tokens
+from spikesim.support.creation import creation_time
 from spikesim.version import __version__
 
 _LIBRARIES = ("numpy", "torch", "numba")
@@ -63,7 +63,7 @@ def summarise_run(
             **{name: version(name) for name in _LIBRARIES},
         },
         command=command,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=creation_time().isoformat(timespec="seconds"),
         seconds={name: round(seconds, 3) for name, seconds in runner.stopwatch.seconds.items()},
         peak_memory_bytes=_peak_memory_bytes(),
     )

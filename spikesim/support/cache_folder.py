@@ -16,9 +16,9 @@ VARIABLE = "SPIKESIM_CACHE"
 
 def user_folder() -> Path:
     """`$SPIKESIM_CACHE`, else `spikesim` in the user's cache folder. Raises OutputError: the user has no home."""
-    if chosen := os.environ.get(VARIABLE):
-        return Path(chosen)
     try:
+        if chosen := os.environ.get(VARIABLE):
+            return Path(chosen).expanduser()  # not every place that sets variables does
         return platformdirs.user_cache_path("spikesim", appauthor=False)
     except RuntimeError:
         raise OutputError(

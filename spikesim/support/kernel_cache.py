@@ -160,7 +160,8 @@ def _root() -> Path | None:
     """The first folder that takes files: $NUMBA_CACHE_DIR, beside the code, or among the user's caches."""
     places = [Path(__file__).parent / "__pycache__"]
     if chosen := _SETTINGS.CACHE_DIR:
-        places.insert(0, Path(chosen) / "spikesim")
+        with contextlib.suppress(RuntimeError):  # the user has no home
+            places.insert(0, Path(chosen).expanduser() / "spikesim")
     with contextlib.suppress(OutputError):
         places.append(user_folder())
     return next((place / "kernels" for place in places if takes_files(place / "kernels")), None)

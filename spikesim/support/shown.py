@@ -1,8 +1,9 @@
-"""`shown`: any value of a file, fit for a sentence: short, on one line, without anything that a terminal obeys."""
+"""What comes from files and users, fit to be shown: `shown` for values, `visible` for text."""
 
 from __future__ import annotations
 
 import reprlib
+import unicodedata
 from pathlib import PurePath
 from typing import Any
 
@@ -39,9 +40,26 @@ _SHOWN = _Shown()
 
 
 def shown(value: object) -> str:
-    """The value as Python writes it, with … for what is left out.
+    """The value as Python writes it, with … for what is left out: on one line, nothing in it that a terminal obeys.
 
     >>> shown("a\\x1b[31m"), shown([1, [2, [3, [4]]]])
     ("'a\\\\x1b[31m'", '[1, [2, [...]]]')
     """
     return _SHOWN.repr(value)
+
+
+def visible(text: str) -> str:
+    """The text with an escape for every character that a terminal may obey or that is not seen, but for line breaks.
+
+    Those are controls, marks of direction, halves of surrogate pairs and what Unicode has not assigned.
+
+    >>> visible("a\x1b[31m\u202eb")
+    'a\\x1b[31m\\u202eb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if _is_seen(char) else char.encode("unicode_escape").decode() for char in text)
+
+
+def _is_seen(char: str) -> bool:
+    return char == "\n" or char.isprintable() or unicodedata.category(char) == "Zs"
