@@ -18,7 +18,7 @@ APART     := --no-deps --ignore-requires-python --upgrade --target
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check format bench verify soak mutations kills mutants coverage pycoverage robustness changelog synthesis compare lava fidelity large clean distclean
+.PHONY: help install demo test quick check format bench verify soak mutations fuzz kills mutants coverage pycoverage robustness changelog synthesis compare lava fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -56,6 +56,9 @@ soak: $(INSTALLED) ## random programs on random cores in lockstep; ARGS="configu
 
 mutations: $(INSTALLED) ## one field of 2,000 random programs changed: refused, or every model agrees; ARGS="count first"
 	@PYTHONPATH=tests $(BIN)/python tests/campaigns/mutations.py $(ARGS)
+
+fuzz: $(INSTALLED) ## 6,000 files and options changed at random: a result, or one sentence; ARGS="count seed" (half an hour)
+	@PYTHONPATH=tests $(BIN)/python tests/campaigns/fuzz.py $(ARGS)
 
 kills: $(INSTALLED) ## signals at 200 random moments of five commands, and what they leave; ARGS="count seed commands"
 	@PYTHONPATH=tests $(BIN)/python tests/campaigns/kills.py $(ARGS)

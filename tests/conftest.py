@@ -23,6 +23,7 @@ SLOW = {
     "cli/test_kills",
     "cli/test_environment",
     "cli/test_names",
+    "cli/test_fuzz",
     "cli/test_rtl",
     "compare/test_compare",
     "power_models/test_gate_simulator",

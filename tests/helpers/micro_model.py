@@ -34,12 +34,12 @@ HARDWARE = "[array]\nways = 2\nlanes = 4\n[memory]\nrow_kib = 64\nstate_kib = 64
 """A hardware file of a core that is synthesised and compiled in seconds."""
 
 
-def micro_model(path: Path) -> Path:
+def micro_model(path: Path, *, shard_bytes: int | None = None) -> Path:
     """Write the model to `path`, as `save_checkpoint` does, and return the path."""
     generator = torch.Generator().manual_seed(0)
     tensors = {
         name: torch.ones(shape) if "norm" in name else 0.1 * torch.randn(shape, generator=generator)
         for name, shape in model_shapes(CONFIG).items()
     }
-    save_checkpoint(path, CONFIG, tensors)
+    save_checkpoint(path, CONFIG, tensors, shard_bytes=shard_bytes)
     return path
