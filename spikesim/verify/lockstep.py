@@ -144,13 +144,8 @@ class BuiltCore:
             stamp = folder / "inputs.sha256"
             if _is_stamped(stamp, key, folder / TOP):
                 return folder / TOP
-            if os.path.lexists(folder) and not os.path.lexists(stamp):
-                raise OutputError(
-                    f"{folder} must be absent or an earlier build, since a build is written there"
-                )
+            _check_is_build(folder, stamp)
             _remove(folder)
-            folder.mkdir()
-            stamp.touch()  # from now on the folder is known to be a build, finished or not
             binary = build(
                 [source],
                 TOP,
@@ -183,6 +178,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _check_is_build(folder: Path, stamp: Path) -> None:
+    """Raise OutputError if the folder holds something, but nothing of a build, finished or not."""
+    if folder.is_dir() and any(folder.iterdir()) and not (stamp.is_file() or any(folder.glob(f"V{TOP}*"))):
+        raise OutputError(f"{folder} must be absent or an earlier build, since a build is written there")
 
 
 class Lockstep:
