@@ -209,6 +209,13 @@ def test_help_in_other_encodings(tmp_path: Path, command: str, variables: dict[s
     assert not done.stderr
 
 
+@tried(14, "python -OO, without docstrings", "`--help` lists every option")
+def test_help_without_docstrings(tmp_path: Path) -> None:
+    done = start(tmp_path, "encode", "--help", PYTHONOPTIMIZE="2")
+    assert done.returncode == 0, done.stderr
+    assert "--coding" in done.stdout
+
+
 @tried(14, "NUMBA_OPT and others of numba's that it cannot read", "a sentence that names the variable")
 def test_settings_of_numba_that_are_none(tmp_path: Path) -> None:
     said = sentence(start(tmp_path, "encode", "5", NUMBA_OPT="fast"))
