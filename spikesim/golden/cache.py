@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.program import CacheSpec, Pool
+from spikesim.program import COUNT_LIMIT, CacheSpec, Pool
 
 
 class Cache:
@@ -33,27 +33,33 @@ class Cache:
         else:
             self.values = np.concatenate([self.values, entries], axis=2)
 
-    def pool(self, instruction: Pool, src: NDArray[np.int32], position: int) -> None:
+    def pool(self, instruction: Pool, src: NDArray[np.int32], position: int) -> tuple[int, int]:
         """Add src: int32[tokens, sequences, heads, size] to block sums; append the mean of every block that ends.
 
-        `position` is that of the first token. The mean is saturate(round(sum · scale / 2^shift)).
+        `position` is that of the first token. The mean is saturate(round(sum · scale / 2^shift)). Returns the words of
+        the means, and how many of them saturated.
         """
         entries = src.transpose(1, 2, 0, 3)
-        done, finished = 0, []
+        done, cut = 0, 0
+        finished: list[NDArray[np.int8]] = []
         while done < entries.shape[2]:
             take = min(instruction.block - (position + done) % instruction.block, entries.shape[2] - done)
             self.block_sum += entries[:, :, done : done + take].sum(axis=2, dtype=np.int32)
             done += take
             if (position + done) % instruction.block == 0:
-                finished.append(self._mean(instruction))
+                exact = self._mean(instruction)
+                mean = np.clip(exact, -COUNT_LIMIT, COUNT_LIMIT)
+                cut += int(np.count_nonzero(mean != exact))
+                finished.append(mean.astype(np.int8))
                 self.block_sum[...] = 0
         if finished:
             self.means = np.concatenate([self.means, np.stack(finished, axis=2)], axis=2)
+        return len(finished) * self.block_sum.size, cut
 
-    def _mean(self, instruction: Pool) -> NDArray[np.int8]:
+    def _mean(self, instruction: Pool) -> NDArray[np.int64]:
         scaled = self.block_sum.astype(np.int64) * instruction.scale
         half = np.int64(1) << np.int64(instruction.shift - 1)
         quotient = scaled >> np.int64(instruction.shift)
         rest = scaled & (2 * half - 1)
         quotient += (rest > half) | ((rest == half) & (quotient & 1 == 1))
-        return np.clip(quotient, -127, 127).astype(np.int8)
+        return quotient

@@ -34,6 +34,11 @@ class Observer(Protocol):
         """
 
 
+Cut = tuple[int, int]
+"""Of an instruction: the words that it wrote under a limit, and how many of them the limit changed."""
+
+_UNLIMITED: Cut = 0, 0
+
 SCORE_WORDS = 2**22
 """Words of one vector indexed by key that may be alive at a time: bounds the memory of attention."""
 
@@ -43,7 +48,8 @@ class Machine:
 
     The kernels check no bounds: a program or inputs that break a rule are refused with a ProgramError instead.
     `persistent`: words of the persistent vectors, int32[sequences, words]. `clipped` counts, by the name of the counts
-    vector, the words that saturated in instructions marked `clip`.
+    vector, the words that saturated in instructions marked `clip`. `cut`: int64[instructions, 2], of every instruction
+    the words that it wrote under a limit, and how many of them are not what they would be without it.
     """
 
     def __init__(self, program: isa.Program, sequences: int = 1) -> None:
@@ -60,6 +66,9 @@ class Machine:
             for name in program.text.persistent
         }
         self.clipped: dict[str, int] = {}
+        self.cut = np.zeros(
+            (sum(len(section.instructions) for section in program.text.sections), 2), np.int64
+        )
 
     def run(self, inputs: dict[str, Words], observers: Sequence[Observer] = ()) -> dict[str, Words]:
         """inputs: int32[tokens, sequences, words] by vector name -> every vector of the program, same layout.
@@ -86,10 +95,10 @@ class Machine:
             for start, stop in self._spans(section, tokens):
                 whole = frame(start, stop)
                 if section.kind == "recurrent":
-                    self._run_recurrent(section, whole)
+                    self._run_recurrent(section, whole, first)
                 else:
-                    for instruction in section.instructions:
-                        self.execute(instruction, whole)
+                    for number, instruction in enumerate(section.instructions, first):
+                        self.cut[number] += self.execute(instruction, whole)
                 for number, instruction in enumerate(section.instructions, first):
                     place = Place(program=self.program.text.name, number=number)
                     for observer in observers:
@@ -98,15 +107,15 @@ class Machine:
         self.position += tokens
         return vectors
 
-    def _run_recurrent(self, section: isa.Section, whole: Frame) -> None:
-        """Step by step: what persists goes from one to the next."""
+    def _run_recurrent(self, section: isa.Section, whole: Frame, first: int) -> None:
+        """Step by step: what persists goes from one to the next. `first`: number of its first instruction."""
         used = {view.name for i in section.instructions for _, view, _ in i.views()}
         kept = used.intersection(self.persistent)
         for step in whole.tokens():
             for name in kept:
                 whole.vectors[name][step.start] = self.persistent[name]
-            for instruction in section.instructions:
-                self.execute(instruction, step)
+            for number, instruction in enumerate(section.instructions, first):
+                self.cut[number] += self.execute(instruction, step)
             for name in kept:
                 self.persistent[name] = whole.vectors[name][step.start].copy()
 
@@ -125,13 +134,15 @@ class Machine:
             yield start, stop
             start = stop
 
-    def execute(self, instruction: isa.Instruction, frame: Frame) -> None:
-        """Run one instruction for the tokens of a frame."""
+    def execute(self, instruction: isa.Instruction, frame: Frame) -> Cut:
+        """Run one instruction for the tokens of a frame. Returns the words that it wrote under a limit, and how many of
+        them are not what they would be without it: saturated, or wrapped in a state.
+        """
         match instruction:
             case isa.Multiply():
-                self._multiply(instruction, frame)
+                return self._multiply(instruction, frame)
             case isa.Add():
-                self._add(instruction, frame)
+                return self._add(instruction, frame)
             case isa.Reduce():
                 self._reduce(instruction, frame)
             case isa.Invert():
@@ -141,39 +152,42 @@ class Machine:
             case isa.Exponential():
                 self._exponential(instruction, frame)
             case isa.Lookup():
-                self._lookup(instruction, frame)
+                return self._lookup(instruction, frame)
             case isa.SoftmaxWeights():
                 self._softmax_weights(instruction, frame)
             case isa.Phase():
                 self._phase(instruction, frame)
             case isa.Rotate():
-                self._rotate(instruction, frame)
+                return self._rotate(instruction, frame)
             case isa.SelectTop():
                 self._select_top(instruction, frame)
             case isa.Gather():
                 self._gather(instruction, frame)
             case isa.Scatter():
-                self._scatter(instruction, frame)
+                return self._scatter(instruction, frame)
             case isa.Decay():
                 self._decay(instruction, frame)
             case isa.Store():
                 self._store(instruction, frame)
             case isa.Pool():
-                self._pool(instruction, frame)
+                return self._pool(instruction, frame)
             case _:
                 assert_never(instruction)
+        return _UNLIMITED
 
-    def _multiply(self, i: isa.Multiply, frame: Frame) -> None:
+    def _multiply(self, i: isa.Multiply, frame: Frame) -> Cut:
         a = frame.view(i.a)
-        valid = _NO_MASK
+        valid, written = _NO_MASK, a.size
         if i.keys is not None:
-            valid = _spread(frame.keys(i.keys).valid, a.shape)
+            known = frame.keys(i.keys).valid
+            valid = _spread(known, a.shape)
+            written = int(np.count_nonzero(known)) * (a.shape[1] // known.shape[1])
             frame.scores[i.dst.name] = np.empty(a.shape, np.int32)
         dst = frame.view(i.dst)
         b = _NO_VECTOR if i.b is None else frame.spread(i.b, *a.shape[1:])
         scalar = _NO_SCALAR if i.scalar is None else frame.spread(i.scalar, a.shape[1], 1)[:, :, 0]
         statistic, kind = _statistic(i.reduce, frame)
-        clipped = pointwise.multiply(
+        clipped, cut = pointwise.multiply(
             dst,
             a,
             b,
@@ -190,11 +204,13 @@ class Machine:
         )
         if i.clip:
             self.clipped[i.dst.name] = self.clipped.get(i.dst.name, 0) + clipped
+        return written, cut
 
-    def _add(self, i: isa.Add, frame: Frame) -> None:
+    def _add(self, i: isa.Add, frame: Frame) -> Cut:
         statistic, kind = _statistic(i.reduce, frame)
-        sign = -1 if i.subtract else 1
-        pointwise.add(frame.view(i.dst), frame.view(i.a), frame.view(i.b), statistic, sign, i.limit, kind)
+        sign, dst = -1 if i.subtract else 1, frame.view(i.dst)
+        cut = pointwise.add(dst, frame.view(i.a), frame.view(i.b), statistic, sign, i.limit, kind)
+        return dst.size, cut
 
     def _reduce(self, i: isa.Reduce, frame: Frame) -> None:
         statistic, kind = _statistic(i.reduction, frame)
@@ -219,8 +235,9 @@ class Machine:
     def _exponential(self, i: isa.Exponential, frame: Frame) -> None:
         scalars.exponential(frame.scalars(i.dst), frame.scalars(i.src), i.fraction)
 
-    def _lookup(self, i: isa.Lookup, frame: Frame) -> None:
-        pointwise.lookup(frame.view(i.dst), frame.view(i.a), i.fraction, pointwise.LOOKUPS[i.function])
+    def _lookup(self, i: isa.Lookup, frame: Frame) -> Cut:
+        dst = frame.view(i.dst)
+        return dst.size, pointwise.lookup(dst, frame.view(i.a), i.fraction, pointwise.LOOKUPS[i.function])
 
     def _softmax_weights(self, i: isa.SoftmaxWeights, frame: Frame) -> None:
         a = frame.view(i.a)
@@ -234,11 +251,11 @@ class Machine:
     def _phase(self, i: isa.Phase, frame: Frame) -> None:
         pointwise.phase(frame.view(i.cos), frame.view(i.sin), frame.positions(), frame.view(i.increment))
 
-    def _rotate(self, i: isa.Rotate, frame: Frame) -> None:
+    def _rotate(self, i: isa.Rotate, frame: Frame) -> Cut:
         statistic, kind = _statistic(i.reduce, frame)
-        pointwise.rotate(
-            frame.view(i.dst), frame.view(i.a), frame.view(i.cos), frame.view(i.sin), statistic, kind
-        )
+        dst = frame.view(i.dst)
+        cut = pointwise.rotate(dst, frame.view(i.a), frame.view(i.cos), frame.view(i.sin), statistic, kind)
+        return dst.size, cut
 
     def _select_top(self, i: isa.SelectTop, frame: Frame) -> None:
         a = frame.view(i.a)
@@ -285,8 +302,8 @@ class Machine:
         else:
             frame.scores[i.dst.name] = out
 
-    def _scatter(self, i: isa.Scatter, frame: Frame) -> None:
-        self.states[i.state].scatter(
+    def _scatter(self, i: isa.Scatter, frame: Frame) -> Cut:
+        return self.states[i.state].scatter(
             frame.view(i.counts), frame.view(i.update), i.shift, self._copies(i.partition, frame)
         )
 
@@ -298,8 +315,8 @@ class Machine:
     def _store(self, i: isa.Store, frame: Frame) -> None:
         self.caches[i.cache].store(i.kind, frame.unflatten(frame.view(i.src)))
 
-    def _pool(self, i: isa.Pool, frame: Frame) -> None:
-        self.caches[i.cache].pool(i, frame.unflatten(frame.view(i.src)), frame.first_position)
+    def _pool(self, i: isa.Pool, frame: Frame) -> Cut:
+        return self.caches[i.cache].pool(i, frame.unflatten(frame.view(i.src)), frame.first_position)
 
     def _copies(self, partition: isa.View | None, frame: Frame) -> NDArray[np.int64]:
         """int64[batch]: which copy of a state each sequence uses."""

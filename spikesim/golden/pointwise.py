@@ -93,7 +93,7 @@ def _stored(kind: Int, total: Int, exponent: Int) -> Int:
 
 
 @jit(
-    "int64(int32[:,:,:], int32[:,:,:], int32[:,:,:], int32[:,:], bool_[:,:,:], int32[:,:], "
+    "UniTuple(int64, 2)(int32[:,:,:], int32[:,:,:], int32[:,:,:], int32[:,:], bool_[:,:,:], int32[:,:], "
     "boolean, boolean, boolean, int64, int64, int64, int64)"
 )
 def multiply(
@@ -110,9 +110,13 @@ def multiply(
     shift: Int,
     limit: Int,
     kind: Int,
-) -> Int:
-    """`Multiply`; words that are not `valid` become 0 and stay out of the statistic. Returns how many saturated."""
-    clipped = 0
+) -> tuple[Int, Int]:
+    """`Multiply`; words that are not `valid` become 0 and stay out of the statistic.
+
+    Returns how many words the limit changed, and how many the limit or the 31 bits of the product with `b`: a product
+    that did not fit may end below the limit after all.
+    """
+    clipped, cut = np.int64(0), np.int64(0)
     same_a, same_b = np.empty(dst.shape[2], np.int32), np.ones(dst.shape[2], np.int32)
     all_valid = np.ones(dst.shape[2], np.bool_)
     rounding_b, limit_b = rounding(shift_b), np.int64(_WORD_LIMIT)
@@ -128,28 +132,35 @@ def multiply(
             run_b = _run(b, i, g, same_b) if has_b else same_b
             used = adjoining(valid[i, g]) if has_valid else all_valid
             for j in range(run.size):
-                value = saturate(rounded(np.int64(run_a[j]) * np.int64(run_b[j]), rounding_b), limit_b)
+                product = rounded(np.int64(run_a[j]) * np.int64(run_b[j]), rounding_b)
+                value = saturate(product, limit_b)
                 exact = rounded(value * factor, how)
                 out = saturate(exact, limit)
                 clipped += (exact != out) & used[j]
+                cut += ((exact != out) | (product != value)) & used[j]
                 run[j] = out if used[j] else 0
             if kind:
                 statistic[i, g] = _stored(kind, _statistic(kind, run, used, 0), 0)
-    return clipped
+    return clipped, cut
 
 
-@jit("void(int32[:,:,:], int32[:,:,:], int32[:,:,:], int32[:,:], int64, int64, int64)")
-def add(dst: Any, a: Any, b: Any, statistic: Any, sign: Int, limit: Int, kind: Int) -> None:
-    """`Add`; `sign` is −1 to subtract."""
+@jit("int64(int32[:,:,:], int32[:,:,:], int32[:,:,:], int32[:,:], int64, int64, int64)")
+def add(dst: Any, a: Any, b: Any, statistic: Any, sign: Int, limit: Int, kind: Int) -> Int:
+    """`Add`; `sign` is −1 to subtract. Returns how many words the limit changed."""
+    cut = np.int64(0)
     same_a, same_b = np.empty(dst.shape[2], np.int32), np.empty(dst.shape[2], np.int32)
     all_valid = np.ones(dst.shape[2], np.bool_)
     for i in range(dst.shape[0]):
         for g in range(dst.shape[1]):
             run, run_a, run_b = adjoining(dst[i, g]), _run(a, i, g, same_a), _run(b, i, g, same_b)
             for j in range(run.size):
-                run[j] = saturate(np.int64(run_a[j]) + sign * np.int64(run_b[j]), limit)
+                exact = np.int64(run_a[j]) + sign * np.int64(run_b[j])
+                out = saturate(exact, limit)
+                cut += exact != out
+                run[j] = out
             if kind:
                 statistic[i, g] = _stored(kind, _statistic(kind, run, all_valid, 0), 0)
+    return cut
 
 
 @jit("void(int32[:,:,:], int32[:,:], int32[:,:], boolean, int64, int64, int64)")
@@ -177,9 +188,13 @@ LOOKUPS = {"sigmoid": 0, "softplus": 1, "step": 2}
 """Codes of the table functions inside compiled loops."""
 
 
-@jit("void(int32[:,:,:], int32[:,:,:], int64, int64)")
-def lookup(dst: Any, a: Any, fraction: Int, function: Int) -> None:
-    """`Lookup`, `function` one of `LOOKUPS`."""
+@jit("int64(int32[:,:,:], int32[:,:,:], int64, int64)")
+def lookup(dst: Any, a: Any, fraction: Int, function: Int) -> Int:
+    """`Lookup`, `function` one of `LOOKUPS`. Returns how many words did not fit: softplus of large words.
+
+    Beyond ±16 sigmoid is flat and softplus a straight line: where the table ends nothing is cut.
+    """
+    cut = np.int64(0)
     for i in range(dst.shape[0]):
         for g in range(dst.shape[1]):
             for j in range(dst.shape[2]):
@@ -191,12 +206,14 @@ def lookup(dst: Any, a: Any, fraction: Int, function: Int) -> None:
                     out = np.int64(value > 0)
                 elif function == 1:
                     linear = round_shift(max(value, 0), fraction - SOFTPLUS_FRACTION)
-                    out = interpolate(SOFTPLUS, position, SIGMOID_LOW_BITS) + saturate(linear, _WORD_LIMIT)
+                    out = interpolate(SOFTPLUS, position, SIGMOID_LOW_BITS) + linear
                 else:
                     out = interpolate(SIGMOID, position, SIGMOID_LOW_BITS)
                     if value < 0:
                         out = (np.int64(1) << SIGMOID_FRACTION) - out
+                cut += out > _WORD_LIMIT
                 dst[i, g, j] = saturate(out, _WORD_LIMIT)
+    return cut
 
 
 @jit()
@@ -251,9 +268,10 @@ def phase(cos: Any, sin: Any, positions: Any, increment: Any) -> None:
                     sin[i, 0, j] = out
 
 
-@jit("void(int32[:,:,:], int32[:,:,:], int32[:,:,:], int32[:,:,:], int32[:,:], int64)")
-def rotate(dst: Any, a: Any, cos: Any, sin: Any, statistic: Any, kind: Int) -> None:
-    """`Rotate`."""
+@jit("int64(int32[:,:,:], int32[:,:,:], int32[:,:,:], int32[:,:,:], int32[:,:], int64)")
+def rotate(dst: Any, a: Any, cos: Any, sin: Any, statistic: Any, kind: Int) -> Int:
+    """`Rotate`. Returns how many words the limit of activations changed."""
+    cut = np.int64(0)
     half = a.shape[2] // 2
     all_valid = np.ones(2 * half, np.bool_)
     for i in range(a.shape[0]):
@@ -264,9 +282,12 @@ def rotate(dst: Any, a: Any, cos: Any, sin: Any, statistic: Any, kind: Int) -> N
                 s = np.int64(sin[i, 0, k])
                 low = np.int64(a[i, g, k])
                 high = np.int64(a[i, g, k + half])
-                exact = low * c - high * s if j < half else low * s + high * c
-                out = saturate(round_shift(exact, 15), _ACTIVATION_LIMIT)
+                turned = low * c - high * s if j < half else low * s + high * c
+                exact = round_shift(turned, 15)
+                out = saturate(exact, _ACTIVATION_LIMIT)
+                cut += exact != out
                 dst[i, g, j] = out
             if kind:
                 run = adjoining(dst[i, g])
                 statistic[i, g] = _stored(kind, _statistic(kind, run, all_valid, 0), 0)
+    return cut

@@ -37,9 +37,14 @@ class State:
 
     def scatter(
         self, counts: NDArray[np.int32], update: NDArray[np.int32], shift: int, copy: NDArray[np.int64]
-    ) -> None:
-        """rows[b, copy[b], h, i, :] += round(counts[b, h, i] · update[b, h, :] / 2^shift), halves to even."""
-        self.overflows += _scatter(counts, update, shift, self.rows, copy)
+    ) -> tuple[int, int]:
+        """rows[b, copy[b], h, i, :] += round(counts[b, h, i] · update[b, h, :] / 2^shift), halves to even.
+
+        Returns how many words it wrote, and how many of them wrapped.
+        """
+        wrapped = _scatter(counts, update, shift, self.rows, copy)
+        self.overflows += wrapped
+        return int(np.count_nonzero(counts)) * self.rows.shape[-1], wrapped
 
     def decay(
         self,

@@ -149,7 +149,7 @@ class Case:
         )
         self.fields["limit"] = random.choice(limits)
         dst, statistic = self._empty()
-        clipped = pointwise.multiply(
+        clipped, _ = pointwise.multiply(
             dst, a, b, scalar, np.ones(dst.shape, bool), statistic, has_b, bool(self.fields["has_scalar"]), False,
             self.fields["shift_b"], self.fields["shift"], self.fields["limit"], kind,
         )  # fmt: skip
