@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikesim.errors import CapacityError, ConfigError
+from spikesim.errors import CapacityError, ConfigError, NumericError
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.builder import ProgramBuilder, Value
 from spikesim.mapping.dssa.config import DSSAConfig
@@ -32,29 +32,15 @@ from spikesim.mapping.dssa.lowering import (
     statistic_for,
     wide,
 )
+from spikesim.mapping.dssa.stream import with_room, within_format
 from spikesim.mapping.ranges import RangeRecorder, fraction_for
 from spikesim.program import WORD_LIMIT, End, Format, Link, Phase, Port, Program, Requires
 
-STREAM_BITS = 11
-"""The embedding's root mean square has this many fractional bits in the residual stream; 20 bits above stay free."""
-
 LOGIT_FRACTION = 16
+"""Of logits below 2¹⁵; larger ones have fewer fractional bits, so that none saturates."""
 
 ANGLE = Format(fraction=15, bits=17)
 """Sines and cosines, ±1 included."""
-
-
-def stream_fraction(embedding: torch.Tensor) -> int:
-    """Binary point of the residual stream, from the embedding: float[vocab, hidden].
-
-    One binary point serves the whole model, so that a model can be compiled layer by layer in one pass.
-    """
-    # Block by block: a large vocabulary's embedding need not exist a second time.
-    total = sum(float(rows.double().square().sum()) for rows in torch.split(embedding, 8192))
-    mean_square = total / embedding.numel()
-    if mean_square == 0:
-        return STREAM_BITS
-    return STREAM_BITS - round(math.log2(math.sqrt(mean_square)))
 
 
 def embed(embedding: torch.Tensor, tokens: NDArray[np.int64], fraction: int) -> NDArray[np.int32]:
@@ -92,10 +78,10 @@ def compile_layer(
     hardware: HardwareConfig,
     stream: int,
 ) -> Program:
-    """Layer `index` as a program from "h" to "h_out", residual-stream words int32[hidden] at binary point `stream`.
+    """Layer `index` as a program from "h" to "h_out", residual-stream words int32[hidden].
 
-    `tensors`: the layer's float tensors by their names inside the layer. `ranges`: recorded while the float
-    layer ran on calibration data.
+    `stream`: the binary point of "h"; that of "h_out" is in its port. `tensors`: the layer's float tensors by their
+    names inside the layer. `ranges`: recorded while the float layer ran on calibration data.
     """
     kind = config.layer_kinds[index]
     builder = ProgramBuilder(layer_name(index), _requires(hardware))
@@ -107,14 +93,16 @@ def compile_layer(
     out = _mlp(low, mixed)
     return builder.build(
         inputs=(_stream("h", config, stream), *_angles(config)),
-        outputs=(_stream(out.view.name, config, stream),),
+        outputs=(_stream(out.view.name, config, out.fraction),),
     )
 
 
 def compile_head(
     config: DSSAConfig, weight: torch.Tensor, norm: torch.Tensor, hardware: HardwareConfig, stream: int
 ) -> Program:
-    """Final norm and output projection: "h" to "logits", int32[vocab] with `LOGIT_FRACTION` fractional bits.
+    """Final norm and output projection: "h" to "logits", int32[vocab] with `LOGIT_FRACTION` fractional bits at most.
+
+    `stream`: the binary point of "h".
 
     Its input is always INT8 absmax: the published scheme leaves the head unspiked, and INT8 is the nearest the
     core has.
@@ -129,6 +117,7 @@ def compile_head(
         gain = low.real("norm")
         # A unit-rms vector has entries up to √n; calibration-free, since the norm bounds it.
         peak = math.sqrt(config.hidden_size) * float(np.abs(gain).max())
+        fraction = _logit_fraction(weight, peak)
         x = rms_norm(
             low,
             "norm",
@@ -142,10 +131,22 @@ def compile_head(
             low,
             "head",
             counts,
-            [Output(name="logits", weight="head", fraction=LOGIT_FRACTION, limit=WORD_LIMIT)],
+            [Output(name="logits", weight="head", fraction=fraction, limit=WORD_LIMIT)],
         )["logits"]
-    result = Port(name=logits.view.name, format=Format(fraction=LOGIT_FRACTION), shape=(config.vocab_size,))
+    result = Port(name=logits.view.name, format=Format(fraction=fraction), shape=(config.vocab_size,))
     return builder.build(inputs=(_stream("h", config, stream),), outputs=(result,))
+
+
+def _logit_fraction(weight: torch.Tensor, length: float) -> int:
+    """Binary point at which no logit saturates: weight: float[vocab, hidden] times vectors of at most this length."""
+    rows = (float(rows.double().square().sum(dim=1).max()) for rows in torch.split(weight, 8192))
+    largest = length * math.sqrt(max(rows))
+    if not math.isfinite(largest):
+        raise NumericError("the weights of the output head must be finite")
+    if largest == 0:
+        return LOGIT_FRACTION
+    # Twice: integers may make the vector and the weights a little longer than they are.
+    return within_format(min(LOGIT_FRACTION, fraction_for(largest, WORD_LIMIT)), "logits", largest)
 
 
 def layer_name(index: int) -> str:
@@ -205,6 +206,7 @@ def _softmax_layer(low: Lowering, h: Value, kind: str, hardware: HardwareConfig)
         values = project(low, "attn.qkv", counts, attention_outputs(low, "attn", heads))
     o = attend(low, "attn", kind, values, heads, hardware.limits.max_context)
     with builder.section("parallel"):
+        h = with_room(low, h, "mix", "h_mid")
         output = Output(name="mix", weight="attn.o_proj.weight", fraction=h.fraction, limit=WORD_LIMIT)
         mix = project(low, "attn.out", encode(low, "attn.o", o), [output])["mix"]
         return builder.add("h_mid", h, mix, statistic="max_abs")
@@ -217,6 +219,8 @@ def _sse_layer(low: Lowering, h: Value, hardware: HardwareConfig) -> Value:
         counts = _norm_and_encode_input(low, _with_peak(low, h), "attn_norm")
         values = project(low, "sse.in", counts, [*sse_outputs(low), *attention_outputs(low, "swa", heads)])
     o = recur(low, values)
+    with builder.section("parallel"):
+        h = with_room(low, h, "mix", "h_mid")
     sse = _merge(low, "sse", o, h.fraction)
     o = attend(low, "swa", "window", values, heads, hardware.limits.max_context)
     swa = _merge(low, "swa", o, h.fraction)
@@ -267,6 +271,7 @@ def _mlp(low: Lowering, h: Value) -> Value:
             fraction=activation(ranges, "mlp.act"),
             statistic=statistic_for(low.numerics),
         )
+        h = with_room(low, h, "mlp", "h_out")
         output = Output(name="mlp", weight="mlp.down_proj.weight", fraction=h.fraction, limit=WORD_LIMIT)
         down = project(low, "mlp.down", encode(low, "mlp.act", act), [output])["mlp"]
         return builder.add("h_out", h, down)

@@ -22,10 +22,10 @@ from spikesim.mapping.dssa.compile import (
     compile_position,
     embed,
     links,
-    stream_fraction,
 )
 from spikesim.mapping.dssa.model import DSSALayer
 from spikesim.mapping.dssa.norm import RMSNorm
+from spikesim.mapping.dssa.stream import stream_fraction
 from spikesim.mapping.frontend import Lowered, Reference, Timed
 from spikesim.mapping.ranges import RangeRecorder
 from spikesim.program import ACTIVATION_LIMIT, End, Link, Program
@@ -93,7 +93,7 @@ class OpenedDSSA:
 
     @cached_property
     def stream(self) -> int:
-        """Binary point of the residual stream."""
+        """Binary point of the residual stream where it begins."""
         return stream_fraction(self._embedding())
 
     def check(self, length: int, hardware: HardwareConfig) -> None:
@@ -140,6 +140,7 @@ class OpenedDSSA:
             with stage("quantise"):
                 program = compile_layer(config, index, tensors, ranges, hardware, stream)
                 del tensors, layer
+                stream = program.text.outputs[0].format.fraction
             yield self._lowered(program, kind, index, h.transpose(0, 1).__getitem__)
         with stage("load"):
             norm = RMSNorm(config.hidden_size, config.norm_eps)

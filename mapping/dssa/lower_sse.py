@@ -153,6 +153,7 @@ def _encoded_sets(low: Lowering, values: dict[str, Value]) -> list[tuple[Counts,
 def _decay_factors(low: Lowering, a: Value) -> View:
     """e^g = 2^−(exp(A_log) · log2 e · softplus(W_a x + dt_bias)) as packed scalars, 2 · heads of them."""
     builder = low.builder
+    # Where the clip acts e^g is 0, or 1, with and without it: the binary point makes room for all that matters.
     bias = np.rint(np.ldexp(low.real("attn.dt_bias"), a.fraction)).clip(-(2**30), 2**30).astype(np.int32)
     shifted = builder.add("sse.a", a, Value(view=builder.constant("sse.dt_bias", bias), fraction=a.fraction))
     soft = builder.vector("sse.softplus", a.view.words)

@@ -19,9 +19,16 @@ from spikesim.mapping.builder import ProgramBuilder, Statistic, Value
 from spikesim.mapping.dssa.config import DSSAConfig
 from spikesim.mapping.quantize import quantize_rows
 from spikesim.mapping.ranges import RangeRecorder, fraction_for
-from spikesim.program import ACTIVATION_LIMIT, COUNT_LIMIT, Gather, Lookup, View
+from spikesim.program import ACTIVATION_LIMIT, COUNT_LIMIT, WORD_LIMIT, Gather, Lookup, View
+from spikesim.program.scalar import constant
 
 Tensors = Mapping[str, torch.Tensor]
+
+INITIAL_EXPONENT = 31
+"""Largest exponent of what is added to a sum of squares: its mantissa is shifted to the left by no more places."""
+
+TABLE_FRACTIONS = (0, 31)
+"""Binary points of what a table is looked up for."""
 
 WIDE_EXTRA_BITS = 8
 """Values that only feed a norm keep this many more fractional bits than an activation, in 32-bit words."""
@@ -104,14 +111,15 @@ def rms_norm(
     Values of more than 16 bits must carry their max_abs as statistic.
     """
     builder, size = low.builder, x.view.length
-    eps = low.config.norm_eps * size * 4.0**x.fraction
-    norm = x.statistic if x.limit > ACTIVATION_LIMIT else None
-    squares = builder.reduce(f"{name}.squares", x.view, "sum_squares", norm=norm, initial=eps)
+    squared = _with_epsilon(low, name, x)
+    eps = low.config.norm_eps * size * 4.0**squared.fraction
+    norm = squared.statistic if x.limit > ACTIVATION_LIMIT else None
+    squares = builder.reduce(f"{name}.squares", squared.view, "sum_squares", norm=norm, initial=eps)
     scale = builder.invert(f"{name}.rms", squares, float(np.sqrt(size)), root=True)
     gains, gain_fraction = builder.reals(f"{name}.gain", gain)
     per_group = View(name=gains.name, length=size, groups=x.view.groups, stride=0)
     # x · 2^−f / rms(x) does not depend on the binary point of x: the scalar takes it away again.
-    unit = Value(view=x.view, fraction=0, limit=x.limit)
+    unit = Value(view=x.view, fraction=x.fraction - squared.fraction, limit=x.limit)
     return builder.multiply(
         name,
         unit,
@@ -122,6 +130,22 @@ def rms_norm(
         limit=limit,
         statistic=statistic,
     )
+
+
+def _with_epsilon(low: Lowering, name: str, x: Value) -> Value:
+    """What to take the squares of: x, or a coarser copy where eps is too many units of x² for the core to add.
+
+    What the copy rounds away is nothing beside such an eps.
+    """
+    eps = low.config.norm_eps * x.view.length
+    if eps <= 0:
+        return x
+    beyond = constant(eps * 4.0**x.fraction).exponent - INITIAL_EXPONENT
+    if beyond <= 0:
+        return x
+    statistic: Statistic | None = "max_abs" if x.limit > ACTIVATION_LIMIT else None
+    fraction = x.fraction - (beyond + 1) // 2
+    return low.builder.multiply(f"{name}.coarse", x, fraction=fraction, limit=x.limit, statistic=statistic)
 
 
 def encode(low: Lowering, name: str, x: Value, *, int8: bool = False, squares: bool = False) -> Counts:
@@ -191,8 +215,22 @@ def project(low: Lowering, name: str, counts: Counts, outputs: Sequence[Output])
     return values
 
 
+def _table_fraction(fraction: int) -> int:
+    least, most = TABLE_FRACTIONS
+    return min(max(fraction, least), most)
+
+
+def for_table(low: Lowering, name: str, x: Value) -> Value:
+    """x at a binary point that tables take, which is its own unless it is very small or very large."""
+    fraction = _table_fraction(x.fraction)
+    if fraction == x.fraction:
+        return x
+    return low.builder.multiply(f"{name}.operand", x, fraction=fraction, limit=WORD_LIMIT)
+
+
 def sigmoid(low: Lowering, name: str, x: Value) -> Value:
     """name = σ(x) with 16 fractional bits."""
+    x = for_table(low, name, x)
     dst = low.builder.vector(name, x.view.words, x.view.groups)
     low.builder.emit(Lookup(dst=dst, a=x.view, function="sigmoid", fraction=x.fraction))
     return Value(view=dst, fraction=16, limit=2**16 - 1)
@@ -209,7 +247,9 @@ def silu(low: Lowering, name: str, x: Value, *, statistic: Statistic | None = No
 def relu(low: Lowering, name: str, x: Value, *, statistic: Statistic | None = None) -> Value:
     """name = max(x, 0), at the binary point of x."""
     gate = low.builder.vector(f"{name}.step", x.view.words, x.view.groups)
-    low.builder.emit(Lookup(dst=gate, a=x.view, function="step", fraction=x.fraction))
+    # A step has no binary point: it asks for signs.
+    fraction = _table_fraction(x.fraction)
+    low.builder.emit(Lookup(dst=gate, a=x.view, function="step", fraction=fraction))
     return low.builder.multiply(name, x, b=gate, b_fraction=0, fraction=x.fraction, statistic=statistic)
 
 

@@ -10,6 +10,10 @@ from spikesim.hardware import NumericsConfig
 from spikesim.program.instructions import Frozen, Name
 
 
+FRACTION_LIMIT = 64
+"""Largest magnitude of a binary point."""
+
+
 class Format(Frozen):
     """Fixed point: a word stands for word · 2^−fraction and, sign included, has at most `bits` bits.
 
@@ -17,7 +21,7 @@ class Format(Frozen):
     65535
     """
 
-    fraction: int = Field(ge=-64, le=64)
+    fraction: int = Field(ge=-FRACTION_LIMIT, le=FRACTION_LIMIT)
     bits: int = Field(default=32, ge=1, le=32)
 
     @property
