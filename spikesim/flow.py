@@ -22,6 +22,7 @@ from spikesim.program import Port, result_of
 from spikesim.program.compiled import (
     PROGRAM_FOLDER,
     Block,
+    Compiled,
     CompiledText,
     Provenance,
     TextRule,
@@ -106,6 +107,7 @@ def map_model(
         del table
     runner = Runner(hardware, session, run.ids.size, stopwatch, folder)
     score, following = Score(), torch.from_numpy(targets(run).T)
+    scored = bool((following >= 0).any())
     blocks: list[Block] = []
     cosines: list[LayerCosine] = []
     with torch.no_grad(), progress.stage("layers", len(summary.layer_kinds) + 2) as advance:
@@ -117,7 +119,7 @@ def map_model(
             else:
                 take = None if reference is None else _compared(found, port, reference)
             runner.run(program, block, take)
-            if block.layer is not None and reference is not None:
+            if block.layer is not None and reference is not None and scored:
                 cosines.append(found.layer(block.layer, block.kind))
             blocks.append(block)
             advance()
@@ -146,8 +148,8 @@ def map_model(
     )
     fidelity = score.fidelity(is_bytes=run.is_bytes)
     fidelity = fidelity.model_copy(update={"layer_cosine": tuple(cosines)})
-    entry = open_compiled(output).entry  # which also verifies that what was written is a mapping
-    settings = {"calibration": examples.note, "stream_fraction": entry.format.fraction}
+    compiled = open_compiled(output)  # which also verifies that what was written is a mapping
+    settings = {"calibration": examples.note, "stream_fraction": _stream_fraction(compiled)}
     return summarise_run(summary, run, fidelity, runner, settings, command)
 
 
@@ -205,6 +207,14 @@ def _check_given(hardware: object, request: object, command: object, progress: o
         raise OutputError(
             f"progress must have a method stage, as {Progress.__name__} has, not {shown(progress)}"
         )
+
+
+def _stream_fraction(compiled: Compiled) -> int | dict[str, int]:
+    """Binary point of what comes in; if what layers hand on has others, that of each, by program."""
+    layers = {block.program for block in compiled.text.blocks if block.layer is not None}
+    entry = compiled.entry.format.fraction
+    found = {text.name: text.outputs[0].format.fraction for text in compiled.texts if text.name in layers}
+    return entry if set(found.values()) <= {entry} else {"input": entry, **found}
 
 
 def _scored(score: Score, following: torch.Tensor, port: Port, reference: Reference | None) -> Take:

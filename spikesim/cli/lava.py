@@ -99,6 +99,7 @@ def lava(
     mapped = is_compiled(model)
     if mapped:
         options.refuse_numbers(given, model)
+    warnings: tuple[str, ...] = ()
     with ExitStack() as stack:
         workspace = None
         if output is not None:
@@ -121,12 +122,13 @@ def lava(
                 command=context.find_root().obj,
                 progress=progress,
             )
+            warnings = report.warnings
             job = mapped_job(model if mapped else workspace, config, tokens=tokens, text=text)
             run = on_lava(job, programs, coding, chip, timeout, progress)
             with progress.stage("report"):
                 write_report(report.model_copy(update={"lava": run}), workspace)
     with failures_as_sentences(complete=output):
-        announce_run(run, output)
+        announce_run(run, output, warnings)
     if not run.exact:
         raise typer.Exit(1)
 
@@ -188,8 +190,10 @@ def _mapped_report(
     )
 
 
-def announce_run(run: LavaRun, folder: Path | None) -> None:
-    """Print what was compared, the traffic, the target, and where the report is."""
+def announce_run(run: LavaRun, folder: Path | None, warnings: tuple[str, ...] = ()) -> None:
+    """Print what was compared, the traffic, the target, what the run of the golden model warned of, and where the
+    report is.
+    """
     from rich.text import Text
 
     from spikesim.report import HTML_NAME
@@ -215,6 +219,8 @@ def announce_run(run: LavaRun, folder: Path | None) -> None:
     ):
         console.print(Text(sentence))
     console.print(Text(f"{statement(run)}.", style="bold"))
+    for warning in warnings:
+        console.print(Text(warning, style="yellow"))
     if folder is not None:
         console.one_line(f"report: {folder / HTML_NAME}")
 

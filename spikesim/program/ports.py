@@ -9,7 +9,6 @@ from pydantic import Field
 from spikesim.hardware import NumericsConfig
 from spikesim.program.instructions import Frozen, Name
 
-
 FRACTION_LIMIT = 64
 """Largest magnitude of a binary point."""
 

@@ -15,7 +15,7 @@ from spikesim.report.comparison import context, pair
 from spikesim.report.palette import DARK, LIGHT, is_layer, kind_colour, kind_name
 from spikesim.report.raster import spike_raster
 from spikesim.report.slack import slack_warning, timing_rows
-from spikesim.report.summary import facts, is_random, verdict
+from spikesim.report.summary import NOTHING_SCORED, facts, is_random, verdict
 from spikesim.results.comparison import Comparison
 from spikesim.results.lava import LavaRun
 from spikesim.results.report import COARSE_LABELS, Report
@@ -57,6 +57,7 @@ def render(report: Report) -> str:
         report=report,
         facts=facts(report),
         verdict=verdict(report),
+        nothing_scored=NOTHING_SCORED,
         random=is_random(report),
         figures=draw(report),
         hardware=grouped(report.hardware),

@@ -55,10 +55,10 @@ def fixed(value: float | None, digits: int = 2) -> str:
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """A share (0 … 1) in percent; tiny but non-zero shares are not shown as zero.
+    """A share (0 … 1) in percent; tiny but non-zero shares are not shown as zero, nor almost all as all.
 
-    >>> percent(0.00001), percent(0), percent(1)
-    ('< 0.01 %', '0 %', '100 %')
+    >>> percent(0.00001), percent(0), percent(0.99999), percent(1)
+    ('< 0.01 %', '0 %', '> 99.99 %', '100 %')
     """
     if share is None:
         return MISSING
@@ -67,6 +67,8 @@ def percent(share: float | None, digits: int = 2) -> str:
     smallest = 10.0**-digits
     if 0 < 100 * share < smallest / 2:
         return f"< {smallest:.{digits}f} %"
+    if 0 < 100 * (1 - share) < smallest / 2:
+        return f"> {100 - smallest:.{digits}f} %"
     return f"{100 * share:.{digits}f} %"
 
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from spikesim.results.report import Report
 
 
+NOTHING_SCORED = "no token was scored: every sequence has one token"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fact:
     """One figure: `value` large, `detail` below it. `random`: it says more about random tokens than about the model."""
@@ -29,10 +32,11 @@ def is_random(report: Report) -> bool:
 
 
 def facts(report: Report) -> tuple[Fact, ...]:
-    """Return sparsity, spikes per value, throughput, quality, agreement and cores, in this order."""
+    """Return sparsity, spikes per value, saturation, throughput, quality, agreement and cores, in this order."""
     return (
         _sparsity(report),
         _spikes_per_value(report),
+        _saturation(report),
         _throughput(report),
         _quality(report),
         _agreement(report),
@@ -68,10 +72,27 @@ def _sparsity(report: Report) -> Fact:
 
 def _spikes_per_value(report: Report) -> Fact:
     spikes = report.spikes
-    detail = f"{percent(spikes.silent, 1)} silent, {percent(spikes.clipped_share)} clipped"
+    detail = (
+        f"of {si(spikes.elements)} layer inputs {percent(spikes.silent, 1)} silent, "
+        f"{percent(spikes.clipped_share)} cut to the window"
+    )
     return Fact(
         title="Spikes per value", value=fixed(spikes.average, 3), detail=detail, random=is_random(report)
     )
+
+
+def _saturation(report: Report) -> Fact:
+    title, found = "Saturated words", report.saturation
+    if found is None:
+        return Fact(title=title, value=MISSING, detail="not counted")
+    if not found.saturated:
+        return Fact(title=title, value="none", detail=f"of {si(found.words)} words")
+    worst = found.places[0]
+    detail = (
+        f"of {si(found.words)}, {percent(found.share)}; most at {worst.program} {worst.place}, "
+        f"{percent(worst.share)} of its words"
+    )
+    return Fact(title=title, value=si(found.saturated), detail=detail)
 
 
 def _throughput(report: Report) -> Fact:
@@ -87,25 +108,29 @@ def _quality(report: Report) -> Fact:
     if pair is None:
         pair, title = fidelity.perplexity, "Perplexity, integer"
     if pair is None:
-        return Fact(title="Bits per byte", value=MISSING, detail="not measured", random=is_random(report))
+        detail = "not measured" if fidelity.scored_tokens else NOTHING_SCORED
+        return Fact(title="Bits per byte", value=MISSING, detail=detail, random=is_random(report))
     if pair.float_model is None:
         detail = "no float model to compare with"
     else:
         detail = f"float {quality(pair.float_model)}"
         if fidelity.increase_percent is not None:
             detail += f"; loss {fidelity.increase_percent:+.2f} %".replace("-", "−")
+        if fidelity.better_than_float:
+            detail += ", more than noise: not to be believed"
     return Fact(title=title, value=quality(pair.integer_model), detail=detail, random=is_random(report))
 
 
 def _agreement(report: Report) -> Fact:
     fidelity = report.fidelity
     if fidelity.top1_agreement is None:
-        return Fact(title="Top-1 agreement", value=MISSING, detail="no float model to compare with")
+        detail = "no float model to compare with" if fidelity.scored_tokens else NOTHING_SCORED
+        return Fact(title="Top-1 agreement", value=MISSING, detail=detail)
     return Fact(
         title="Top-1 agreement",
-        value=fixed(100 * fidelity.top1_agreement, 2),
+        value=percent(fidelity.top1_agreement).removesuffix(" %"),
         unit="%",
-        detail=f"with the float model, {plural(fidelity.scored_tokens, 'token')}",
+        detail=f"with the float model, {plural(fidelity.compared_tokens, 'token')} compared",
         random=is_random(report),
     )
 
@@ -113,7 +138,7 @@ def _agreement(report: Report) -> Fact:
 def _cores(report: Report) -> Fact:
     cores = report.cores
     bound = {"compute": "compute", "dram": "DRAM"}[cores.bound]
-    detail = f"array {percent(cores.occupancy.spiking, 1)} busy, bound by {bound}"
+    detail = f"array busy in {percent(cores.occupancy.spiking, 1)} of its compute cycles, bound by {bound}"
     return Fact(
         title="Cores used", value=whole(cores.used), unit=f"of {whole(cores.available)}", detail=detail
     )

@@ -89,6 +89,11 @@ class FloatInteger(Result):
     integer_model: float | None = Field(default=None, description="integer model, as the cores compute it")
 
 
+NOISE_ERRORS = 4.0
+"""Standard errors by which the integer model must be better than the float model to be suspected: by chance that
+happens once in 30,000 runs."""
+
+
 class LayerCosine(Result):
     """Agreement of one layer's output between the float and the integer model."""
 
@@ -101,29 +106,53 @@ class LayerCosine(Result):
 
 
 class Fidelity(Result):
-    """How much of the float model survives quantisation and integer arithmetic."""
+    """How much of the float model survives quantisation and integer arithmetic.
 
-    scored_tokens: int = Field(default=0, ge=0, description="tokens that were predicted and scored")
+    Without a scored token, as with sequences of one token, nothing is measured: every figure is absent.
+    """
+
+    scored_tokens: int = Field(
+        default=0, ge=0, description="tokens that were predicted and scored: all but the first of a sequence"
+    )
     bits_per_byte: FloatInteger | None = Field(
         default=None,
-        description="cross entropy, bits per byte of text; None when tokens are not bytes of known text",
+        description="cross entropy of the scored tokens, bits per byte of text; None when tokens are not bytes of "
+        "known text",
     )
     perplexity: FloatInteger | None = Field(
-        default=None, description="exp of the mean cross entropy per token"
+        default=None, description="exp of the mean cross entropy per scored token"
     )
     increase_percent: float | None = Field(
-        default=None, description="rise of the cross entropy from float to integer, percent"
+        default=None,
+        description="rise of the cross entropy of the scored tokens from float to integer, percent",
+    )
+    increase_error_percent: float | None = Field(
+        default=None,
+        ge=0,
+        description="standard error of that rise, from the difference at each scored token, percent; None for fewer "
+        "than two",
+    )
+    compared_tokens: int = Field(
+        default=0,
+        ge=0,
+        description="tokens whose most likely successor was compared: all, the last of a sequence included",
     )
     top1_agreement: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="share of tokens whose most likely successor is the same in both (0 … 1)",
+        description="share of the compared tokens whose most likely successor is the same in both (0 … 1)",
     )
     layer_cosine: tuple[LayerCosine, ...] = Field(
-        default=(), description="per layer; empty without a float model"
+        default=(), description="per layer, over all tokens; empty without a float model"
     )
     state_overflows: int = Field(default=0, ge=0, description="16-bit words of the SSE state that wrapped")
+
+    @property
+    def better_than_float(self) -> bool:
+        """Whether the integer model has the smaller cross entropy, by more than noise: no gain, but a warning."""
+        rise, error = self.increase_percent, self.increase_error_percent
+        return rise is not None and error is not None and rise < -NOISE_ERRORS * error
 
 
 class PublishedFigure(Result):
@@ -230,6 +259,71 @@ class Spikes(Result):
     )
 
 
+COUNT_MAGNITUDE = 127
+"""Largest magnitude of an INT8 word."""
+
+WARNED_COUNTS = 0.1
+"""Share of the INT8 words of a place above which their saturation is a warning. Static scales reach to the largest
+value of the calibration text and no further: of a text of n tokens 1 in n may be cut, by a unit or two."""
+
+WARNED_WORDS = 1e-4
+"""The same for all wider words, which have room for twice the largest value at least: hardly any is ever cut."""
+
+Cut = Literal["limit", "wrap", "window"]
+"""limit: saturated at the limit of a word. wrap: a state word that went around. window: a count whose scale is its own
+token's, cut to the planes that were asked for."""
+
+
+class SaturatedPlace(Result):
+    """The words of one vector, state or cache of one program that are not what they would be with more bits."""
+
+    program: str = Field(description="program, such as layer_00")
+    layer: int | None = Field(default=None, ge=0, description="layer index, from 0; None for no layer")
+    place: str = Field(description="vector, state or cache that was written")
+    instruction: str = Field(description="kind of instruction that wrote it")
+    cut: Cut = Field(description="what happened to the words")
+    limit: int = Field(ge=0, description="largest magnitude of a word there")
+    saturated: int = Field(ge=0, description="words whose exact value was beyond a limit")
+    words: int = Field(ge=1, description="words written there, all tokens together")
+    share: float = Field(ge=0, le=1, description="saturated ÷ words of this place (0 … 1)")
+
+    @property
+    def warned(self) -> bool:
+        """Whether so many words saturated that the figures of the run are in doubt; a window was asked for."""
+        bound = WARNED_COUNTS if self.limit <= COUNT_MAGNITUDE else WARNED_WORDS
+        return self.cut != "window" and self.share > bound
+
+
+class Saturation(Result):
+    """Every word that was cut to a limit, place by place."""
+
+    definition: str = Field(
+        default="words whose exact value was beyond the limit of their place; a word that was cut twice on its way "
+        "counts once, and a word that just reached its limit is none",
+        description="what is counted",
+    )
+    words: int = Field(ge=0, description="words written under a limit, windows of counts left out")
+    saturated: int = Field(ge=0, description="how many of them saturated or wrapped")
+    share: float = Field(ge=0, le=1, description="saturated ÷ words (0 … 1)")
+    warned_above_counts: float = Field(
+        default=WARNED_COUNTS,
+        description="share of the INT8 words of one place above which a run is warned of",
+    )
+    warned_above: float = Field(default=WARNED_WORDS, description="the same for wider words")
+    places: tuple[SaturatedPlace, ...] = Field(
+        default=(), description="places where words saturated or wrapped, the largest share first"
+    )
+    windows: tuple[SaturatedPlace, ...] = Field(
+        default=(),
+        description="places where counts were cut to the window that was asked for, the largest share first",
+    )
+
+    @property
+    def warned(self) -> tuple[SaturatedPlace, ...]:
+        """The places that a reader must know of before believing a figure."""
+        return tuple(place for place in self.places if place.warned)
+
+
 class LayerCycles(Result):
     """Cycles of one layer, all tokens together. Compute and DRAM overlap; the longer one decides."""
 
@@ -334,6 +428,9 @@ class Report(Result):
     model: ModelSummary = Field(description="what was mapped")
     input: InputSummary = Field(description="what was run through it")
     fidelity: Fidelity = Field(description="float against integer")
+    saturation: Saturation | None = Field(
+        default=None, description="words that did not fit; None in reports that did not count them"
+    )
     spikes: Spikes = Field(description="activations as spikes")
     cycles: Cycles = Field(description="spiking against dense, in cycles")
     throughput_tokens_per_s: Rates = Field(

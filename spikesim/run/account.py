@@ -29,6 +29,7 @@ from spikesim.results.report import (
     coarse_histogram,
 )
 from spikesim.run.observers import InstructionCost
+from spikesim.run.saturation import SaturationTally
 from spikesim.run.simulator import Simulator
 from spikesim.spikes.digits import encoder_planes
 from spikesim.spikes.statistics import DEFINITIONS, SpikeStatistics
@@ -92,6 +93,7 @@ class Tally:
     raster: Raster | None = None
     vector_words: int = 0
     program_words: int = 0
+    saturation: SaturationTally = field(default_factory=SaturationTally)
 
     def add(self, program: Program, simulator: Simulator, placement: ProgramPlacement, block: Block) -> None:
         """Adds a program whose simulation is complete."""
@@ -105,6 +107,7 @@ class Tally:
                 label = name.removesuffix(".counts")
                 known, cut = self.inputs.get(label, (SpikeStatistics.empty(), 0))
                 self.inputs[label] = (known + statistics, cut + simulator.clipped.get(name, 0))
+        self.saturation.add(simulator.machine, block)
         self.programs.append(
             ProgramTally(
                 block=block,

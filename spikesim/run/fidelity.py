@@ -17,6 +17,8 @@ class Score:
     tokens: int = 0
     float_nats: float = 0.0
     integer_nats: float = 0.0
+    differences: float = 0.0
+    squares: float = 0.0
     agreed: int = 0
     compared: int = 0
 
@@ -25,17 +27,20 @@ class Score:
         known = targets >= 0
         chosen = targets.clamp(min=0)[:, None]
         self.tokens += int(known.sum())
-        self.integer_nats += _nats(integer, chosen, known)
+        nats = _nats(integer, chosen)[known]
+        self.integer_nats += float(nats.sum())
         if reference is not None:
-            self.float_nats += _nats(reference, chosen, known)
+            expected = _nats(reference, chosen)[known]
+            self.float_nats += float(expected.sum())
+            self.differences += float((nats - expected).sum())
+            self.squares += float((nats - expected).square().sum())
             self.agreed += int((reference.argmax(-1) == integer.argmax(-1)).sum())
             self.compared += reference.shape[0]
 
     def fidelity(self, *, is_bytes: bool) -> Fidelity:
         """The figures of the report, without layer cosines."""
         if not self.tokens:
-            agreement = self.agreed / self.compared if self.compared else None
-            return Fidelity(top1_agreement=agreement)
+            return Fidelity()
         integer = self.integer_nats / self.tokens
         reference = self.float_nats / self.tokens if self.compared else None
         bits = FloatInteger(
@@ -51,13 +56,23 @@ class Score:
             bits_per_byte=bits if is_bytes else None,
             perplexity=perplexity,
             increase_percent=None if not reference else 100 * (integer / reference - 1),
+            increase_error_percent=None if not reference else self._error_percent(reference),
+            compared_tokens=self.compared,
             top1_agreement=self.agreed / self.compared if self.compared else None,
         )
 
+    def _error_percent(self, reference: float) -> float | None:
+        """Standard error of the mean difference of a token's cross entropies, in percent of the mean `reference`."""
+        if self.tokens < 2:
+            return None
+        mean = self.differences / self.tokens
+        variance = max(self.squares / self.tokens - mean**2, 0.0)
+        return 100 * math.sqrt(variance / (self.tokens - 1)) / reference
 
-def _nats(logits: torch.Tensor, chosen: torch.Tensor, known: torch.Tensor) -> float:
-    losses = -torch.log_softmax(logits.double(), -1).gather(-1, chosen)[:, 0]
-    return float(losses[known].sum())
+
+def _nats(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """float64[rows]: the cross entropy of every row."""
+    return -torch.log_softmax(logits.double(), -1).gather(-1, chosen)[:, 0]
 
 
 class Cosines:

@@ -9,7 +9,14 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from spikesim.results.report import Fidelity, InputSummary, ModelSummary, Report
+from spikesim.results.report import (
+    NOISE_ERRORS,
+    Fidelity,
+    InputSummary,
+    ModelSummary,
+    Report,
+    Saturation,
+)
 from spikesim.rtl.isa import POSITION_BITS
 from spikesim.run.runner import Runner
 from spikesim.run.tokens import Tokens
@@ -17,6 +24,9 @@ from spikesim.support.creation import creation_time
 from spikesim.version import __version__
 
 _LIBRARIES = ("numpy", "torch", "numba")
+
+_NAMED_PLACES = 3
+"""Places that a warning of saturation names."""
 
 
 def summarise_run(
@@ -30,6 +40,7 @@ def summarise_run(
     """The whole report; `settings` joins the numerics in its quantisation section."""
     tally, hardware = runner.tally, runner.hardware
     fidelity = fidelity.model_copy(update={"state_overflows": tally.state_overflows})
+    saturation = tally.saturation.result()
     per_second, latency = tally.throughput()
     return Report(
         model=model,
@@ -47,6 +58,7 @@ def summarise_run(
             note=tokens.note,
         ),
         fidelity=fidelity,
+        saturation=saturation,
         spikes=tally.spikes(),
         cycles=tally.cycles(),
         throughput_tokens_per_s=per_second,
@@ -55,7 +67,7 @@ def summarise_run(
         raster=tally.raster,
         hardware=hardware.model_dump(mode="json"),
         quantisation={**hardware.numerics.model_dump(mode="json"), **settings},
-        warnings=(*_warnings(tokens, fidelity), *_beyond_rtl(runner)),
+        warnings=(*_warnings(tokens, fidelity, saturation), *_beyond_rtl(runner)),
         limits=tally.limits(),
         versions={
             "spikesim": __version__,
@@ -69,13 +81,33 @@ def summarise_run(
     )
 
 
-def _warnings(tokens: Tokens, fidelity: Fidelity) -> list[str]:
-    warnings = [tokens.note] if tokens.note else []
-    if fidelity.state_overflows:
-        warnings.append(
-            f"{fidelity.state_overflows} words of SSE state wrapped: calibrate on longer or more varied text."
+def _warnings(tokens: Tokens, fidelity: Fidelity, saturation: Saturation) -> Iterator[str]:
+    if tokens.note:
+        yield tokens.note
+    if saturation.warned:
+        yield _saturated(saturation)
+    if fidelity.better_than_float:
+        yield (
+            f"The integer model is better than the float model by {-(fidelity.increase_percent or 0):.2f} %, more than "
+            f"{NOISE_ERRORS:g} standard errors: that is no gain, but a sign that the two no longer compute the same."
         )
-    return warnings
+    if fidelity.state_overflows:
+        yield f"{fidelity.state_overflows} words of SSE state wrapped: calibrate on longer or more varied text."
+
+
+def _saturated(saturation: Saturation) -> str:
+    """The worst places by name; all of them are in the report."""
+    warned = saturation.warned
+    named = "; ".join(
+        f"{place.program} {place.place} {place.saturated:,} of {place.words:,} at ±{place.limit:,}"
+        for place in warned[:_NAMED_PLACES]
+    )
+    more = len(warned) - _NAMED_PLACES
+    total = sum(place.saturated for place in warned)
+    return (
+        f"{total:,} words saturated, too many to believe any figure: {named}"
+        f"{f'; and in {more} more places' if more > 0 else ''}. Calibrate on text that is more like the input."
+    )
 
 
 def _beyond_rtl(runner: Runner) -> Iterator[str]:

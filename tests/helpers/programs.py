@@ -82,14 +82,16 @@ def compiled_layer(
     tokens: int = 24,
     sequences: int = 2,
     seed: int = 0,
+    scale: float = 1.0,
+    stream: int = STREAM,
 ) -> CompiledLayer:
-    """Compiles a random layer, with the run's own input for calibration."""
+    """Compiles a random layer, with the run's own input for calibration: of this scale, at binary point `stream`."""
     layer = random_layer(config, index, seed)
-    h = torch.randn(sequences, tokens, config.hidden_size)
+    h = torch.randn(sequences, tokens, config.hidden_size) * scale
     ranges = RangeRecorder(config.moba_chunk_size if layer.kind == "moba" else 0)
     layer(h, torch.arange(tokens), tap=ranges)
-    program = compile_layer(config, index, dict(layer.named_parameters()), ranges, hardware, STREAM)
-    words = torch.round(h * 2.0**STREAM).int().numpy().transpose(1, 0, 2).copy()
+    program = compile_layer(config, index, dict(layer.named_parameters()), ranges, hardware, stream)
+    words = torch.round(h * 2.0**stream).int().numpy().transpose(1, 0, 2).copy()
     return CompiledLayer(layer=layer, program=program, h=h, words=words, ranges=ranges)
 
 

@@ -341,7 +341,7 @@ def test_settings_are_grouped_and_have_units() -> None:
         (numbers.si(0.5, "s"), "500 ms"),
         (numbers.si(1e-12), "0.00100 n"),
         (numbers.si(None), "–"),
-        (numbers.percent(0.99999), "100.00 %"),
+        (numbers.percent(0.99999), "> 99.99 %"),
         (numbers.size(1023), "1023 B"),
         (numbers.size(5 * 2**30), "5.00 GiB"),
         (numbers.duration(59.9), "59.9 s"),

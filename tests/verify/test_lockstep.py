@@ -67,6 +67,24 @@ def test_layers_of_other_models(form: dict[str, int], tmp_path: Path) -> None:
         _assert_agrees(lockstep.run(layer.words[:, 0]))
 
 
+@tried(
+    1,
+    "a stream that is rescaled within a layer, on the core in RTL",
+    "every word is that of the golden model",
+)
+def test_layers_whose_stream_is_rescaled(tmp_path: Path) -> None:
+    """And whose squares are taken of a coarser copy, because eps is too many units of them."""
+    core, config = CORES["plane"], small_config()
+    built = built_core("plane", core.config())
+    for index in range(3):
+        layer = compiled_layer(config, index, core.hardware, tokens=8, sequences=1, scale=1e-7, stream=34)
+        assert "attn_norm.coarse" in layer.program.text.vectors
+        assert layer.program.text.outputs[0].format.fraction < 34
+        chain = series([compile_position(config), layer.program])
+        lockstep = Lockstep(chain, core.hardware, built, tmp_path / str(index))
+        _assert_agrees(lockstep.run(layer.words[:, 0]))
+
+
 @pytest.mark.parametrize("name", list(CORES))
 def test_random_programs(name: str, tmp_path: Path) -> None:
     """Shapes and operands that no compiler makes."""

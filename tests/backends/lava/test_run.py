@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from helpers.places import CHECKOUT
 from helpers.programs import TINY, compiled_layer, small_config
+from helpers.tried import tried
 from typer.testing import CliRunner
 
 from spikesim.backends.lava import launch as launcher
@@ -116,6 +117,15 @@ def test_sizes_that_divide_by_nothing() -> None:
     layer = compiled_layer(config, 1, hardware, tokens=7, sequences=1, seed=3)
     chain = series([compile_position(config), layer.program])
     assert_exact(execute(chain, layer.words[:, 0], hardware, coding="signed_digit"))
+
+
+@tried(1, "a stream that is rescaled within a layer, on Lava", "every word is that of the golden model")
+def test_a_layer_whose_stream_is_rescaled() -> None:
+    config, hardware = small_config(), HardwareConfig()
+    layer = compiled_layer(config, 0, hardware, tokens=5, sequences=1, scale=1e-7, stream=34)
+    assert {"h_mid.rescaled", "attn_norm.coarse"} <= set(layer.program.text.vectors)
+    chain = series([compile_position(config), layer.program])
+    assert_exact(execute(chain, layer.words[:, 0], hardware))
 
 
 def test_random_programs() -> None:
