@@ -3,6 +3,9 @@
 The pickle inside is read by a machine that knows a part of its instructions and makes no objects but tables, lists
 and descriptions of tensors: nothing is executed, nothing is allocated because the file says so, and what a tensor
 claims to be is compared with the bytes there are before a byte of it is touched.
+
+`torch.load(weights_only=True)` does not do here: it unpacks records of any size, and a key made of nested tuples keeps
+it hashing without end, in a place where no signal reaches it.
 """
 
 from __future__ import annotations
