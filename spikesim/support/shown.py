@@ -49,7 +49,7 @@ def shown(value: object) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with an escape for every character that a terminal may obey or that is not seen, but for line breaks.
+    r"""The text with an escape for every character that a terminal may obey or that is not seen, but for line breaks.
 
     Those are controls, marks of direction, halves of surrogate pairs and what Unicode has not assigned.
 

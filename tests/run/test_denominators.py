@@ -70,10 +70,10 @@ def test_simulating_sequences_of_one_token(single: tuple[Path, Report]) -> None:
     assert "0 tokens" not in result.stdout
 
 
-@tried(7, "a text of one token", "one sequence of it, nothing scored")
-def test_a_text_of_one_token(single: tuple[Path, Report], tmp_path: Path) -> None:
-    (tmp_path / "one.txt").write_bytes(b"a")
-    report = simulate_mapping(single[0], request=InputRequest(text=tmp_path / "one.txt"))
+@tried(7, "token ids of one token", "one sequence of it, nothing scored")
+def test_one_token(single: tuple[Path, Report], tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("7")
+    report = simulate_mapping(single[0], request=InputRequest(tokens=tmp_path / "one.txt"))
     assert report.input.n_tokens == 1
     assert report.fidelity == Fidelity()
 
