@@ -116,7 +116,8 @@ def multiply(
     Returns how many words the limit changed, and how many the limit or the 31 bits of the product with `b`: a product
     that did not fit may end below the limit after all.
     """
-    clipped, cut = np.int64(0), np.int64(0)
+    clipped, hidden = np.int64(0), np.int64(0)
+    line = np.empty(dst.shape[2], np.int32)  # an instruction may overwrite what it reads
     same_a, same_b = np.empty(dst.shape[2], np.int32), np.ones(dst.shape[2], np.int32)
     all_valid = np.ones(dst.shape[2], np.bool_)
     rounding_b, limit_b = rounding(shift_b), np.int64(_WORD_LIMIT)
@@ -131,17 +132,26 @@ def multiply(
             run, run_a = adjoining(dst[i, g]), _run(a, i, g, same_a)
             run_b = _run(b, i, g, same_b) if has_b else same_b
             used = adjoining(valid[i, g]) if has_valid else all_valid
+            lost = np.int64(0)  # bits of products that did not fit: none in nearly every run
             for j in range(run.size):
                 product = rounded(np.int64(run_a[j]) * np.int64(run_b[j]), rounding_b)
                 value = saturate(product, limit_b)
+                lost |= product ^ value
                 exact = rounded(value * factor, how)
                 out = saturate(exact, limit)
                 clipped += (exact != out) & used[j]
-                cut += ((exact != out) | (product != value)) & used[j]
-                run[j] = out if used[j] else 0
+                line[j] = out if used[j] else 0
+            if lost:
+                for j in range(run.size):
+                    product = rounded(np.int64(run_a[j]) * np.int64(run_b[j]), rounding_b)
+                    value = saturate(product, limit_b)
+                    exact = rounded(value * factor, how)
+                    hidden += (product != value) & (exact == saturate(exact, limit)) & used[j]
+            for j in range(run.size):
+                run[j] = line[j]
             if kind:
                 statistic[i, g] = _stored(kind, _statistic(kind, run, used, 0), 0)
-    return clipped, cut
+    return clipped, clipped + hidden
 
 
 @jit("int64(int32[:,:,:], int32[:,:,:], int32[:,:,:], int32[:,:], int64, int64, int64)")

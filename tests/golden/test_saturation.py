@@ -11,6 +11,7 @@ from helpers.recount import Recount, shifted
 from helpers.tried import tried
 
 from spikesim.golden.machine import Machine
+from spikesim.golden.pointwise import multiply
 from spikesim.hardware import HardwareConfig
 from spikesim.program import (
     Add,
@@ -114,6 +115,17 @@ def test_a_product_that_was_cut_on_its_way_counts() -> None:
     assert out["y"][0, 0].tolist() == [2**11, 8, 2**10]
     assert machine.cut[0].tolist() == [3, 1]
     assert machine.clipped == {}
+
+
+@tried(
+    1, "an instruction that overwrites what it reads, beyond 31 bits", "its words count as they were before"
+)
+def test_a_product_that_overwrites_its_operand_counts() -> None:
+    dst, words = np.full((1, 1, 3), 2**30, np.int32), np.full((1, 1, 3), 8, np.int32)
+    none, flags = np.zeros((1, 1), np.int32), np.zeros((1, 1, 1), np.bool_)
+    counted = multiply(dst, dst, words, none, flags, none, True, False, False, 0, 20, 32767, 0)
+    assert counted == (0, 3)
+    assert dst.tolist() == [[[2**11] * 3]]
 
 
 @tried(1, "a sum and a difference of large words", "each word beyond ±(2³¹ − 1) counts")
