@@ -6,10 +6,9 @@ import gzip
 from pathlib import Path
 
 import pytest
-import torch
-from helpers.checkpoints import changed
 from helpers.places import CHECKOUT
 from helpers.tried import tried
+from small_embedding import int8_agreement, with_small_embedding
 
 from spikesim.flow import map_model, simulate_mapping
 from spikesim.hardware import HardwareConfig
@@ -57,37 +56,30 @@ def calibration(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("scale", "agreement"),
+    "factor",
     [
-        # Of the model itself 97 % are the same with INT8 activations; of the second, whose stream hardly knows its
-        # embedding, INT8 alone costs more.
         pytest.param(
             1e-8,
-            0.97,
             marks=tried(
                 1,
                 "a trained model whose stream exceeds its embedding by 2³⁰",
-                "no word saturates, top-1 stays the same",
+                "no word of it saturates, top-1 is that of INT8 projections alone",
             ),
         ),
         pytest.param(
             1e-5,
-            0.91,
             marks=tried(
                 1,
                 "a trained model whose stream exceeds its embedding by 2²¹",
-                "no word saturates, top-1 stays the same",
+                "no word of it saturates, top-1 is that of INT8 projections alone",
             ),
         ),
     ],
 )
-def test_a_trained_model_with_a_small_embedding_keeps_its_answers(
-    tmp_path: Path, calibration: Path, scale: float, agreement: float
+def test_a_small_embedding_costs_no_more_than_int8_does(
+    tmp_path: Path, calibration: Path, factor: float
 ) -> None:
-    def smaller(tensors: dict[str, torch.Tensor]) -> None:
-        tensors["model.embeddings.weight"] *= scale
-
-    model = changed(tmp_path / "model", MODEL, smaller)
+    model = with_small_embedding(tmp_path / "model", factor)
     (tmp_path / "mapped").mkdir()
     report = map_model(
         model,
@@ -99,8 +91,10 @@ def test_a_trained_model_with_a_small_embedding_keeps_its_answers(
     assert report.saturation is not None
     assert {row.limit for row in report.saturation.places} <= {127}
     assert not report.saturation.warned
+    ideal = int8_agreement(model, (MODEL / "heldout.txt").read_bytes()[:256], 256)
     assert report.fidelity.top1_agreement is not None
-    assert report.fidelity.top1_agreement >= agreement
+    # Keys, values and states are integers too, and 256 tokens are few. A stream that saturates costs ten times as much.
+    assert report.fidelity.top1_agreement >= ideal - 0.04
     assert not report.fidelity.better_than_float
     fractions = report.quantisation["stream_fraction"]
     assert fractions["layer_03"] < fractions["input"]
