@@ -211,7 +211,7 @@ def originals(folder: Path) -> Path:
             "folder",
             "-o",
             "mapped",
-            *RUN,
+            *RUN.split(),
         ],
         cwd=folder,
         capture_output=True,

@@ -18,7 +18,7 @@ from helpers.micro_model import HARDWARE
 from helpers.places import CHECKOUT
 from helpers.tried import tried
 
-COUNT = 80
+COUNT = 60
 
 CALLS = """
 import os, sys

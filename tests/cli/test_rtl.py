@@ -71,6 +71,13 @@ def test_the_same_configuration_gives_the_same_text(design: Path, tmp_path: Path
     assert (design / "spike_core.v").read_bytes() == (tmp_path / "again" / "spike_core.v").read_bytes()
 
 
+def test_an_earlier_result_stays(design: Path) -> None:
+    """Without --force."""
+    code, output = run("rtl", "--hardware", str(SMALL), "-o", str(design))
+    assert code == 1
+    assert "--force" in output
+
+
 @tried(
     10,
     "the bench that `rtl` wrote, in a folder called as a command",
@@ -91,13 +98,6 @@ def test_the_example_bench_runs_and_can_fail(design: Path) -> None:
     image.write_text(text)
     assert done.returncode == 1
     assert "differ" in done.stderr
-
-
-def test_an_earlier_result_stays(design: Path) -> None:
-    """Without --force."""
-    code, output = run("rtl", "--hardware", str(SMALL), "-o", str(design))
-    assert code == 1
-    assert "--force" in output
 
 
 def test_memories_that_are_too_small_are_raised(tmp_path: Path) -> None:

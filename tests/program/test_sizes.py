@@ -143,9 +143,10 @@ def test_map_says_what_only_the_cycle_model_does(changes: dict[str, Any], words:
     request = InputRequest(random_tokens=4, sequence_length=4)
     roomy = HardwareConfig().replace(**{"memory.row_kib": 2**20, **changes})
     report = map_model(TINY, output=tmp_path, hardware=roomy, request=request)
-    said = [warning for warning in report.warnings if "random" not in warning]
+    # Static scales of four tokens hold no more than these: that some words are cut is said as well.
+    said = [text for text in report.warnings if "random" not in text and "saturated" not in text]
     assert len(said) == bool(words)
-    assert all(words in warning for warning in said)
+    assert all(words in text for text in said)
 
 
 def test_map_refuses_what_the_instruction_word_does_not_hold() -> None:

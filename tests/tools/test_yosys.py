@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from helpers.gate_netlists import nangate
 from helpers.tried import tried
 
-from spikesim.errors import ToolError
+from spikesim.errors import OutputError, ToolError
 from spikesim.power_models.synthesis.synthesis import Synthesiser
 from spikesim.rtl.verilog import verilog
 from spikesim.support.temporary import temporary_folder
@@ -99,7 +99,9 @@ def test_escape_sequences_are_not_passed_on(tmp_path):
 @tried(14, "TMPDIR and all other places for temporary files missing", "one sentence that names TMPDIR")
 def test_no_place_for_temporary_files(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with pytest.raises(ToolError, match=r"^temporary files must have a place: .*; TMPDIR names another"):
+    with pytest.raises(
+        OutputError, match=r"^the folder for temporary files must take .*; TMPDIR names another"
+    ):
         verilog(Sum(), "top")
 
 
