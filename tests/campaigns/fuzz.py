@@ -183,8 +183,12 @@ def options() -> dict[str, list[tuple[str, bool]]]:
     for name in COMMANDS:
         found[name] = [("", False)]
         for parameter in group.commands[name].params:
-            if parameter.param_type_name == "option" and parameter.opts[-1] != "--help":
-                found[name].append((parameter.opts[-1], bool(parameter.is_flag)))
+            option = parameter.opts[-1]
+            if parameter.param_type_name == "option" and option not in (
+                "--help",
+                "--power",
+            ):  # minutes of work
+                found[name].append((option, bool(parameter.is_flag)))
     return found
 
 
