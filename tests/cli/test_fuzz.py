@@ -18,7 +18,7 @@ from helpers.micro_model import HARDWARE
 from helpers.places import CHECKOUT
 from helpers.tried import tried
 
-COUNT = 60
+COUNT = 40
 
 CALLS = """
 import os, sys
