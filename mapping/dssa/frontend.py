@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +30,7 @@ from spikesim.mapping.ranges import RangeRecorder
 from spikesim.program import ACTIVATION_LIMIT, End, Link, Program
 from spikesim.program.compiled import Block, Embedding
 from spikesim.results.report import ModelSummary
+from spikesim.support.shown import unicode_name
 
 _FLOAT_TOKENS = 2**13
 """Tokens that run through a float layer, or rows of the embedding that are rounded, at once."""
@@ -66,8 +66,10 @@ class OpenedDSSA:
         directory = resolved.is_dir() and (resolved / "config.json").is_file()
         shapes = map(self.checkpoint.shape, self.checkpoint.names())
         return ModelSummary(
-            name=_text(resolved.name if resolved.is_dir() else f"{resolved.parent.name}/{resolved.name}"),
-            path=_text(self.path),
+            name=unicode_name(
+                resolved.name if resolved.is_dir() else f"{resolved.parent.name}/{resolved.name}"
+            ),
+            path=unicode_name(self.path),
             source="directory of safetensors" if directory else "PyTorch checkpoint",
             parameters=sum(map(math.prod, shapes)),
             layers={kind: kinds.count(kind) for kind in ("moba", "sse", "full") if kind in kinds},
@@ -164,11 +166,6 @@ class OpenedDSSA:
 
     def _embedding(self) -> torch.Tensor:
         return self.checkpoint.tensor("model.embeddings.weight")
-
-
-def _text(path: str | Path) -> str:
-    """A path fit for a report: the name of a file may be any bytes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _run_float(layer: DSSALayer, h: torch.Tensor, ranges: RangeRecorder | None) -> torch.Tensor:

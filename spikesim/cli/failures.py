@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 from spikesim.cli.console import abandon_stdout, stderr
 from spikesim.cli.process import check
 from spikesim.errors import SpikesimError
-from spikesim.support.shown import visible
+from spikesim.support.shown import unicode_name, visible
 from spikesim.support.write_failures import reason, write_failure
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -59,7 +59,7 @@ class Guarded(TyperGroup):
     ) -> Any:
         """Run, and exit unless `standalone_mode` is off, in which case return the exit status."""
         words = list(sys.argv[1:] if args is None else args)
-        extra.setdefault("obj", shlex.join(["spikesim", *map(_as_text, words)]))
+        extra.setdefault("obj", shlex.join(["spikesim", *map(unicode_name, words)]))
         run = functools.partial(super().main, words, prog_name or "spikesim", complete_var, False)
         try:
             code = run(windows_expand_args=windows_expand_args, **extra) or 0
@@ -88,11 +88,6 @@ class Guarded(TyperGroup):
         with failures_as_sentences():
             check()
             return super().invoke(ctx)
-
-
-def _as_text(word: str) -> str:
-    """A word of the command line fit for a report: a file name may be any bytes."""
-    return os.fsencode(word).decode("utf-8", "backslashreplace")
 
 
 @contextlib.contextmanager

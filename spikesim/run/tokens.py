@@ -17,7 +17,7 @@ from spikesim.results.report import InputKind
 from spikesim.run.texts import TextReader, TextTokens
 from spikesim.run.token_files import token_file
 from spikesim.support.npy import is_npy
-from spikesim.support.shown import shown
+from spikesim.support.shown import shown, unicode_name
 
 HELD_OUT_FILE = "heldout.txt"
 CALIBRATION_FILE = "calibration.txt"
@@ -222,7 +222,7 @@ def evaluation_tokens(
         ids=used.ids,
         origin=Origin(
             kind="held-out text" if text == held_out else "text",
-            name=_writable(text.name),
+            name=unicode_name(text.name),
             n_bytes=found.n_bytes(used.ids.size),
             is_bytes=found.is_bytes,
             special=None if found.is_bytes else _added(found, used.ids.size),
@@ -240,7 +240,9 @@ def _file_tokens(path: Path, vocabulary: int, request: InputRequest, length: int
         used = whole_rows(ids, request.sequence_length, request.max_tokens, str(path))
     else:
         used = cut(ids, request.sequence_length or length, request.max_tokens)
-    origin = Origin(kind="tokens", name=_writable(path), is_rows=is_rows, lines=lines, left_out=used.left_out)
+    origin = Origin(
+        kind="tokens", name=unicode_name(path), is_rows=is_rows, lines=lines, left_out=used.left_out
+    )
     return Tokens(ids=used.ids, origin=origin)
 
 
@@ -278,7 +280,7 @@ def calibration_tokens(
     else:
         ids = reader.read(path).ids
     used = Cut(ids) if ids.ndim == 2 else cut(ids, evaluation.ids.shape[1], None)
-    name = _writable(path.name)
+    name = unicode_name(path.name)
     note = f"ranges from {name}, {used.ids.size} tokens"
     return Calibration(
         used.ids, name, note + (f", the last {used.left_out} left out" if used.left_out else "")
@@ -304,11 +306,6 @@ def targets(tokens: Tokens) -> NDArray[np.int64]:
     following = np.full(ids.shape, -1, np.int64)
     following[:, :-1] = ids[:, 1:]
     return following
-
-
-def _writable(path: str | Path) -> str:
-    """The name of a file as text that reports can hold, whatever bytes it has."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _plain(name: str) -> str:

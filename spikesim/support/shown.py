@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import reprlib
 import unicodedata
 from pathlib import PurePath
@@ -46,6 +47,11 @@ def shown(value: object) -> str:
     ("'a\\\\x1b[31m'", '[1, [2, [...]]]')
     """
     return _SHOWN.repr(value)
+
+
+def unicode_name(path: str | os.PathLike[str]) -> str:
+    """A path, or a word of the command line, fit for a report: the name of a file may be any bytes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def visible(text: str) -> str:
