@@ -16,11 +16,11 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from spikesim.errors import ToolError
+from spikesim.support.temporary import temporary_folder
 from spikesim.tools.process import run_leashed
 
 _MAKE_VARIABLES = {
@@ -176,8 +176,7 @@ def build(
 def lint(sources: Sequence[Path], top: str, *, waived: Sequence[str] = ()) -> list[str]:
     """The warnings of `verilator --lint-only -Wall`, one string each, but for the codes in `waived`."""
     arguments = ["--lint-only", "-Wall", "-Wno-fatal", *(f"-Wno-{code}" for code in waived)]
-    with tempfile.TemporaryDirectory(prefix="spikesim-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         verilog = _placed(sources, top, folder)
         output = _run([_compiler(), *arguments, "--top-module", top, *verilog], folder)
     output = re.sub(r"(?m)^- .*\n", "", output)  # statistics

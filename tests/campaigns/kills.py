@@ -188,7 +188,9 @@ def fresh_trial(bench: Bench, command: str, generator: np.random.Generator | Non
     (trial / "tmp").mkdir(parents=True)
     shutil.copytree(bench.cache, trial / "cache")
     if generator is not None:
-        small = sorted(path for path in (trial / "cache").rglob("*.kept") if path.stat().st_size < SMALL_BYTES)
+        small = sorted(
+            path for path in (trial / "cache").rglob("*.kept") if path.stat().st_size < SMALL_BYTES
+        )
         kernels = sorted((bench.folder / "kernels").rglob("*.nbc"))
         for choice, most in ((small, 4), (kernels, 1)):
             for path in generator.permutation(np.array(choice, object))[:most]:
