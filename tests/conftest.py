@@ -6,12 +6,17 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from spikesim.tools import verilator
+
 os.environ.setdefault("MPLBACKEND", "Agg")  # figures are drawn without a screen
 
 # No deadline: the first call of a compiled function takes seconds. Under CI the same examples every time.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# A bench here runs for seconds and compiles for a minute: the other way round than what a user builds.
+verilator.OPTIMISATION = ("OPT_FAST=-O1", "OPT_GLOBAL=-O1")
 
 SLOW = {
     "backends/lava/test_run",

@@ -36,8 +36,8 @@ _MAKE_VARIABLES = {
 _FOREIGN = {"MAKEFILES", "GNUMAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
 # Lines of C++ per file: large designs compile in parallel, small ones in one piece.
 _SPLIT = 10000
-# Of what runs every cycle, and of Verilator's library.
-_OPTIMISATION = ("OPT_FAST=-O2", "OPT_GLOBAL=-O1")
+# Of what runs every cycle, and of Verilator's library: what a user builds runs for long.
+OPTIMISATION = ("OPT_FAST=-O2", "OPT_GLOBAL=-O1")
 
 _KIT = "kit"
 _LAUNCHER = """#!/bin/sh
@@ -165,7 +165,7 @@ def build(
     arguments += ["--coverage-line", "--coverage-toggle"] if coverage else []
     _run([_compiler(), *arguments, *options, *verilog, *cpp], folder)
     # Verilator's makefile looks at CURDIR only to refuse spaces in it.
-    make = ["make", "-f", f"V{top}.mk", "-j", str(jobs), "CURDIR=.", *_OPTIMISATION]
+    make = ["make", "-f", f"V{top}.mk", "-j", str(jobs), "CURDIR=.", *OPTIMISATION]
     make += [] if objects is None else [f"OBJCACHE={write_object_cache(folder, objects)}"]
     _run(make, folder)
     for link in (_KIT, "objects"):  # the result does not depend on where the tools are

@@ -170,7 +170,7 @@ def test_rtl(place: Place, model: Path) -> None:
     "everything agrees, and nothing else is run",
 )
 def test_verify(place: Place, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verilator, "_OPTIMISATION", ("OPT_FAST=-O0", "OPT_GLOBAL=-O0"))  # for one token
+    monkeypatch.setattr(verilator, "OPTIMISATION", ("OPT_FAST=-O0", "OPT_GLOBAL=-O0"))  # for one token
     folder = place.here / f"verified{AWKWARD}"
     words = ("--tokens", "1", "--core", "spiking", "--hardware", place.hardware, "-o", folder)
     said = place.run("verify", model, *words)
