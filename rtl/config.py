@@ -24,6 +24,7 @@ class CoreConfig:
     * `vector_depth`: 32-bit words of vector memory. `program_depth`: instructions.
     * `encoder_rows`: counts per bank that the event encoder holds. `scatter_rows`: the same for a scatter.
     * `blocks`: blocks of keys one gather can read, the token's own included.
+    * `pointwise_words`: words that the pointwise unit takes per cycle. `drain_width`: sums written per cycle.
     """
 
     ways: int = 8
@@ -42,11 +43,28 @@ class CoreConfig:
     encoder_rows: int = 1024
     scatter_rows: int = 64
     blocks: int = 8
+    pointwise_words: int = 1
+    drain_width: int = 1
 
     @property
     def load_width(self) -> int:
         """Counts that the encoder takes per cycle: one per read port, never two for the same bank."""
         return min(2, self.ways)
+
+    @property
+    def read_words(self) -> int:
+        """Whole words of vector memory that a port reads per cycle."""
+        return self.pointwise_words
+
+    @property
+    def written_words(self) -> int:
+        """Words of vector memory that are written per cycle."""
+        return max(self.pointwise_words, self.drain_width)
+
+    @property
+    def vector_banks(self) -> int:
+        """Banks of vector memory: as many as the longest run that is read or written in a cycle."""
+        return max(self.read_words, self.written_words, self.load_width)
 
 
 def core_config(

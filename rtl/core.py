@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -14,25 +14,29 @@ from spikesim.rtl.host.bus import AXI_LITE
 from spikesim.rtl.host.stream import STREAM_IN, STREAM_OUT
 from spikesim.rtl.host.unit import Host
 from spikesim.rtl.isa import ADDRESS, Extent, RunLength, Unit
-from spikesim.rtl.memory import Ram
 from spikesim.rtl.pointwise.unit import PointwiseUnit
 from spikesim.rtl.select import SelectUnit
 from spikesim.rtl.sequencer import Sequencer
+from spikesim.rtl.vector import VectorMemory
 
 ARRAY_UNITS = (Unit.GATHER, Unit.SCATTER, Unit.SWEEP, Unit.STORE)
 """The units of the instruction set that are one unit of hardware, around row and state memory."""
 
-TRACE = {
-    "trace_write": Out(1),
-    "trace_write_address": Out(ADDRESS),
-    "trace_write_data": Out(signed(32)),
-    "trace_done": Out(1),
-    "trace_skipped": Out(1),
-    "trace_address": Out(ADDRESS),
-    "trace_cycles": Out(32),
-}
-"""What the core does, for a debugger or a test bench: every word written to vector memory, and the end of every
-instruction with its address in program memory and its cycles from fetch to done."""
+
+def trace_signature(config: CoreConfig) -> dict[str, wiring.Member]:
+    """What the core does, for a debugger or a test bench: every run of words written to vector memory, a bit of
+    `trace_write` and 32 of `trace_write_data` for each word, and the end of every instruction with its address in
+    program memory and its cycles from fetch to done.
+    """
+    return {
+        "trace_write": Out(config.written_words),
+        "trace_write_address": Out(ADDRESS),
+        "trace_write_data": Out(32 * config.written_words),
+        "trace_done": Out(1),
+        "trace_skipped": Out(1),
+        "trace_address": Out(ADDRESS),
+        "trace_cycles": Out(32),
+    }
 
 
 class SpikeCore(wiring.Component):
@@ -44,7 +48,7 @@ class SpikeCore(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
-        super().__init__(AXI_LITE | STREAM_IN | STREAM_OUT | TRACE)
+        super().__init__(AXI_LITE | STREAM_IN | STREAM_OUT | trace_signature(config))
 
     def elaborate(self, platform: Any) -> Module:
         """Instantiate everything; multiplex vector memory by the running unit."""
@@ -54,7 +58,7 @@ class SpikeCore(wiring.Component):
         m.submodules.pointwise = pointwise = PointwiseUnit(self.config)
         m.submodules.select = select = SelectUnit(self.config)
         m.submodules.array = array = ArrayUnit(self.config)
-        m.submodules.vector = vector = Ram(width=32, depth=self.config.vector_depth, reads=2, image="vector")
+        m.submodules.vector = vector = VectorMemory(self.config)
         for members in (AXI_LITE, STREAM_IN, STREAM_OUT):
             for name, member in members.items():
                 mine, its = getattr(self, name), getattr(host, name)
@@ -95,7 +99,7 @@ class SpikeCore(wiring.Component):
     def _vector(
         self,
         m: Module,
-        vector: Ram,
+        vector: VectorMemory,
         host: Host,
         sequencer: Sequencer,
         pointwise: PointwiseUnit,
@@ -105,7 +109,7 @@ class SpikeCore(wiring.Component):
         """The running unit has the ports; a unit that is not running writes nothing, so that writes are merged."""
         write, running = vector.write, Signal(8)
         m.d.comb += running.eq(1 << sequencer.unit.as_value())
-        read_a, read_b = vector.read
+        read_a, read_b = vector.a, vector.b
         m.d.comb += [read_a.address.eq(array.read_a.address), read_b.address.eq(array.read_b.address)]
         with m.If(running[Unit.POINTWISE.value]):
             m.d.comb += [
@@ -125,24 +129,24 @@ class SpikeCore(wiring.Component):
             read_b.enable.eq(array.read_b.enable | pointwise.read_b.enable),
         ]
         for unit in (pointwise, array):
-            m.d.comb += [unit.read_a.data.eq(vector.read[0].data), unit.read_b.data.eq(vector.read[1].data)]
+            m.d.comb += [unit.read_a.data.eq(read_a.data[0]), unit.read_b.data.eq(read_b.data[0])]
         for unit in (select, sequencer):
             port = unit.read_a if unit is select else unit.read
-            m.d.comb += port.data.eq(vector.read[0].data)
-        m.d.comb += host.vector_read.data.eq(vector.read[0].data)
+            m.d.comb += port.data.eq(read_a.data[0])
+        m.d.comb += host.vector_read.data.eq(read_a.data[0])
         writers = [unit.write for unit in (pointwise, select, array)]
         m.d.comb += [
             write.enable.eq(host.vector_write.enable | Cat(port.enable for port in writers).any()),
             write.address.eq(host.vector_write.address),
-            write.data.eq(host.vector_write.data),
+            write.data[0].eq(host.vector_write.data),
         ]
         for port in writers:
             with m.If(port.enable):
-                m.d.comb += [write.address.eq(port.address), write.data.eq(port.data)]
+                m.d.comb += [write.address.eq(port.address), write.data[0].eq(port.data)]
         m.d.comb += [
-            self.trace_write.eq(write.enable & sequencer.busy),
+            self.trace_write.eq(Mux(sequencer.busy, write.enable, 0)),
             self.trace_write_address.eq(write.address),
-            self.trace_write_data.eq(write.data),
+            self.trace_write_data.eq(Cat(*write.data)),
         ]
 
     def _counters(

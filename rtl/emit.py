@@ -47,7 +47,15 @@ def emit_program(
     executable: Executable,
 ) -> dict[str, str]:
     """Writes the images of a chain of programs and the manifest; returns the file of every image's name."""
-    images = write_images(folder, chain.programs, layout, executable, ways=config.ways, lanes=config.lanes)
+    images = write_images(
+        folder,
+        chain.programs,
+        layout,
+        executable,
+        ways=config.ways,
+        lanes=config.lanes,
+        vector_banks=config.vector_banks,
+    )
     write_json_atomic(
         folder / MANIFEST_FILE,
         {

@@ -13,6 +13,7 @@ from spikesim.errors import CapacityError
 from spikesim.program import Program
 from spikesim.program.layout import CoreLayout, OperandLayout
 from spikesim.rtl.assemble import Executable
+from spikesim.rtl.vector import image_of, interleaved
 from spikesim.support.arithmetic import ceil_div
 
 
@@ -111,12 +112,16 @@ def write_images(
     *,
     ways: int,
     lanes: int,
+    vector_banks: int,
 ) -> dict[str, str]:
     """Writes all images into `folder`; returns the file of every memory's image name."""
-    files = {"program": "program.hex", "vector": "vector.hex"}
+    files = {"program": "program.hex"}
     (folder / files["program"]).write_text("\n".join(program_image(executable)) + "\n", encoding="ascii")
     words = vector_image(programs, layout)
-    (folder / files["vector"]).write_text("".join(f"{word:08x}\n" for word in words), encoding="ascii")
+    for bank, own in enumerate(interleaved(words, vector_banks)):
+        files[image_of(bank)] = f"{image_of(bank)}.hex"
+        text = "".join(f"{word:08x}\n" for word in own)
+        (folder / files[image_of(bank)]).write_text(text, encoding="ascii")
     rows = row_images(programs, layout, ways=ways, lanes=lanes)
     for bank in range(ways):
         name = f"row_{bank:02d}"

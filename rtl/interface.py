@@ -50,6 +50,31 @@ class WriteSignature(wiring.Signature):
         super().__init__({"enable": Out(1), "address": Out(ADDRESS), "data": Out(WORD)})
 
 
+class RunReadSignature(wiring.Signature):
+    """A read port of vector memory for a run of words, from `address` on: `enable` has a bit for each.
+
+    `data`: the first `words` of them; `low`: the lower halves of the first `halves`. As of `ReadSignature`, they belong
+    to the address of the cycle before.
+    """
+
+    def __init__(self, words: int, *, halves: int) -> None:
+        super().__init__(
+            {
+                "enable": Out(max(words, halves)),
+                "address": Out(ADDRESS),
+                "data": In(WORD).array(words),
+                "low": In(signed(16)).array(halves),
+            }
+        )
+
+
+class RunWriteSignature(wiring.Signature):
+    """The write port of vector memory for a run of `words`, from `address` on: `enable` has a bit for each."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__({"enable": Out(words), "address": Out(ADDRESS), "data": Out(WORD).array(words)})
+
+
 class RowLoadSignature(wiring.Signature):
     """The host's way into row memory: a row of `lanes` bytes, column 0 in the lowest bits, while nothing runs."""
 

@@ -47,6 +47,7 @@ SLOW = {
     "rtl/test_memories",
     "rtl/test_pointwise",
     "rtl/test_select",
+    "rtl/test_vector",
     "rtl/test_verilog",
     "run/test_frontend",
     "run/test_shipped_model",

@@ -15,13 +15,13 @@ from amaranth.lib.wiring import In, Out
 from spikesim.rtl.array.unit import ArrayUnit
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.isa import INSTRUCTION
-from spikesim.rtl.memory import Ram
+from spikesim.rtl.vector import VectorMemory
 
 
 class ArrayCore(wiring.Component):
     """`start` for one cycle executes `instruction`, which holds until `done`; its run lengths are fixed ones.
 
-    Memories: `array.row_0` … and `vector`, loaded before the start, read after the end.
+    Memories: `array.row_0` … and `vector.bank_0` …, loaded before the start, read after the end.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -32,21 +32,21 @@ class ArrayCore(wiring.Component):
         """The unit and the memory."""
         m = Module()
         m.submodules.array = array = ArrayUnit(self.config)
-        m.submodules.vector = vector = Ram(width=32, depth=self.config.vector_depth, reads=2, image="vector")
+        m.submodules.vector = vector = VectorMemory(self.config)
         m.d.comb += [
             array.control.start.eq(self.start),
             array.control.instruction.eq(self.instruction),
             self.done.eq(array.control.done),
         ]
-        for port, its in zip(vector.read, (array.read_a, array.read_b), strict=True):
+        for port, its in ((vector.a, array.read_a), (vector.b, array.read_b)):
             m.d.comb += [
                 port.enable.eq(its.enable),
                 port.address.eq(its.address),
-                its.data.eq(port.data),
+                its.data.eq(port.data[0]),
             ]
         m.d.comb += [
             vector.write.enable.eq(array.write.enable),
             vector.write.address.eq(array.write.address),
-            vector.write.data.eq(array.write.data),
+            vector.write.data[0].eq(array.write.data),
         ]
         return m

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spikesim.compare.core_run import named, packed_rows
 from spikesim.compare.measured import GateRun, delays, scaled, summed
 from spikesim.compare.settings import STREAMS
+from spikesim.compare.vector import GateVector
 from spikesim.compare.work import GatherWork
 from spikesim.errors import NumericError
 from spikesim.power_models.gates.activity import Activity
@@ -97,20 +98,21 @@ def run_array(
     names = named(netlist)
     memories = {names[f"row_{bank:02}"]: packed_rows(layout.rows[bank]) for bank in range(config.ways)}
     simulator = GateSimulator(netlist, memories=memories)
+    vector = GateVector(simulator, names)
     timer = GateTimer(simulator.program, delays(timing, access_s))
     simulator.run(4, {"rst": 1, "start": 0, "instruction": 0})
     simulator.run(1, {"rst": 0})
     parts: list[_Part] = []
     with progress.stage("gathers on gates", len(gathers)) as advance:
         for gather, operand in zip(gathers, layout.operands, strict=True):
-            simulator.load(names["vector"], _unsigned(gather.counts.astype(np.int32)), _COUNTS)
+            vector.load(gather.counts.astype(np.int32), _COUNTS)
             simulator.run(1, {"start": 1, "instruction": instruction(gather, operand).word()})
             outputs, channels = gather.matrix.shape
             dense = ceil_div(channels, config.ways) * ceil_div(outputs, config.lanes)
             block = 1 if dense < _SHORT else _BLOCK
             parts.append(_gather(simulator, timer, sample_every, block, _PATIENCE * (dense + channels)))
             simulator.run(_WRITTEN)
-            _check(gather, simulator.memory(names["vector"]))
+            _check(gather, vector)
             advance()
     factors = [part.factor for part in parts]
     activity = scaled(parts[0].activity, factors[0])
@@ -166,14 +168,9 @@ def _gather(simulator: GateSimulator, timer: GateTimer, sample_every: int, block
     return _Part(activity=counted[0], memories=counted[1], cycles=float(done.mean()))
 
 
-def _unsigned(words: NDArray[np.int32]) -> NDArray[np.uint64]:
-    return np.ascontiguousarray(words).view(np.uint32).astype(np.uint64)
-
-
-def _check(gather: GatherWork, memory: NDArray[np.uint64]) -> None:
+def _check(gather: GatherWork, vector: GateVector) -> None:
     outputs, channels = gather.matrix.shape
-    first = _COUNTS + channels
-    got = memory[:, first : first + outputs, 0].astype(np.uint32).view(np.int32)
+    got = vector.words(_COUNTS + channels, outputs)
     wanted = gather.sums
     if not np.array_equal(got, wanted):
         stream, column = (int(i) for i in np.argwhere(got != wanted)[0])

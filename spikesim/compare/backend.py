@@ -39,7 +39,7 @@ class GatesBackEnd:
         executable = assemble(chain, layout, ways=hardware.array.ways)
         config = resident_config(hardware, layout, dense=self.dense)
         netlist = build(core_source(config, self.technology), self.technology).netlist
-        contents = images_of(chain, layout, executable, hardware.array)
+        contents = images_of(chain, layout, executable, config)
         return GatesExecution(GateCore(netlist, contents, layout, executable), chain.output_words)
 
 

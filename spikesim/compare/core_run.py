@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from spikesim.compare.host import HostPort
 from spikesim.compare.measured import GateRun, delays, summed
 from spikesim.compare.settings import STREAMS
+from spikesim.compare.vector import GateVector
 from spikesim.compare.work import Work
 from spikesim.errors import NumericError
-from spikesim.hardware import ArrayConfig
 from spikesim.power_models.gates.simulator import GateSimulator
 from spikesim.power_models.gates.waveforms import GateTimer
 from spikesim.power_models.netlist.netlist import Netlist
@@ -20,7 +20,9 @@ from spikesim.power_models.timing.analysis import StaticTiming
 from spikesim.program import Chain
 from spikesim.program.layout import CoreLayout
 from spikesim.rtl.assemble import Executable
+from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.rtl.images import row_images, vector_image
+from spikesim.rtl.vector import image_of, interleaved
 from spikesim.support.arithmetic import ceil_div
 from spikesim.support.progress import SILENT, Progress
 
@@ -35,17 +37,16 @@ Images = dict[str, NDArray[np.uint64] | list[int]]
 
 def images(work: Work) -> Images:
     """What lies in the memories before the first token, by the name of the memory's image."""
-    return images_of(work.chain, work.layout, work.executable, work.hardware.array)
+    return images_of(work.chain, work.layout, work.executable, core_config(work.hardware))
 
 
-def images_of(chain: Chain, layout: CoreLayout, executable: Executable, array: ArrayConfig) -> Images:
+def images_of(chain: Chain, layout: CoreLayout, executable: Executable, config: CoreConfig) -> Images:
     """The same of a chain that is linked and assembled."""
-    rows = row_images(chain.programs, layout, ways=array.ways, lanes=array.lanes)
-    contents: Images = {
-        "program": [instruction.word() for instruction in executable.instructions],
-        "vector": vector_image(chain.programs, layout).astype(np.uint64),
-    }
-    return contents | {f"row_{bank:02}": packed_rows(rows[bank]) for bank in range(array.ways)}
+    rows = row_images(chain.programs, layout, ways=config.ways, lanes=config.lanes)
+    words = vector_image(chain.programs, layout).astype(np.uint64)
+    contents: Images = {"program": [instruction.word() for instruction in executable.instructions]}
+    contents |= {image_of(b): own for b, own in enumerate(interleaved(words, config.vector_banks))}
+    return contents | {f"row_{bank:02}": packed_rows(rows[bank]) for bank in range(config.ways)}
 
 
 class GateCore:
@@ -55,10 +56,11 @@ class GateCore:
         self, netlist: Netlist, contents: Images, layout: CoreLayout, executable: Executable
     ) -> None:
         names = named(netlist)
-        self.layout, self.executable, self.vector = layout, executable, names["vector"]
+        self.layout, self.executable = layout, executable
         self.simulator = GateSimulator(
             netlist, memories={names[image]: words for image, words in contents.items()}
         )
+        self.vector = GateVector(self.simulator, names)
         self.host = HostPort(self.simulator)
 
     def clear(self) -> None:
@@ -74,14 +76,12 @@ class GateCore:
 
     def start(self, words: NDArray[np.int32]) -> None:
         """words: int32[streams, words], what the host would send over the input stream; starts a step."""
-        self.simulator.load(self.vector, words.view(np.uint32).astype(np.uint64), self.layout.input)
+        self.vector.load(words, self.layout.input)
         self.host.write("CONTROL", 1)
 
     def output(self, words: int) -> NDArray[np.int32]:
         """int32[streams, words]: the result of the last step."""
-        memory = self.simulator.memory(self.vector)
-        found: NDArray[np.int32] = memory[:, self.layout.output :, 0].astype(np.uint32).view(np.int32)
-        return found[:, :words]
+        return self.vector.words(self.layout.output, words)
 
 
 def packed_rows(rows: NDArray[np.int8]) -> NDArray[np.uint64]:

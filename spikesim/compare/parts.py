@@ -48,7 +48,7 @@ def memory_of(path: str, image: str, *, lists_serve_gathers: bool) -> str:
     for prefix, part in (
         ("row_", ROW_MEMORY),
         ("state_", STATE_MEMORY),
-        ("vector", VECTOR_MEMORY),
+        ("vector_", VECTOR_MEMORY),
         ("program", PROGRAM_MEMORY),
     ):
         if image.startswith(prefix):

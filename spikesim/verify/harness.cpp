@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "Vspike_core.h"
@@ -41,6 +42,12 @@ static std::string argument(const char* name, const char* otherwise = "") {
 static void fail(const std::string& why) {
     std::fprintf(stderr, "%s\n", why.c_str());
     std::exit(2);
+}
+
+// Word i of a port as Verilator holds it: a number up to 64 bits, beyond them an array of words.
+template <class Port> static uint32_t part(const Port& port, uint32_t i) {
+    if constexpr (std::is_integral_v<Port>) return uint32_t(uint64_t(port) >> (32 * i));
+    else return port[i];
 }
 
 class Bench {
@@ -183,7 +190,8 @@ class Bench {
 
   private:
     void observe() {
-        if (core.trace_write) put(WRITE, core.trace_write_address, core.trace_write_data);
+        for (uint32_t written = core.trace_write, i = 0; written; written >>= 1, ++i)
+            if (written & 1) put(WRITE, core.trace_write_address + i, part(core.trace_write_data, i));
         if (core.trace_done) put(core.trace_skipped ? SKIPPED : DONE, core.trace_address, core.trace_cycles);
     }
 

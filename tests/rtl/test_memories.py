@@ -163,7 +163,7 @@ def test_memories_belong_to_parts() -> None:
     by_image = {
         "row_03": ROW_MEMORY,
         "state_00": STATE_MEMORY,
-        "vector": VECTOR_MEMORY,
+        "vector_00": VECTOR_MEMORY,
         "program": PROGRAM_MEMORY,
     }
     for image, part in by_image.items():

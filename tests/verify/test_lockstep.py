@@ -101,7 +101,7 @@ def test_a_difference_is_named_and_leaves_a_waveform(tmp_path: Path) -> None:
     core = CORES["plane"]
     made = RandomProgram(3)
     lockstep = Lockstep(series([made.program()]), core.hardware, built_core("plane", core.config()), tmp_path)
-    image = tmp_path / "vector.hex"
+    image = tmp_path / "vector_00.hex"
     lines = image.read_text().split("\n")
     words = [n for n, line in enumerate(lines) if line.strip("0")]
     for n in words[2:]:
