@@ -24,6 +24,7 @@ class CoreConfig:
     * `vector_depth`: 32-bit words of vector memory. `program_depth`: instructions.
     * `encoder_rows`: counts per bank that the event encoder holds. `scatter_rows`: the same for a scatter.
     * `blocks`: blocks of keys one gather can read, the token's own included.
+    * `load_width`: as in `HardwareConfig`.
     * `pointwise_words`: words that the pointwise unit takes per cycle. `drain_width`: sums written per cycle.
     """
 
@@ -43,13 +44,14 @@ class CoreConfig:
     encoder_rows: int = 1024
     scatter_rows: int = 64
     blocks: int = 8
+    load_width: int = 16
     pointwise_words: int = 1
     drain_width: int = 1
 
     @property
-    def load_width(self) -> int:
-        """Counts that the encoder takes per cycle: one per read port, never two for the same bank."""
-        return min(2, self.ways)
+    def loaded(self) -> int:
+        """Counts that the encoders take per cycle, never two for the same bank."""
+        return min(self.load_width, self.ways)
 
     @property
     def read_words(self) -> int:
@@ -64,7 +66,7 @@ class CoreConfig:
     @property
     def vector_banks(self) -> int:
         """Banks of vector memory: as many as the longest run that is read or written in a cycle."""
-        return max(self.read_words, self.written_words, self.load_width)
+        return max(self.read_words, self.written_words, self.loaded)
 
 
 def core_config(
@@ -102,6 +104,7 @@ def core_config(
         accumulator_bits=array.accumulator_bits,
         scan_bits=array.scan_bits,
         skew=array.skew,
+        load_width=array.load_width,
         row_depth=hardware.rows_per_bank,
         state_depth=hardware.state_rows_per_bank,
         vector_depth=memory.vector_words,

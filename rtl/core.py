@@ -110,12 +110,9 @@ class SpikeCore(wiring.Component):
         write, running = vector.write, Signal(8)
         m.d.comb += running.eq(1 << sequencer.unit.as_value())
         read_a, read_b = vector.a, vector.b
-        m.d.comb += [read_a.address.eq(array.read_a.address), read_b.address.eq(array.read_b.address)]
+        m.d.comb += [read_a.address.eq(array.read.address), read_b.address.eq(pointwise.read_b.address)]
         with m.If(running[Unit.POINTWISE.value]):
-            m.d.comb += [
-                read_a.address.eq(pointwise.read_a.address),
-                read_b.address.eq(pointwise.read_b.address),
-            ]
+            m.d.comb += read_a.address.eq(pointwise.read_a.address)
         with m.Elif(running[Unit.SELECT.value]):
             m.d.comb += read_a.address.eq(select.read_a.address)
         with m.If(sequencer.read.enable):
@@ -123,13 +120,15 @@ class SpikeCore(wiring.Component):
         with m.If(~sequencer.busy):
             m.d.comb += read_a.address.eq(host.vector_read.address)
         # A unit that is not running enables nothing.
-        readers = (array.read_a, pointwise.read_a, select.read_a, sequencer.read, host.vector_read)
+        readers = (pointwise.read_a, select.read_a, sequencer.read, host.vector_read)
         m.d.comb += [
-            read_a.enable.eq(Cat(port.enable for port in readers).any()),
-            read_b.enable.eq(array.read_b.enable | pointwise.read_b.enable),
+            read_a.enable.eq(array.read.enable | Cat(port.enable for port in readers).any()),
+            read_b.enable.eq(pointwise.read_b.enable),
+            pointwise.read_a.data.eq(read_a.data[0]),
+            pointwise.read_b.data.eq(read_b.data[0]),
+            array.read.data[0].eq(read_a.data[0]),
         ]
-        for unit in (pointwise, array):
-            m.d.comb += [unit.read_a.data.eq(read_a.data[0]), unit.read_b.data.eq(read_b.data[0])]
+        m.d.comb += [its.eq(word) for its, word in zip(array.read.low, read_a.low, strict=True)]
         for unit in (select, sequencer):
             port = unit.read_a if unit is select else unit.read
             m.d.comb += port.data.eq(read_a.data[0])

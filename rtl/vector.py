@@ -33,7 +33,7 @@ class VectorMemory(wiring.Component):
         self.config = config
         self.banks = config.vector_banks
         read = [
-            RunReadSignature(config.read_words, halves=config.load_width),
+            RunReadSignature(config.read_words, halves=config.loaded),
             RunReadSignature(config.read_words, halves=1),
         ]
         super().__init__(

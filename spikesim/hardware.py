@@ -106,6 +106,13 @@ class ArrayConfig(_Section):
     """Plane bits the event encoder scans at once."""
     skew: Annotated[int, Within(0, 1)] = 1
     """Planes, in plane order, that a bank may be behind the others; its rows are shifted by as many."""
+    load_width: Annotated[int, Within(1, 64, power_of_two=True)] = 16
+    """Counts that enter the event encoders per cycle; no more than one per bank (`loaded`)."""
+
+    @property
+    def loaded(self) -> int:
+        """Counts that are loaded per cycle: min(load_width, ways), as a bank takes one."""
+        return min(self.load_width, self.ways)
 
 
 class ClockConfig(_Section):

@@ -102,9 +102,9 @@ def select_top(groups: int, count: int, candidates: Cycles) -> Cycles:
     return groups * ((count + 1) * (candidates + SELECT_PASS) + count) + SELECT_LATENCY
 
 
-def load_counts(channels: Cycles, ways: int) -> Cycles:
-    """Loading counts into the event encoder: a word per read port and cycle, never two for the same bank."""
-    return ceil_div(channels, min(2, ways))
+def load_counts(channels: Cycles, width: int) -> Cycles:
+    """Loading counts into the event encoder, `width` of them per cycle: no more than banks, which take one each."""
+    return ceil_div(channels, width)
 
 
 def block_list(blocks: Cycles) -> Cycles:
@@ -136,7 +136,7 @@ def gather(load: Cycles, outputs: Cycles, event_cycles: Cycles, *, lanes: int, p
     return cast("Cycles", total)
 
 
-def scatter(channels: int, columns: int, event_cycles: Cycles, *, ways: int, lanes: int) -> Cycles:
+def scatter(channels: int, columns: int, event_cycles: Cycles, *, loaded: int, lanes: int) -> Cycles:
     """One group of a scatter: load, then per chunk the update words, fetched while the chunk before is written.
 
     `event_cycles`: a bank takes its active rows one after the other, and of each row one plane per cycle from
@@ -145,7 +145,7 @@ def scatter(channels: int, columns: int, event_cycles: Cycles, *, ways: int, lan
     chunks = ceil_div(columns, lanes)
     busy = np.maximum(event_cycles, 1)
     total = (
-        load_counts(channels, ways) + lanes + busy + (chunks - 1) * np.maximum(busy, lanes) + SCATTER_LATENCY
+        load_counts(channels, loaded) + lanes + busy + (chunks - 1) * np.maximum(busy, lanes) + SCATTER_LATENCY
     )
     return cast("Cycles", total)
 

@@ -38,12 +38,9 @@ class ArrayCore(wiring.Component):
             array.control.instruction.eq(self.instruction),
             self.done.eq(array.control.done),
         ]
-        for port, its in ((vector.a, array.read_a), (vector.b, array.read_b)):
-            m.d.comb += [
-                port.enable.eq(its.enable),
-                port.address.eq(its.address),
-                its.data.eq(port.data[0]),
-            ]
+        port, its = vector.a, array.read
+        m.d.comb += [port.enable.eq(its.enable), port.address.eq(its.address), its.data[0].eq(port.data[0])]
+        m.d.comb += [mine.eq(word) for mine, word in zip(its.low, port.low, strict=True)]
         m.d.comb += [
             vector.write.enable.eq(array.write.enable),
             vector.write.address.eq(array.write.address),

@@ -1,42 +1,42 @@
-"""`CountLoader`: reads the counts of one group, a word per read port and cycle, and says where each belongs."""
+"""`CountLoader`: reads the counts of one group, a run of words per cycle, and says where each belongs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array.bits import delayed
-from spikesim.rtl.array.events import code_bits, encode, lists_events, row_bits
+from spikesim.rtl.array.events import bits_for, code_bits, encode, lists_events, row_bits
 from spikesim.rtl.array.planes import scan_rows, word_of
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.interface import WORD
 from spikesim.rtl.isa import ADDRESS
 
 READ_CYCLES = 3
 """From an address that a controller shows to the word in the unit's register: address register, memory, register."""
 
 LOAD_CYCLES = READ_CYCLES + 1
-"""From the cycle that counts a pair of words as loaded to its codes on `code`."""
+"""From the cycle that counts a run of words as loaded to its codes on `code`."""
 
 
 class CountLoader(wiring.Component):
     """Channel i of a run goes to bank i mod ways, row i // ways; several blocks are loaded one after the other.
 
-    `start`: from the next cycle on, min(2, ways) words per cycle are read from `pointer` on, first `past` runs of
-    `span` words, then one of `own`; `done` in the last of these cycles. Run i starts in bank 0 at row i · 2^block_bits;
-    all words lie one after the other. `address` shows the two addresses, the first is 0 while idle, and `reads` which
-    of them count; `word` is what they hold READ_CYCLES later.
+    `start`: from the next cycle on, `loaded` words per cycle are read from `pointer` on, first `past` blocks of
+    `span` words, then one of `own`; `done` in the last of these cycles. Block i starts in bank 0 at row
+    i · 2^block_bits, in a cycle of its own; all words lie one after the other. `address` is that of a cycle's first
+    word, 0 while idle, and `reads` has a bit for each word; `word` is their lower halves READ_CYCLES later.
 
-    `pair` has the banks, `row`, `code` and `valid` of port w's count, LOAD_CYCLES after its cycle. `open`: the row
-    is the first of a word of `PlaneBank`, for the others this is the row's first count. Words between two blocks are
-    opened, too, one per cycle.
+    Word w of a cycle belongs to bank `part` · `loaded` + w. `part`, `row`, and its `code` and `valid` come LOAD_CYCLES
+    after its cycle. `open`: the row is the first of a word of `PlaneBank`, for the others this is the row's first
+    count. Words between two blocks are opened, too, one per cycle.
     """
 
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
+        width = config.loaded
         super().__init__(
             {
                 "start": In(1),
@@ -46,88 +46,84 @@ class CountLoader(wiring.Component):
                 "own": In(24),
                 "block_bits": In(5),
                 "done": Out(1),
-                "address": Out(ADDRESS).array(2),
-                "reads": Out(2),
-                "word": In(WORD).array(2),
-                "valid": Out(1).array(2),
-                "pair": Out(max(1, (config.ways // 2 - 1).bit_length())),
+                "address": Out(ADDRESS),
+                "reads": Out(width),
+                "word": In(signed(16)).array(width),
+                "valid": Out(1).array(width),
+                "part": Out(bits_for(config.ways // width)),
                 "open": Out(1),
                 "row": Out(row_bits(config)),
-                "code": Out(code_bits(config)).array(2),
+                "code": Out(code_bits(config)).array(width),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """A pointer, the words left of this run and the runs left."""
+        """A pointer, the words left of this block and the blocks left."""
         m = Module()
-        width = self.config.load_width
-        pairs = self.config.ways // width
+        width = self.config.loaded
+        bits, parts = width.bit_length() - 1, self.config.ways // width
         rows = row_bits(self.config)
         running = Signal()
-        pointer, other = Signal(ADDRESS), Signal(ADDRESS)
-        left = Signal(24)
-        runs = Signal(8)
-        pair = Signal(max(1, (pairs - 1).bit_length()))
+        pointer = Signal(ADDRESS)
+        last = Signal(24)  # number of the block's last word, counted from the pointer
+        blocks = Signal(8)
+        part = Signal(bits_for(parts))
         row, block_row, block_rows = Signal(rows), Signal(rows), Signal(rows)
-        ending, taken = Signal(), Signal(2)
+        ending, taken = Signal(), Signal(bits + 1)
         scan = scan_rows(self.config)
         words = not lists_events(self.config)  # of planes
         gap = Signal()
         next_word = Cat(Const(0, (scan - 1).bit_length()), word_of(row, self.config) + 1)
         next_block = block_row + block_rows
+        reads = Cat(running & ~gap & (~ending | (last[:bits] >= i)) for i in range(width))
         m.d.comb += [
-            ending.eq(left[1:] == 0 if width == 1 else (left[2:] == 0) & ~left[:2].all()),
-            taken.eq(Mux((left == 1) | (width == 1), 1, 2)),
-            self.done.eq(running & ~gap & ending & (runs == 0)),
-            self.address[0].eq(Mux(running & ~gap, pointer, 0)),
-            self.address[1].eq(other),
-            self.reads.eq(Mux(running & ~gap, Cat(Const(1), taken[1]), 0)),
+            ending.eq(last[bits:] == 0),
+            taken.eq(Mux(ending, last[:bits] + 1, width)),
+            self.done.eq(running & ~gap & ending & (blocks == 0)),
+            self.address.eq(Mux(running & ~gap, pointer, 0)),
+            self.reads.eq(reads),
         ]
         with m.If(running & gap):
             m.d.sync += [row.eq(next_word), gap.eq(next_word != block_row)]
         with m.Elif(running):
-            m.d.sync += [pointer.eq(pointer + taken), other.eq(other + taken)]
+            m.d.sync += pointer.eq(pointer + taken)
             with m.If(ending):
                 m.d.sync += [
-                    running.eq(runs != 0),
-                    runs.eq(runs - 1),
-                    left.eq(Mux(runs == 1, self.own, self.span)),
-                    pair.eq(0),
+                    running.eq(blocks != 0),
+                    blocks.eq(blocks - 1),
+                    last.eq(Mux(blocks == 1, self.own, self.span) - 1),
+                    part.eq(0),
                     block_row.eq(next_block[:rows]),
                     row.eq(next_block[:rows]),
                 ]
                 if words:
-                    with m.If((runs != 0) & (next_word < next_block)):
+                    with m.If((blocks != 0) & (next_word < next_block)):
                         m.d.sync += [row.eq(next_word), gap.eq(1)]
             with m.Else():
-                m.d.sync += left.eq(left - width)
-                m.d.sync += pair.eq((pair + 1)[: len(pair)])
-                with m.If(pair == pairs - 1):
-                    m.d.sync += [pair.eq(0), row.eq(row + 1)]
+                m.d.sync += [last.eq(last - width), part.eq((part + 1)[: len(part)])]
+                with m.If(part == parts - 1):
+                    m.d.sync += [part.eq(0), row.eq(row + 1)]
         with m.If(self.start):
             m.d.sync += [
                 running.eq(1),
                 pointer.eq(self.pointer),
-                other.eq(self.pointer + 1),
-                left.eq(Mux(self.past == 0, self.own, self.span)),
-                runs.eq(self.past),
-                pair.eq(0),
+                last.eq(Mux(self.past == 0, self.own, self.span) - 1),
+                blocks.eq(self.past),
+                part.eq(0),
                 row.eq(0),
                 block_row.eq(0),
                 block_rows.eq(1 << self.block_bits),
                 gap.eq(0),
             ]
-        counts = running & ~gap
-        opens = running & (pair == 0)
+        opens = running & (part == 0)
         if words:
             opens &= row[: (scan - 1).bit_length()] == 0
-        valid = delayed(m, Cat(counts, counts & (left != 1) & (width == 2), opens), READ_CYCLES, "valid")
-        m.d.sync += self.open.eq(valid[2])
-        place = delayed(m, Cat(pair, row), READ_CYCLES, "place")
-        for port in range(2):
+        valid = delayed(m, reads, READ_CYCLES, "valid")
+        m.d.sync += self.open.eq(delayed(m, opens, READ_CYCLES, "opens"))
+        for i in range(width):
             m.d.sync += [
-                self.valid[port].eq(valid[port]),
-                self.code[port].eq(encode(self.word[port], self.config)),
+                self.valid[i].eq(valid[i]),
+                self.code[i].eq(encode(self.word[i], self.config)),
             ]
-        m.d.sync += Cat(self.pair, self.row).eq(place)
+        m.d.sync += Cat(self.part, self.row).eq(delayed(m, Cat(part, row), READ_CYCLES, "place"))
         return m

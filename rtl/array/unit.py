@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,8 +44,8 @@ from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import (
     WORD,
     ControlSignature,
-    ReadSignature,
     RowLoadSignature,
+    RunReadSignature,
     WriteSignature,
 )
 from spikesim.rtl.isa import ADDRESS, Unit
@@ -82,8 +82,7 @@ class ArrayUnit(wiring.Component):
         super().__init__(
             {
                 "control": In(ControlSignature()),
-                "read_a": Out(ReadSignature()),
-                "read_b": Out(ReadSignature()),
+                "read": Out(RunReadSignature(1, halves=config.loaded)),
                 "write": Out(WriteSignature()),
                 "load": In(RowLoadSignature(config)),
                 "events": Out(ways),
@@ -96,7 +95,7 @@ class ArrayUnit(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """The parts and what they share: read ports, multiplier, loader, lists, state memory."""
+        """The parts and what they share: the read port, multiplier, loader, lists, state memory."""
         m = Module()
         config = self.config
         m.submodules.gather = gather = GatherControl(config)
@@ -173,21 +172,19 @@ class ArrayUnit(wiring.Component):
 
     def _vector_memory(self, m: Module) -> None:
         """At most one part shows an address at a time, the others 0."""
-        words = (Signal(WORD, name="word_a"), Signal(WORD, name="word_b"))
+        word = Signal(WORD)
+        halves = [Signal(signed(16), name=f"half_{i}") for i in range(self.config.loaded)]
         shown = self.gather.address | self.scatter.address | self.sweep.address | self.store.address
         reads = self.gather.reads | self.scatter.reads | self.sweep.reads | self.store.reads
         m.d.sync += [
-            self.read_a.enable.eq(self.loader.reads[0] | reads),
-            self.read_b.enable.eq(self.loader.reads[1]),
-            self.read_a.address.eq(self.loader.address[0] | shown),
-            self.read_b.address.eq(self.loader.address[1]),
-            words[0].eq(self.read_a.data),
-            words[1].eq(self.read_b.data),
+            self.read.enable.eq(self.loader.reads | reads),
+            self.read.address.eq(self.loader.address | shown),
+            word.eq(self.read.data[0]),
         ]
+        m.d.sync += [mine.eq(its) for mine, its in zip(halves, self.read.low, strict=True)]
         for part in (self.gather, self.scatter, self.sweep, self.store):
-            m.d.comb += part.word.eq(words[0])
-        for port in range(2):
-            m.d.comb += self.loader.word[port].eq(words[port])
+            m.d.comb += part.word.eq(word)
+        m.d.comb += [its.eq(mine) for its, mine in zip(self.loader.word, halves, strict=True)]
         drain, write = self.drain, self.write
         m.d.comb += [
             write.enable.eq(drain.write.enable),
@@ -292,9 +289,9 @@ class ArrayUnit(wiring.Component):
             m.d.sync += lower.eq(0)
         with m.Elif(go):
             m.d.sync += lower.eq(upper)
-        listed = [Signal(name=f"listed_{port}") for port in range(self.config.load_width)]
-        for port, some in enumerate(listed):
-            m.d.comb += some.eq(scattering | loader.code[port].any())
+        listed = [Signal(name=f"listed_{i}") for i in range(self.config.loaded)]
+        for i, some in enumerate(listed):
+            m.d.comb += some.eq(scattering | loader.code[i].any())
         banks: list[SkipBank] = []
         for b in range(self.config.ways):
             m.submodules[f"counts_{b}"] = bank = SkipBank(self.config)
@@ -334,13 +331,13 @@ class ArrayUnit(wiring.Component):
     def _loads(
         self, m: Module, b: int, bank: DenseBank | ListBank | PlaneBank | SkipBank, enable: Value
     ) -> None:
-        """Port b mod 2 brings bank b's counts: the pair tells which of its banks."""
-        loader, width = self.loader, self.config.load_width
-        port = b % width
+        """Word b mod `loaded` of a cycle is bank b's count in one of its parts of the banks."""
+        loader, width = self.loader, self.config.loaded
+        word = b % width
         m.d.comb += [
-            bank.load.eq(enable & loader.valid[port] & (loader.pair == b // width)),
+            bank.load.eq(enable & loader.valid[word] & (loader.part == b // width)),
             bank.row.eq(loader.row),
-            bank.code.eq(loader.code[port]),
+            bank.code.eq(loader.code[word]),
         ]
 
     def _row_memory(self, m: Module) -> None:

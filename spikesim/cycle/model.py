@@ -32,6 +32,7 @@ class CycleModel:
         self.program = program
         self.ways = hardware.array.ways
         self.lanes = hardware.array.lanes
+        self.loaded = hardware.array.loaded
         self.coding = hardware.numerics.coding
         self.hardware = hardware
         self.plane_order = _by_plane(hardware)
@@ -158,7 +159,7 @@ class CycleModel:
         fixed = timing.ISSUE_CYCLES
         if self.cores > 1:
             fixed += self.broadcast_latency + ceil_div(i.counts.words, self.broadcast_words)
-        load, one = timing.load_counts(channels, self.ways), np.ones(spiking.size, np.int64)
+        load, one = timing.load_counts(channels, self.loaded), np.ones(spiking.size, np.int64)
 
         def cycles(events: Array) -> Array:
             per_group: Array = timing.gather(load * one, mine * one, events, lanes=self.lanes)
@@ -205,7 +206,7 @@ class CycleModel:
         cycles. Without outputs nothing is executed.
         """
         groups = channels.shape[1]
-        load = timing.load_counts(channels, self.ways)
+        load = timing.load_counts(channels, self.loaded)
         spiking_load = np.zeros_like(load)
         issue = timing.ISSUE_CYCLES
         if i.operand != "state":
@@ -216,10 +217,10 @@ class CycleModel:
             # Every block starts in bank 0, so that its counts are loaded by themselves.
             past, own = self._blocks(i.keys, effects, groups)
             if i.operand == "values":
-                per_block = timing.load_counts(i.keys.span, self.ways)
+                per_block = timing.load_counts(i.keys.span, self.loaded)
                 if self.plane_order:
                     spiking_load = past * timing.gap_words(i.keys.span, self.ways, self.scan)
-                load = past * per_block + timing.load_counts(own, self.ways)
+                load = past * per_block + timing.load_counts(own, self.loaded)
             load = load + timing.block_list(past)
         some = outputs > 0
 
@@ -244,7 +245,7 @@ class CycleModel:
         issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
 
         def cycles(events: Array) -> Array:
-            per_group = timing.scatter(size, size, events, ways=self.ways, lanes=self.lanes)
+            per_group = timing.scatter(size, size, events, loaded=self.loaded, lanes=self.lanes)
             return issue + self._slowest(per_group.reshape(effects.batch, groups))
 
         every = np.full(spiking.size, size)

@@ -45,7 +45,6 @@ class ArrayBench(Bench):
     async def begin(self) -> None:
         self.dut.load__enable.value = 0
         await self.reset()
-        self.latest = [0, 0]
         await self.fill()
 
     async def fill(self) -> None:
@@ -137,7 +136,8 @@ class ArrayBench(Bench):
             if unit is not Unit.GATHER:
                 await self.fill()  # part of its writes have happened
             self.seen = dict(self.expected)
-            self.latest = [0, 0]
+            for port in self.ports:
+                port.forget()
         outcome: Outcome = getattr(self.reference, unit.name.lower())(common, fields, resolved)
         await self.cycle()  # the earliest that the next can start is the cycle after `done`
         cycles = await self.run(layout, resolved)

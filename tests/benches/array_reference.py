@@ -111,13 +111,13 @@ class Reference:
                 bank = np.array([s % ways for i, s in index])
                 place = np.array([starts[i] + s // ways for i, s in index])
                 row = np.array([(i << fields["block_bits"]) + s // ways for i, s in index])
-                load = sum(timing.load_counts(count, ways) for count in tokens)
+                load = sum(timing.load_counts(count, self.config.loaded) for count in tokens)
                 if self.by_plane:
                     load += (len(tokens) - 1) * timing.gap_words(common["span"], ways, self.scan)
             else:
                 n = resolved["n"] if run is RunLength.CHANNELS else fields["channels"]
                 bank, row = np.arange(n) % ways, np.arange(n) // ways
-                place, load = row, timing.load_counts(n, ways)
+                place, load = row, timing.load_counts(n, self.config.loaded)
             # Columns: per chunk where its rows start, and how many there are.
             chunks, padded = [], 0
             outputs = resolved["n"] if run is RunLength.OUTPUTS else fields["outputs"]
@@ -195,7 +195,7 @@ class Reference:
                 fired = self._digits(banked) != 0
                 highest = (fired * np.arange(1, len(fired) + 1)[:, None, None]).max(axis=0)
                 spent, reads = int(highest.sum(axis=0).max()), np.count_nonzero(banked)
-            outcome.cycles += int(timing.scatter(n, columns, spent, ways=ways, lanes=lanes))
+            outcome.cycles += int(timing.scatter(n, columns, spent, loaded=self.config.loaded, lanes=lanes))
             events, rounds = self.events(banked, used), ceil_div(columns, lanes)
             outcome.count(
                 events=events * rounds,

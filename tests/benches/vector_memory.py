@@ -25,15 +25,41 @@ class VectorMemory:
         self.words[address] = word
 
 
+class ReadPort:
+    """A unit's read port of words or of runs: what it enables comes a cycle later, and for the rest any word."""
+
+    def __init__(self, dut, name: str) -> None:
+        self.enable, self.address = getattr(dut, f"{name}__enable"), getattr(dut, f"{name}__address")
+        self.words, self.halves = _handles(dut, f"{name}__data"), _handles(dut, f"{name}__low")
+        self.forget()
+
+    def forget(self) -> None:
+        self.latest = [0] * max(len(self.words), len(self.halves))
+
+    def cycle(self, memory: VectorMemory) -> None:
+        for handle, word in zip(self.words, self.latest, strict=False):
+            handle.value = word & 0xFFFFFFFF
+        for handle, word in zip(self.halves, self.latest, strict=False):
+            handle.value = word & 0xFFFF
+        enable, first = int(self.enable.value), int(self.address.value)
+        for i in range(len(self.latest)):
+            self.latest[i] = memory[first + i] if enable >> i & 1 else random.getrandbits(32)
+
+
+def _handles(dut, name: str) -> list:
+    """A port, or the members of a port that is an array."""
+    found = [getattr(dut, f"{name}{suffix}", None) for suffix in ("", *(f"__{i}" for i in range(256)))]
+    return [handle for handle in found if handle is not None]
+
+
 class Bench:
     """Drives one unit: inputs change and outputs are looked at in the middle of a cycle."""
 
     def __init__(self, dut) -> None:
         self.dut, self.memory = dut, VectorMemory()
-        self.reads = [getattr(dut, f"read_{port}__data", None) for port in "ab"]
-        self.addresses = [getattr(dut, f"read_{port}__address", None) for port in "ab"]
-        self.enables = [getattr(dut, f"read_{port}__enable", None) for port in "ab"]
-        self.latest: list[int] = [0, 0]
+        names = ("read", "read_a", "read_b")
+        self.ports = [ReadPort(dut, name) for name in names if hasattr(dut, f"{name}__enable")]
+        self.write_data = _handles(dut, "write__data")
         self.written: list[tuple[int, int]] = []
         self.clipped = 0
 
@@ -51,16 +77,16 @@ class Bench:
         Where that was not enabled, with any word: a unit must not use it.
         """
         await FallingEdge(self.dut.clk)
-        ports = zip(self.reads, self.addresses, self.enables, strict=True)
-        for i, (port, address, enable) in enumerate(ports):
-            if port is not None:
-                port.value = self.latest[i] & 0xFFFFFFFF
-                enabled = int(enable.value)
-                self.latest[i] = self.memory[int(address.value)] if enabled else random.getrandbits(32)
-        if int(self.dut.write__enable.value):
-            address, word = int(self.dut.write__address.value), self.dut.write__data.value.to_signed()
-            self.written.append((address, word))
-            self.memory[address] = word
+        for port in self.ports:
+            port.cycle(self.memory)
+        enable = int(self.dut.write__enable.value)
+        if enable:
+            address = int(self.dut.write__address.value)
+            for i, handle in enumerate(self.write_data):
+                if enable >> i & 1:
+                    word = handle.value.to_signed()
+                    self.written.append((address + i, word))
+                    self.memory[address + i] = word
         if hasattr(self.dut, "clipped"):
             self.clipped += int(self.dut.clipped.value)
 

@@ -1,4 +1,4 @@
-"""Cycles in closed form against a slow machine that takes one event, and drains one word, per cycle."""
+"""Cycles in closed form against a slow machine that takes one event, and drains one run of words, per cycle."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _event_cycles(counts: np.ndarray, coding: str, hardware: HardwareConfig) -> 
     return plane_order_cycles(spikes, array.ways, skew=array.skew, scan=array.scan_bits)
 
 
-def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int, ways: int = 2) -> int:
+def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int, loaded: int) -> int:
     """Plays a gather: the array fills the accumulators, a drain buffer empties one word per cycle beside it."""
-    now = -(-channels // min(2, ways)) + timing.GATHER_LATENCY
+    now = -(-channels // loaded) + timing.GATHER_LATENCY
     buffer_free = now
     events = max(events, 1)  # the results are taken over in a cycle of their own if there is no event
     chunks = -(-outputs // lanes) * passes
@@ -48,12 +48,15 @@ def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int, 
     st.integers(0, 60),
     st.sampled_from([1, 2, 8, 16]),
     st.sampled_from([1, 2]),
+    st.sampled_from([1, 2, 16]),
 )
-def test_gather_closed_form(channels: int, outputs: int, events: int, lanes: int, passes: int) -> None:
+def test_gather_closed_form(
+    channels: int, outputs: int, events: int, lanes: int, passes: int, loaded: int
+) -> None:
     """The closed form equals the played gather for every shape, also where the drain is the bottleneck."""
-    load = timing.load_counts(np.int64(channels), 2)
+    load = timing.load_counts(np.int64(channels), loaded)
     closed = timing.gather(load, np.int64(outputs), np.int64(events), lanes=lanes, passes=passes)
-    assert int(closed) == _drained(channels, outputs, events, lanes, passes)
+    assert int(closed) == _drained(channels, outputs, events, lanes, passes, loaded)
 
 
 @settings(deadline=None, max_examples=8)
@@ -65,9 +68,10 @@ def test_gather_closed_form(channels: int, outputs: int, events: int, lanes: int
     kind=st.sampled_from([0, 1, 2]),
     skew=st.sampled_from([0, 1]),
     scan=st.sampled_from([1, 4, 16]),
+    load=st.sampled_from([1, 4, 16]),
 )
 def test_every_gather_of_a_layer_costs_what_its_events_take(
-    ways: int, lanes: int, order: str, coding: str, kind: int, skew: int, scan: int
+    ways: int, lanes: int, order: str, coding: str, kind: int, skew: int, scan: int, load: int
 ) -> None:
     """All gathers of real layers, token by token, against the played array, spiking and dense."""
     hardware = HardwareConfig().replace(
@@ -77,6 +81,7 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
             "array.order": order,
             "array.skew": skew,
             "array.scan_bits": scan,
+            "array.load_width": load,
             "numerics.coding": coding,
             "limits.max_context": 64,
         }
@@ -100,7 +105,7 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
             outputs = instruction.dst.length
             passes = 2 if instruction.operand == "state" else 1
             expected = [
-                sum(_drained(view.length, outputs, e, lanes, passes, ways) for e in events)
+                sum(_drained(view.length, outputs, e, lanes, passes, min(load, ways)) for e in events)
                 for events in (
                     [_event_cycles(group.astype(np.int8), coding, hardware) for group in groups],
                     [-(-view.length // ways)] * view.groups,
@@ -128,11 +133,17 @@ class WeightWatcher:
                 self.seen.append((int(position), full))
 
 
-@pytest.mark.parametrize("scan", [1, 2, 16])
-def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int) -> None:
+@pytest.mark.parametrize(("scan", "load"), [(1, 2), (2, 1), (16, 4)])
+def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int, load: int) -> None:
     """Value gathers of a window and of MoBA against played arrays built from the definition of the cache layout."""
     hardware = HardwareConfig().replace(
-        **{"array.ways": 4, "array.lanes": 4, "array.scan_bits": scan, "limits.max_context": 64}
+        **{
+            "array.ways": 4,
+            "array.lanes": 4,
+            "array.scan_bits": scan,
+            "array.load_width": load,
+            "limits.max_context": 64,
+        }
     )
     config = small_config()
     for kind, cache in ((0, "attn"), (1, "swa")):
@@ -166,12 +177,12 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int) -> 
                     banked[slot] += head[p]
                 events = _event_cycles(banked, hardware.numerics.coding, hardware)
                 if cache == "swa":
-                    expected += _drained(len(valid), config.head_dim, events, 4, 1, 4)
+                    expected += _drained(len(valid), config.head_dim, events, 4, 1, load)
                 else:
-                    # two counts a cycle; each block of its own; the list of past blocks is read first
+                    # cycles of each block by itself; the list of past blocks is read first
                     past = min(1, own)
-                    loads = past * 6 + -(-(position % 5 + 1) // 2) * 2
-                    expected += _drained(loads, config.head_dim, events, 4, 1, 4) + timing.block_list(past)
+                    loads = past * -(-5 // load) + -(-(position % 5 + 1) // load)
+                    expected += _drained(loads, config.head_dim, events, 4, 1, 1) + timing.block_list(past)
             assert got == expected + fixed
 
 

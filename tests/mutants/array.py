@@ -85,7 +85,7 @@ MUTANTS = [
     ),
     _mutant(
         "array/unit",
-        "scattering | loader.code[port].any()",
+        "scattering | loader.code[i].any()",
         "1",
         "zeros are listed for gathers",
         "dense_skip",
@@ -114,11 +114,24 @@ MUTANTS = [
     ),
     _mutant(
         "array/load",
-        "(left[2:] == 0) & ~left[:2].all()",
-        "left[2:] == 0",
-        "an odd channel at the end is not loaded",
+        "last[:bits] >= i",
+        "last[:bits] > i",
+        "the last count of a part of the banks is not loaded",
     ),
-    _mutant("array/load", "Cat(Const(1), taken[1])", "Const(1)", "the second port is not enabled"),
+    _mutant(
+        "array/load",
+        "Mux(ending, last[:bits] + 1, width)",
+        "width",
+        "words behind a block's last are skipped",
+    ),
+    _mutant("array/load", "with m.If(part == parts - 1):", "with m.If(part == parts):", "rows do not rise", "plane_bitwise"),
+    _mutant(
+        "array/unit",
+        "loader.valid[word] & (loader.part == b // width)",
+        "loader.valid[word]",
+        "every part of the banks takes a cycle's counts",
+        "plane_bitwise",
+    ),
     _mutant(
         "array/load", " row.eq(next_block[:rows])", " row.eq(row + 1)", "blocks follow each other densely"
     ),

@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
 }
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "plane_bitwise": {"ways": 8, "lanes": 4, "coding": "bitwise", "scan_bits": 8, "encoder_rows": 20},
+    "plane_bitwise": {"ways": 8, "lanes": 4, "coding": "bitwise", "scan_bits": 8, "encoder_rows": 20, "load_width": 4},
     "plane_signed": {"ways": 2, "lanes": 4, "coding": "signed_digit", "scan_bits": 2},
     "plane_twos": {
         "ways": 1,
@@ -34,7 +34,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "encoder_rows": 30,
         "skew": 0,
     },
-    "plane_ternary": {"ways": 4, "lanes": 2, "coding": "ternary", "scan_bits": 4, "accumulator_bits": 18},
+    "plane_ternary": {"ways": 4, "lanes": 2, "coding": "ternary", "scan_bits": 4, "accumulator_bits": 18, "load_width": 1},
     "row_bitwise": {
         "ways": 4,
         "lanes": 4,
@@ -44,10 +44,10 @@ SHAPES: dict[str, dict[str, Any]] = {
         "accumulator_bits": 48,
     },
     "row_signed": {"ways": 8, "lanes": 4, "order": "row", "coding": "signed_digit", "accumulator_bits": 16},
-    "row_ternary": {"ways": 4, "lanes": 4, "order": "row", "coding": "ternary"},
-    "row_twos": {"ways": 2, "lanes": 8, "order": "row", "coding": "twos_complement"},
+    "row_ternary": {"ways": 4, "lanes": 4, "order": "row", "coding": "ternary", "load_width": 2},
+    "row_twos": {"ways": 2, "lanes": 8, "order": "row", "coding": "twos_complement", "load_width": 1},
     "dense": {"ways": 16, "lanes": 8, "dense": True},
-    "dense_skip": {"ways": 4, "lanes": 4, "dense": True, "skip_zeros": True},
+    "dense_skip": {"ways": 4, "lanes": 4, "dense": True, "skip_zeros": True, "load_width": 2},
     "dense_small": {"ways": 1, "lanes": 2, "dense": True, "coding": "ternary"},
 }
 

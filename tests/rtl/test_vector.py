@@ -12,9 +12,10 @@ from spikesim.rtl.vector import VectorMemory, interleaved
 
 CONFIGURATIONS = {
     "one": CoreConfig(ways=1, vector_depth=37),
-    "two": CoreConfig(ways=8, vector_depth=61),
-    "four": CoreConfig(ways=8, vector_depth=100, pointwise_words=4),
-    "eight": CoreConfig(ways=8, vector_depth=64, pointwise_words=4, drain_width=8),
+    "two": CoreConfig(ways=8, vector_depth=61, load_width=2),
+    "four": CoreConfig(ways=8, vector_depth=100, load_width=2, pointwise_words=4),
+    "eight": CoreConfig(ways=16, vector_depth=64, load_width=4, pointwise_words=4, drain_width=8),
+    "sixteen": CoreConfig(ways=16, vector_depth=77),
 }
 
 
@@ -24,7 +25,7 @@ def test_bench(name: str) -> None:
     shape = {
         "depth": config.vector_depth,
         "read": config.read_words,
-        "halves": config.load_width,
+        "halves": config.loaded,
         "written": config.written_words,
     }
     run_bench(VectorMemory(config), f"vector_{name}", "vector", environment={"BENCH": json.dumps(shape)})
