@@ -24,8 +24,8 @@ class CoreConfig:
     * `vector_depth`: 32-bit words of vector memory. `program_depth`: instructions.
     * `encoder_rows`: counts per bank that the event encoder holds. `scatter_rows`: the same for a scatter.
     * `blocks`: blocks of keys one gather can read, the token's own included.
-    * `load_width`: as in `HardwareConfig`.
-    * `pointwise_words`: words that the pointwise unit takes per cycle. `drain_width`: sums written per cycle.
+    * `load_width`, `drain_width`: as in `HardwareConfig`.
+    * `pointwise_words`: words that the pointwise unit takes per cycle.
     """
 
     ways: int = 8
@@ -45,13 +45,23 @@ class CoreConfig:
     scatter_rows: int = 64
     blocks: int = 8
     load_width: int = 16
+    drain_width: int = 8
     pointwise_words: int = 1
-    drain_width: int = 1
 
     @property
     def loaded(self) -> int:
         """Counts that the encoders take per cycle, never two for the same bank."""
         return min(self.load_width, self.ways)
+
+    @property
+    def fetched(self) -> int:
+        """Update words that a scatter reads per cycle, and counts that a store writes, in a run within a chunk."""
+        return min(self.loaded, self.lanes)
+
+    @property
+    def drained(self) -> int:
+        """Sums that are written per cycle."""
+        return min(self.drain_width, self.lanes)
 
     @property
     def read_words(self) -> int:
@@ -61,7 +71,7 @@ class CoreConfig:
     @property
     def written_words(self) -> int:
         """Words of vector memory that are written per cycle."""
-        return max(self.pointwise_words, self.drain_width)
+        return max(self.pointwise_words, self.drained)
 
     @property
     def vector_banks(self) -> int:
@@ -105,6 +115,7 @@ def core_config(
         scan_bits=array.scan_bits,
         skew=array.skew,
         load_width=array.load_width,
+        drain_width=array.drain_width,
         row_depth=hardware.rows_per_bank,
         state_depth=hardware.state_rows_per_bank,
         vector_depth=memory.vector_words,

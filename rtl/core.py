@@ -133,15 +133,19 @@ class SpikeCore(wiring.Component):
             port = unit.read_a if unit is select else unit.read
             m.d.comb += port.data.eq(read_a.data[0])
         m.d.comb += host.vector_read.data.eq(read_a.data[0])
-        writers = [unit.write for unit in (pointwise, select, array)]
+        writers = [unit.write for unit in (pointwise, select)]
+        alone = host.vector_write.enable | Cat(port.enable for port in writers).any()
         m.d.comb += [
-            write.enable.eq(host.vector_write.enable | Cat(port.enable for port in writers).any()),
+            write.enable.eq(array.write.enable | alone),
             write.address.eq(host.vector_write.address),
             write.data[0].eq(host.vector_write.data),
         ]
         for port in writers:
             with m.If(port.enable):
                 m.d.comb += [write.address.eq(port.address), write.data[0].eq(port.data)]
+        with m.If(array.write.enable.any()):
+            m.d.comb += write.address.eq(array.write.address)
+            m.d.comb += [word.eq(its) for word, its in zip(write.data, array.write.data, strict=False)]
         m.d.comb += [
             self.trace_write.eq(Mux(sequencer.busy, write.enable, 0)),
             self.trace_write_address.eq(write.address),

@@ -108,11 +108,23 @@ class ArrayConfig(_Section):
     """Planes, in plane order, that a bank may be behind the others; its rows are shifted by as many."""
     load_width: Annotated[int, Within(1, 64, power_of_two=True)] = 16
     """Counts that enter the event encoders per cycle; no more than one per bank (`loaded`)."""
+    drain_width: Annotated[int, Within(1, 64, power_of_two=True)] = 8
+    """Sums written to vector memory per cycle; no more than there are lanes (`drained`)."""
 
     @property
     def loaded(self) -> int:
         """Counts that are loaded per cycle: min(load_width, ways), as a bank takes one."""
         return min(self.load_width, self.ways)
+
+    @property
+    def fetched(self) -> int:
+        """Update words that a scatter reads per cycle, and counts that a store writes: min(loaded, lanes)."""
+        return min(self.loaded, self.lanes)
+
+    @property
+    def drained(self) -> int:
+        """Sums that are written per cycle: min(drain_width, lanes)."""
+        return min(self.drain_width, self.lanes)
 
 
 class ClockConfig(_Section):

@@ -40,6 +40,9 @@ BLOCK_LIST_CYCLES = 1
 SCATTER_LATENCY = 15
 """The same for a scatter: to its first event, and from the last to its row written back."""
 
+UPDATE_LATENCY = 4
+"""First step of a chunk of a scatter to the first update words of the next one, which are read from then on."""
+
 SWEEP_GROUP = 4
 SWEEP_LATENCY = 6
 """Shifting a state: per group, reading its shift; start and end of the instruction."""
@@ -121,32 +124,37 @@ def gap_words(span: int, ways: int, scan: int) -> int:
     return ceil_div(1 << (rows - 1).bit_length(), scan) - ceil_div(rows, scan)
 
 
-def gather(load: Cycles, outputs: Cycles, event_cycles: Cycles, *, lanes: int, passes: int = 1) -> Cycles:
+def gather(load: Cycles, outputs: Cycles, event_cycles: Cycles, *, lanes: int, drained: int, passes: int = 1) -> Cycles:
     """One group of a gather: load, then per column chunk the events, its results drained while the next chunk runs.
 
     `load`: cycles of loading the counts. `event_cycles`: cycles in which the array takes events, the same for every
-    chunk of a pass, at least one. A chunk of `lanes` results drains one word per cycle, so that a chunk takes
-    max(event_cycles, lanes) but for the last, whose drain nothing hides.
+    chunk of a pass, at least one. `drained` of a chunk's `lanes` results leave per cycle, so that a chunk takes
+    max(event_cycles, lanes / drained) but for the last, whose drain nothing hides.
     `passes`: 2 for 16-bit rows, read as two bytes.
     """
     chunks = ceil_div(outputs, lanes)
     last = outputs - (chunks - 1) * lanes
     busy = np.maximum(event_cycles, 1)
-    total = load + busy + (passes * chunks - 1) * np.maximum(busy, lanes) + last + GATHER_LATENCY
+    paced = np.maximum(busy, lanes // drained)
+    total = load + busy + (passes * chunks - 1) * paced + ceil_div(last, drained) + GATHER_LATENCY
     return cast("Cycles", total)
 
 
 def scatter(channels: int, columns: int, event_cycles: Cycles, *, loaded: int, lanes: int) -> Cycles:
-    """One group of a scatter: load, then per chunk the update words, fetched while the chunk before is written.
+    """One group of a scatter: load, the first chunk's update words, then per chunk the events.
 
+    Update words are read min(loaded, lanes) per cycle, those of a chunk from the first step of the chunk before on.
     `event_cycles`: a bank takes its active rows one after the other, and of each row one plane per cycle from
     its highest down, so that the row is read once, rounded once and written once; at least one.
     """
     chunks = ceil_div(columns, lanes)
     busy = np.maximum(event_cycles, 1)
-    total = (
-        load_counts(channels, loaded) + lanes + busy + (chunks - 1) * np.maximum(busy, lanes) + SCATTER_LATENCY
-    )
+    fetched = min(loaded, lanes)
+    total = load_counts(channels, loaded) + ceil_div(min(columns, lanes), fetched) + busy + SCATTER_LATENCY
+    if chunks > 1:
+        last = ceil_div(columns - (chunks - 1) * lanes, fetched)
+        total += (chunks - 2) * np.maximum(busy, lanes // fetched + UPDATE_LATENCY)
+        total += np.maximum(busy, last + UPDATE_LATENCY)
     return cast("Cycles", total)
 
 
@@ -158,6 +166,6 @@ def sweep(shifts: Cycles, size: int, *, ways: int, lanes: int) -> Cycles:
     return shifts * (ceil_div(size, ways) * ceil_div(size, lanes))
 
 
-def store(counts: Cycles) -> Cycles:
-    """Writing counts to a cache, one per cycle."""
-    return counts + STORE_LATENCY
+def store(groups: int, size: int, fetched: int) -> int:
+    """Writing counts to a cache: `size` of each of `groups` heads, `fetched` of a head per cycle."""
+    return groups * ceil_div(size, fetched) + STORE_LATENCY

@@ -44,6 +44,6 @@ class ArrayCore(wiring.Component):
         m.d.comb += [
             vector.write.enable.eq(array.write.enable),
             vector.write.address.eq(array.write.address),
-            vector.write.data[0].eq(array.write.data),
         ]
+        m.d.comb += [word.eq(its) for word, its in zip(vector.write.data, array.write.data, strict=False)]
         return m

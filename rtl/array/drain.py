@@ -1,4 +1,4 @@
-"""`Drain`: writes the sums of a column chunk to vector memory, one per cycle, while the array sums the next."""
+"""`Drain`: writes the sums of a column chunk to vector memory, in runs, while the array sums the next."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array.gather import step_layout
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.interface import WriteSignature
+from spikesim.rtl.interface import RunWriteSignature
 from spikesim.rtl.isa import ADDRESS
 
 
 class Drain(wiring.Component):
-    """`ended`: take `sums`, which all lack `offset`, and write the first `step.columns` of them to ascending addresses.
+    """`ended`: take `sums`, which all lack `offset`, and write the first `step.columns` of them to ascending addresses,
+    `drained` of them per cycle.
 
     The sums of a pass over upper bytes are kept instead, and added, times 2^8, to those of the pass that follows.
-    `restart` sets the address to `destination`. `finished` comes with the last word of a `final` step.
-    Latency from `ended` to the first word on `write`: 2.
+    `restart` sets the address to `destination`. `finished` comes with the last words of a `final` step.
+    Latency from `ended` to the first words on `write`: 2.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -32,33 +33,41 @@ class Drain(wiring.Component):
                 "step": In(step_layout(config)),
                 "sums": In(config.accumulator_bits).array(config.lanes),
                 "offset": In(config.accumulator_bits),
-                "write": Out(WriteSignature()),
+                "write": Out(RunWriteSignature(config.drained)),
                 "finished": Out(1),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """Two shift registers, an adder and a counter."""
+        """Two shift registers, an adder per word and a counter."""
         m = Module()
-        config = self.config
+        config, width = self.config, self.config.drained
         sums = Signal(data.ArrayLayout(config.accumulator_bits, config.lanes))
         upper = Signal(data.ArrayLayout(config.accumulator_bits - 8, config.lanes))
         offset, upper_offset = Signal(config.accumulator_bits), Signal(config.accumulator_bits - 8)
         left = Signal(range(config.lanes + 1))
         busy, last, wide, final = Signal(), Signal(), Signal(), Signal()
         address = Signal(ADDRESS)
-        word = Signal(signed(config.accumulator_bits))
-        m.d.comb += word.eq(sums[0] + offset + Mux(wide, upper[0] << 8, 0))
+        for i in range(width):
+            word = Signal(signed(config.accumulator_bits), name=f"word_{i}")
+            m.d.comb += word.eq(sums[i] + offset + Mux(wide, upper[i] << 8, 0))
+            m.d.sync += [
+                self.write.enable[i].eq(busy & (~last | (left > i))),
+                self.write.data[i].eq(word),
+            ]
         m.d.sync += [
-            self.write.enable.eq(busy),
             self.write.address.eq(address),
-            self.write.data.eq(word),
             self.finished.eq(busy & last & final),
         ]
         with m.If(busy):
-            m.d.sync += [address.eq(address + 1), left.eq(left - 1), last.eq(left == 2), busy.eq(~last)]
-            for lane in range(config.lanes - 1):
-                m.d.sync += [sums[lane].eq(sums[lane + 1]), upper[lane].eq(upper[lane + 1])]
+            m.d.sync += [
+                address.eq(address + Mux(last, left, width)),
+                left.eq(left - width),
+                last.eq(left <= 2 * width),
+                busy.eq(~last),
+            ]
+            for lane in range(config.lanes - width):
+                m.d.sync += [sums[lane].eq(sums[lane + width]), upper[lane].eq(upper[lane + width])]
         with m.If(self.ended):
             with m.If(self.step.high):
                 m.d.sync += upper_offset.eq(self.offset)
@@ -68,7 +77,7 @@ class Drain(wiring.Component):
                 m.d.sync += [
                     busy.eq(1),
                     left.eq(self.step.columns),
-                    last.eq(self.step.columns == 1),
+                    last.eq(self.step.columns <= width),
                     wide.eq(self.step.state),
                     final.eq(self.step.final),
                     offset.eq(self.offset + Mux(self.step.state, upper_offset << 8, 0)),

@@ -262,7 +262,8 @@ class GatherControl(wiring.Component):
         config = self.config
         fresh, doubling, turn = Signal(), Signal(), Signal()
         start, following = Signal(PLANE), Signal(PLANE)
-        pace = Signal(range(config.lanes))
+        runs = config.lanes // config.drained
+        pace = Signal(range(max(2, runs)))
         held = Signal()
         m.d.comb += [
             held.eq(fresh & (pace != 0)),
@@ -275,7 +276,7 @@ class GatherControl(wiring.Component):
             following.eq(Mux(run | (self.base == 0), start, self.base - 1)),
         ]
         with m.If(self.go & fresh):
-            m.d.sync += pace.eq(config.lanes - 1)
+            m.d.sync += pace.eq(runs - 1)
         with m.Elif(pace != 0):
             m.d.sync += pace.eq(pace - 1)
         with m.If(self.go):

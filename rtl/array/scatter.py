@@ -1,10 +1,10 @@
-"""`ScatterControl`: the order of a scatter's groups and column chunks, and its update words, read ahead."""
+"""`ScatterControl`: the order of a scatter's groups and column chunks, and its update words, read ahead in runs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,9 +13,7 @@ from spikesim.rtl.array.events import row_address_bits
 from spikesim.rtl.array.gather import BEGIN_CYCLES, step_layout
 from spikesim.rtl.array.load import READ_CYCLES
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.interface import WORD
 from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED
-from spikesim.rtl.queue import EntryQueue
 
 _BEGIN = 7
 """From the last count loaded to `begin`: every bank has its list."""
@@ -23,8 +21,8 @@ _BEGIN = 7
 _SETTLE = _BEGIN + BEGIN_CYCLES
 """From the last count loaded to the first cycle in which the first step may come, but for the update words."""
 
-_FETCH = 4
-"""From the last count loaded to the first address of an update word; the `lanes`-th lets the first step happen."""
+_FETCH = 5
+"""From the last count loaded to the first address of update words; a chunk's last ones let its first step happen."""
 
 _WRITTEN = 5
 """From the last step of a group to its write."""
@@ -42,9 +40,9 @@ def scatter_signature(config: CoreConfig) -> wiring.Signature:
             "load": Out(1),
             "loaded": In(1),
             "counts": Out(ADDRESS),
-            "reads": Out(1),
+            "reads": Out(config.fetched),
             "address": Out(ADDRESS),
-            "word": In(WORD),
+            "word": In(signed(16)).array(config.fetched),
             "begin": Out(1),
             "left": In(1),
             "go": Out(1),
@@ -157,55 +155,56 @@ class ScatterControl(wiring.Component):
                 ]
         with m.If(self.go & fresh):
             m.d.sync += self.place.eq(chunk_place)
-        self._updates(m, fetch=fetch, first=updates, chunks=more, full=full, swap=self.go & fresh)
+        self._updates(m, fetch=fetch, first=updates, full=full, swap=self.go & fresh)
         return m
 
-    def _updates(
-        self, m: Module, *, fetch: Signal, first: Signal, chunks: Any, full: Signal, swap: Any
-    ) -> None:
-        """Reads every chunk's words into a queue, from it into `following`, which `swap` moves to `update`."""
-        config, fields = self.config, self.instruction.fields.array
-        lane_bits = (config.lanes - 1).bit_length()
-        m.submodules.queue = queue = EntryQueue(width=16, depth=8)
-        reading, address = Signal(), Signal(ADDRESS)
-        words, columns = Signal(20), Signal(20)  # still to read, and of these columns that exist
-        issue = Signal()
+    def _updates(self, m: Module, *, fetch: Signal, first: Signal, full: Signal, swap: Any) -> None:
+        """Reads a chunk's words in runs into `following`, which `swap` moves to `update`, and then the next chunk's."""
+        config = self.config
+        width, runs = config.fetched, config.lanes // config.fetched
+        bits = width.bit_length() - 1
+        reading, more = Signal(), Signal()
+        address = Signal(ADDRESS)
+        last = Signal(20)  # number of the last column, counted from the address
+        run = Signal(range(max(2, runs)))  # of the chunk
+        ending, through = Signal(), Signal()
+        reads = Cat(reading & (~ending | (last[:bits] >= i)) for i in range(width))
         m.d.comb += [
-            issue.eq(reading & queue.credit),
-            self.reads.eq(issue),
+            ending.eq(last[bits:] == 0),
+            through.eq(ending | (run == runs - 1)),
+            self.reads.eq(reads),
             self.address.eq(Mux(reading, address, 0)),
-            queue.issue.eq(issue),
         ]
         with m.If(fetch):
             m.d.sync += [
                 reading.eq(1),
+                more.eq(1),
+                run.eq(0),
                 address.eq(first),
-                words.eq(Cat(Const(config.lanes - 1, lane_bits), chunks)),
-                columns.eq(fields.outputs),
+                last.eq(self.instruction.fields.array.outputs - 1),
             ]
-        with m.Elif(issue):
-            m.d.sync += [address.eq(address + 1), words.eq(words - 1), reading.eq(words != 0)]
-            with m.If(columns != 0):
-                m.d.sync += columns.eq(columns - 1)
-        arrived = delayed(m, Cat(issue, columns != 0), READ_CYCLES, "arrived")
+        with m.Elif(swap):
+            m.d.sync += [reading.eq(more), run.eq(0)]
+        with m.Elif(reading):
+            m.d.sync += [
+                reading.eq(~through),
+                more.eq(~ending),
+                run.eq(run + 1),
+                address.eq(address + width),
+                last.eq(last - width),
+            ]
+        read = delayed(m, reads, READ_CYCLES, "read")
+        place = delayed(m, Cat(run, reading & through), READ_CYCLES, "place")
+        there, final = place[:-1], place[-1]
         following = Signal(data.ArrayLayout(signed(16), config.lanes))
-        held = Signal(range(config.lanes + 1))
-        m.d.comb += [
-            queue.clear.eq(self.clear),
-            queue.push.eq(arrived[0]),
-            queue.entry.eq(Mux(arrived[1], self.word[:16], 0)),
-            full.eq(held == config.lanes),
-            queue.take.eq(queue.some & (swap | ~full)),
-        ]
-        with m.If(queue.take):
-            m.d.sync += following[config.lanes - 1].eq(queue.front)
-            for lane in range(config.lanes - 1):
-                m.d.sync += following[lane].eq(following[lane + 1])
+        for lane in range(config.lanes):
+            own, i = there == lane // width, lane % width
+            with m.If(read[0] & (own | (there == 0))):  # the first run empties the others, which may not come
+                m.d.sync += following[lane].eq(Mux(own & read[i], self.word[i], 0))
+        with m.If(swap | self.clear):
+            m.d.sync += full.eq(0)
+        with m.Elif(final):
+            m.d.sync += full.eq(1)
         with m.If(swap):
-            m.d.sync += held.eq(queue.take)
             for lane in range(config.lanes):
                 m.d.sync += self.update[lane].eq(following[lane])
-        with m.Elif(queue.take):
-            m.d.sync += held.eq(held + 1)
-        with m.If(self.clear):
-            m.d.sync += held.eq(0)

@@ -1,10 +1,10 @@
-"""`StoreControl`: counts of a token from vector memory into row memory, a cache's row or column, one per cycle."""
+"""`StoreControl`: counts of a token from vector memory into row memory, a cache's row or column, a run per cycle."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,18 +12,19 @@ from spikesim.rtl.array.bits import delayed
 from spikesim.rtl.array.events import row_address_bits
 from spikesim.rtl.array.load import READ_CYCLES
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.interface import WORD
 from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED
 
 
 class StoreControl(wiring.Component):
-    """For head h and feature f the count at src + h · src_stride + f, from `address` and `word`, goes to
+    """For head h and feature f the count at src + h · src_stride + f, of the run from `address` on in `word`, goes to
 
     * `columns`: bank f mod ways, row head(h) + (s // lanes) · chunk_stride + f // ways, lane s mod lanes;
     * else: bank s mod ways, row head(h) + (f // lanes) · chunk_stride + s // ways, lane f mod lanes,
 
     head(h) = base + h · head_stride + q · block_stride; s, q: slot and block, of `finished` the block and 0.
-    `enable[b]` has the lane to write in bank b, one-hot. `factor_*` and `product`: the multiplier, two cycles.
+    A cycle takes `fetched` counts of a head, which are neighbours: banks of a lane with `columns`, else lanes of a bank.
+    `enable[b]` has the lanes to write in bank b, with the bytes of `row[b mod fetched]`. `factor_*` and `product`: the
+    multiplier, two cycles.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -36,15 +37,15 @@ class StoreControl(wiring.Component):
                 "resolved": In(RESOLVED),
                 "done": Out(1),
                 "busy": Out(1),
-                "reads": Out(1),
+                "reads": Out(config.fetched),
                 "address": Out(ADDRESS),
-                "word": In(WORD),
+                "word": In(signed(16)).array(config.fetched),
                 "factor": Out(17),
                 "stride": Out(ADDRESS),
                 "product": In(places),
                 "enable": Out(config.lanes).array(config.ways),
                 "place": Out(places),
-                "count": Out(8),
+                "row": Out(config.lanes * 8).array(config.fetched),
             }
         )
 
@@ -59,14 +60,17 @@ class StoreControl(wiring.Component):
         first, head, row = Signal(places), Signal(places), Signal(places)
         way, lane = Signal(max(1, way_bits)), Signal(max(1, lane_bits))
         # Reads.
-        reading, last = Signal(), Signal()
+        width = config.fetched
+        bits = width.bit_length() - 1
+        reading, ending = Signal(), Signal()
         pointer, next_pointer = Signal(ADDRESS), Signal(ADDRESS)
-        left, heads, size = Signal(20), Signal(12), Signal(20)
+        last, highest = Signal(20), Signal(20)  # number of a head's last count, from the pointer and from its first
+        heads = Signal(12)
         done = Signal()
         m.d.sync += [
             slot.eq(Mux(fields.finished, self.resolved.finished, self.resolved.slot)),
             block.eq(Mux(fields.finished, 0, self.resolved.finished)),
-            size.eq(fields.size),
+            highest.eq(fields.size - 1),
             self.done.eq(done),
         ]
         with m.FSM() as fsm:
@@ -76,7 +80,7 @@ class StoreControl(wiring.Component):
                     pointer.eq(fields.src),
                     next_pointer.eq(fields.src + fields.src_stride),
                     heads.eq(self.instruction.common.groups),
-                    left.eq(fields.size),
+                    last.eq(fields.size - 1),
                 ]
                 with m.If(self.start):
                     m.next = "BLOCK"
@@ -104,33 +108,34 @@ class StoreControl(wiring.Component):
             with m.State("STREAM"), m.If(self.done):
                 m.next = "IDLE"
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+        reads = Cat(reading & (~ending | (last[:bits] >= i)) for i in range(width))
         m.d.comb += [
-            last.eq(left == 1),
-            self.reads.eq(reading),
+            ending.eq(last[bits:] == 0),
+            self.reads.eq(reads),
             self.address.eq(Mux(reading, pointer, 0)),
         ]
         with m.If(reading):
-            m.d.sync += [pointer.eq(pointer + 1), left.eq(left - 1)]
-            with m.If(last):
+            m.d.sync += [pointer.eq(pointer + width), last.eq(last - width)]
+            with m.If(ending):
                 m.d.sync += [
                     pointer.eq(next_pointer),
                     next_pointer.eq(next_pointer + fields.src_stride),
-                    left.eq(size),
+                    last.eq(highest),
                     heads.eq(heads - 1),
                     reading.eq(heads != 1),
                 ]
-        # Places; `head` is ready when the first word is.
-        arrived = delayed(m, Cat(reading, last, heads == 1), READ_CYCLES, "arrived")
-        valid, head_end, final = arrived[0], arrived[0] & arrived[1], arrived[:3].all()
-        step_way = (way == config.ways - 1) & columns
-        step_lane = (lane == config.lanes - 1) & ~columns
+        # Places; `head` is ready when the first words are.
+        read = delayed(m, reads, READ_CYCLES, "read")
+        ends = delayed(m, Cat(reading & ending, heads == 1), READ_CYCLES, "ends")
+        valid, head_end = read[0], ends[0]
+        step_way, step_lane = way == config.ways - width, lane == config.lanes - width
         with m.If(valid):
             with m.If(columns):
-                m.d.sync += way.eq((way + 1)[:way_bits] if way_bits else Const(0))
+                m.d.sync += way.eq(Mux(step_way, 0, way + width))
                 with m.If(step_way):
                     m.d.sync += row.eq(row + 1)
             with m.Else():
-                m.d.sync += lane.eq((lane + 1)[:lane_bits] if lane_bits else Const(0))
+                m.d.sync += lane.eq(Mux(step_lane, 0, lane + width))
                 with m.If(step_lane):
                     m.d.sync += row.eq(row + fields.chunk_stride)
             with m.If(head_end):
@@ -139,9 +144,27 @@ class StoreControl(wiring.Component):
                     m.d.sync += way.eq(0)
                 with m.Else():
                     m.d.sync += lane.eq(0)
-        m.d.comb += done.eq(valid & final)
-        m.d.sync += [self.place.eq(head + row), self.count.eq(self.word[:8])]
-        for b in range(config.ways):
-            for i in range(config.lanes):
-                m.d.sync += self.enable[b][i].eq(valid & (way == b) & (lane == i))
+        m.d.comb += done.eq(head_end & ends[1])
+        m.d.sync += self.place.eq(head + row)
+        self._row(m, columns, read, way, lane)
         return m
+
+    def _row(self, m: Module, columns: Value, read: Value, way: Signal, lane: Signal) -> None:
+        """Which banks and lanes take a count of the run, and which; both in registers."""
+        width = self.config.fetched
+
+        def hit(place: Signal, number: int, *, stepped: Value) -> Value:
+            """Whether the run has a count for a bank (a lane), which it goes along if `stepped`."""
+            own, first = number % width, number - number % width
+            return Mux(stepped, (place == first) & read[own], (place == number) & read[0])
+
+        banks = [hit(way, b, stepped=columns) for b in range(self.config.ways)]
+        lanes = [hit(lane, i, stepped=~columns) for i in range(self.config.lanes)]
+        for b, bank in enumerate(banks):
+            for i, own in enumerate(lanes):
+                m.d.sync += self.enable[b][i].eq(bank & own)
+        counts = [Signal(8, name=f"count_{i}") for i in range(width)]
+        m.d.sync += [count.eq(word[:8]) for count, word in zip(counts, self.word, strict=True)]
+        for k in range(width):
+            places = [Mux(columns, counts[k], count) for count in counts]
+            m.d.comb += self.row[k].eq(Cat(places[i % width] for i in range(self.config.lanes)))

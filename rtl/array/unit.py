@@ -46,7 +46,7 @@ from spikesim.rtl.interface import (
     ControlSignature,
     RowLoadSignature,
     RunReadSignature,
-    WriteSignature,
+    RunWriteSignature,
 )
 from spikesim.rtl.isa import ADDRESS, Unit
 from spikesim.rtl.memory import Ram
@@ -83,7 +83,7 @@ class ArrayUnit(wiring.Component):
             {
                 "control": In(ControlSignature()),
                 "read": Out(RunReadSignature(1, halves=config.loaded)),
-                "write": Out(WriteSignature()),
+                "write": Out(RunWriteSignature(config.drained)),
                 "load": In(RowLoadSignature(config)),
                 "events": Out(ways),
                 "rows": Out(ways),
@@ -182,15 +182,16 @@ class ArrayUnit(wiring.Component):
             word.eq(self.read.data[0]),
         ]
         m.d.sync += [mine.eq(its) for mine, its in zip(halves, self.read.low, strict=True)]
-        for part in (self.gather, self.scatter, self.sweep, self.store):
+        for part in (self.gather, self.sweep):
             m.d.comb += part.word.eq(word)
-        m.d.comb += [its.eq(mine) for its, mine in zip(self.loader.word, halves, strict=True)]
+        for reader in (self.loader, self.scatter, self.store):
+            m.d.comb += [its.eq(mine) for its, mine in zip(reader.word, halves, strict=False)]
         drain, write = self.drain, self.write
         m.d.comb += [
             write.enable.eq(drain.write.enable),
             write.address.eq(drain.write.address),
-            write.data.eq(drain.write.data),
         ]
+        m.d.comb += [mine.eq(its) for mine, its in zip(write.data, drain.write.data, strict=True)]
 
     def _encoders(self, m: Module, scattering: Value) -> None:
         config, gather, scatter = self.config, self.gather, self.scatter
@@ -377,7 +378,7 @@ class ArrayUnit(wiring.Component):
                     Mux(self.load.enable, self.load.address, self.store.place)[:row_bits]
                 ),
                 memory.write.data.eq(
-                    Mux(self.load.enable, self.load.data, self.store.count.replicate(config.lanes))
+                    Mux(self.load.enable, self.load.data, self.store.row[b % config.fetched])
                 ),
                 total.events[b].eq(reader.taken[b]),
                 self.operands.words[b].eq(memory.read[0].data),

@@ -32,7 +32,8 @@ class CycleModel:
         self.program = program
         self.ways = hardware.array.ways
         self.lanes = hardware.array.lanes
-        self.loaded = hardware.array.loaded
+        self.loaded, self.fetched = hardware.array.loaded, hardware.array.fetched
+        self.drained = hardware.array.drained
         self.coding = hardware.numerics.coding
         self.hardware = hardware
         self.plane_order = _by_plane(hardware)
@@ -99,14 +100,14 @@ class CycleModel:
 
     def _store(self, i: isa.Store, effects: Effects) -> Cost:
         spec = self.program.text.caches[i.cache]
-        counts = ceil_div(spec.heads, self.cores) * spec.size
+        stored = timing.store(ceil_div(spec.heads, self.cores), spec.size, self.fetched)
         issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
-        return self._both(np.full(effects.batch, issue + timing.store(counts)))
+        return self._both(np.full(effects.batch, issue + stored))
 
     def _pool(self, i: isa.Pool, effects: Effects) -> Cost:
         heads, words = ceil_div(i.src.groups, self.cores), i.src.length
         ends = (effects.positions + 1) % i.block == 0
-        mean = timing.pointwise(1, heads * words) + timing.store(heads * words)
+        mean = timing.pointwise(1, heads * words) + timing.store(heads, words, self.fetched)
         issue = 3 * (timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES)
         total = timing.pointwise(*self._shape(i)) + np.where(ends, mean, 0)
         return self._both(issue + total)
@@ -162,7 +163,9 @@ class CycleModel:
         load, one = timing.load_counts(channels, self.loaded), np.ones(spiking.size, np.int64)
 
         def cycles(events: Array) -> Array:
-            per_group: Array = timing.gather(load * one, mine * one, events, lanes=self.lanes)
+            per_group: Array = timing.gather(
+                load * one, mine * one, events, lanes=self.lanes, drained=self.drained
+            )
             total: Array = fixed + per_group.reshape(effects.batch, groups).sum(axis=1)
             return total
 
@@ -225,7 +228,9 @@ class CycleModel:
         some = outputs > 0
 
         def cycles(events: Array, load: Array) -> Array:
-            per_group = timing.gather(load, padded, events, lanes=self.lanes, passes=passes)
+            per_group = timing.gather(
+                load, padded, events, lanes=self.lanes, drained=self.drained, passes=passes
+            )
             return issue + self._slowest(np.where(some, per_group, 0))
 
         counters = self._counters(

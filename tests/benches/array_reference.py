@@ -147,7 +147,9 @@ class Reference:
             used = np.zeros_like(banked)
             banked[row, bank], used[row, bank] = counts, 1
             spent = self.event_cycles(banked, used)
-            outcome.cycles += int(timing.gather(load, padded, spent, lanes=lanes, passes=passes))
+            outcome.cycles += int(
+                timing.gather(load, padded, spent, lanes=lanes, drained=self.config.drained, passes=passes)
+            )
             outcome.cycles += timing.block_list(resolved["blocks"]) if blocked else 0
             taken = banked != 0 if self.config.skip_zeros else used
             events, columns = self.events(banked, taken), sum(c for _, c in chunks)
@@ -232,4 +234,4 @@ class Reference:
                 column, row = (slot, f) if fields["columns"] else (f, slot)
                 place = first + column // lanes * fields["chunk_stride"] + row // ways
                 self.rows[row % ways, place % self.rows.shape[1], column % lanes] = count
-        return Outcome(cycles=int(timing.store(common["groups"] * size)))
+        return Outcome(cycles=timing.store(common["groups"], size, self.config.fetched))

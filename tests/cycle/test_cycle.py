@@ -27,18 +27,21 @@ def _event_cycles(counts: np.ndarray, coding: str, hardware: HardwareConfig) -> 
     return plane_order_cycles(spikes, array.ways, skew=array.skew, scan=array.scan_bits)
 
 
-def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int, loaded: int) -> int:
-    """Plays a gather: the array fills the accumulators, a drain buffer empties one word per cycle beside it."""
+def _drained(
+    channels: int, outputs: int, events: int, lanes: int, passes: int, loaded: int, drained: int
+) -> int:
+    """Plays a gather: the array fills the accumulators, a drain buffer empties `drained` words per cycle beside it."""
     now = -(-channels // loaded) + timing.GATHER_LATENCY
     buffer_free = now
     events = max(events, 1)  # the results are taken over in a cycle of their own if there is no event
     chunks = -(-outputs // lanes) * passes
     for chunk in range(chunks):
         done = now + events
-        handed = max(done, buffer_free)
+        now = handed = max(done, buffer_free)
         words = lanes if chunk < chunks - 1 else outputs - (-(-outputs // lanes) - 1) * lanes
-        buffer_free = handed + words
-        now = handed
+        while words > 0:
+            words, handed = words - drained, handed + 1
+        buffer_free = handed
     return buffer_free if chunks else 0
 
 
@@ -49,14 +52,18 @@ def _drained(channels: int, outputs: int, events: int, lanes: int, passes: int, 
     st.sampled_from([1, 2, 8, 16]),
     st.sampled_from([1, 2]),
     st.sampled_from([1, 2, 16]),
+    st.sampled_from([1, 2, 8]),
 )
 def test_gather_closed_form(
-    channels: int, outputs: int, events: int, lanes: int, passes: int, loaded: int
+    channels: int, outputs: int, events: int, lanes: int, passes: int, loaded: int, drain: int
 ) -> None:
     """The closed form equals the played gather for every shape, also where the drain is the bottleneck."""
     load = timing.load_counts(np.int64(channels), loaded)
-    closed = timing.gather(load, np.int64(outputs), np.int64(events), lanes=lanes, passes=passes)
-    assert int(closed) == _drained(channels, outputs, events, lanes, passes, loaded)
+    drained = min(drain, lanes)
+    closed = timing.gather(
+        load, np.int64(outputs), np.int64(events), lanes=lanes, drained=drained, passes=passes
+    )
+    assert int(closed) == _drained(channels, outputs, events, lanes, passes, loaded, drained)
 
 
 @settings(deadline=None, max_examples=8)
@@ -69,9 +76,10 @@ def test_gather_closed_form(
     skew=st.sampled_from([0, 1]),
     scan=st.sampled_from([1, 4, 16]),
     load=st.sampled_from([1, 4, 16]),
+    drain=st.sampled_from([1, 4, 8]),
 )
 def test_every_gather_of_a_layer_costs_what_its_events_take(
-    ways: int, lanes: int, order: str, coding: str, kind: int, skew: int, scan: int, load: int
+    ways: int, lanes: int, order: str, coding: str, kind: int, skew: int, scan: int, load: int, drain: int
 ) -> None:
     """All gathers of real layers, token by token, against the played array, spiking and dense."""
     hardware = HardwareConfig().replace(
@@ -82,6 +90,7 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
             "array.skew": skew,
             "array.scan_bits": scan,
             "array.load_width": load,
+            "array.drain_width": drain,
             "numerics.coding": coding,
             "limits.max_context": 64,
         }
@@ -105,7 +114,10 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
             outputs = instruction.dst.length
             passes = 2 if instruction.operand == "state" else 1
             expected = [
-                sum(_drained(view.length, outputs, e, lanes, passes, min(load, ways)) for e in events)
+                sum(
+                    _drained(view.length, outputs, e, lanes, passes, min(load, ways), min(drain, lanes))
+                    for e in events
+                )
                 for events in (
                     [_event_cycles(group.astype(np.int8), coding, hardware) for group in groups],
                     [-(-view.length // ways)] * view.groups,
@@ -177,12 +189,12 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int, loa
                     banked[slot] += head[p]
                 events = _event_cycles(banked, hardware.numerics.coding, hardware)
                 if cache == "swa":
-                    expected += _drained(len(valid), config.head_dim, events, 4, 1, load)
+                    expected += _drained(len(valid), config.head_dim, events, 4, 1, load, 4)
                 else:
                     # cycles of each block by itself; the list of past blocks is read first
                     past = min(1, own)
                     loads = past * -(-5 // load) + -(-(position % 5 + 1) // load)
-                    expected += _drained(loads, config.head_dim, events, 4, 1, 1) + timing.block_list(past)
+                    expected += _drained(loads, config.head_dim, events, 4, 1, 1, 4) + timing.block_list(past)
             assert got == expected + fixed
 
 

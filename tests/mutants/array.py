@@ -143,8 +143,8 @@ MUTANTS = [
     ),
     _mutant(
         "array/gather",
-        "pace.eq(config.lanes - 1)",
-        "pace.eq(config.lanes - 2)",
+        "pace.eq(runs - 1)",
+        "pace.eq(runs - 2)",
         "chunks come faster than results drain",
     ),
     _mutant(
@@ -170,7 +170,21 @@ MUTANTS = [
     ),
     _mutant("array/sum", "lacking.eq(negative - ", "lacking.eq(-", "negation without its one", "row_bitwise"),
     _mutant("array/sum", "Mux(low, counts << 7, 0)", "0", "half a byte of a state is missing", "dense_small"),
-    _mutant("array/drain", "upper[0] << 8", "upper[0] << 7", "the pass over upper bytes weighs half"),
+    _mutant("array/drain", "upper[i] << 8", "upper[i] << 7", "the pass over upper bytes weighs half"),
+    _mutant(
+        "array/drain",
+        "busy & (~last | (left > i))",
+        "busy",
+        "columns that do not exist are written",
+        "plane_bitwise",
+    ),
+    _mutant(
+        "array/drain",
+        "Mux(last, left, width)",
+        "width",
+        "words behind a block's last chunk are skipped",
+        "plane_bitwise",
+    ),
     _mutant(
         "array/state",
         "(~tie | (operand >> self.shift)[0])",
@@ -185,8 +199,19 @@ MUTANTS = [
         "halves of a count",
         "dense_small",
     ),
+    _mutant("array/scatter", "own & read[i]", "own", "columns that do not exist"),
     _mutant(
-        "array/scatter", "Mux(arrived[1], self.word[:16], 0)", "self.word[:16]", "columns that do not exist"
+        "array/scatter",
+        "read[0] & (own | (there == 0))",
+        "read[0] & own",
+        "columns of the chunk before where there are none",
+    ),
+    _mutant(
+        "array/scatter",
+        "reading.eq(more), run.eq(0)",
+        "reading.eq(more)",
+        "runs of the next chunk go where the last one ended",
+        "row_signed",
     ),
     _mutant(
         "array/sweep", 'self.reads.eq(fsm.ongoing("READ"))', "self.reads.eq(self.row)", "shifts are not read"
@@ -205,5 +230,14 @@ MUTANTS = [
         "row.eq(0), head.eq(head + fields.head_stride)",
         "head.eq(head + fields.head_stride)",
         "row kept",
+    ),
+    _mutant("array/store", "(place == first) & read[own]", "place == first", "counts behind a head's last"),
+    _mutant("array/store", "Mux(columns, counts[k], count)", "count", "a column's counts in the wrong banks"),
+    _mutant(
+        "array/store",
+        "way.eq(Mux(step_way, 0, way + width))",
+        "way.eq(Mux(step_way, 0, way + 1))",
+        "runs overlap",
+        "plane_bitwise",
     ),
 ]

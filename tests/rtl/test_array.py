@@ -24,8 +24,8 @@ SMALL: dict[str, Any] = {
 }
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "plane_bitwise": {"ways": 8, "lanes": 4, "coding": "bitwise", "scan_bits": 8, "encoder_rows": 20, "load_width": 4},
-    "plane_signed": {"ways": 2, "lanes": 4, "coding": "signed_digit", "scan_bits": 2},
+    "plane_bitwise": {"ways": 8, "lanes": 4, "coding": "bitwise", "scan_bits": 8, "encoder_rows": 20, "load_width": 4, "drain_width": 2},
+    "plane_signed": {"ways": 2, "lanes": 4, "coding": "signed_digit", "scan_bits": 2, "drain_width": 1},
     "plane_twos": {
         "ways": 1,
         "lanes": 1,
@@ -43,12 +43,12 @@ SHAPES: dict[str, dict[str, Any]] = {
         "scan_bits": 8,
         "accumulator_bits": 48,
     },
-    "row_signed": {"ways": 8, "lanes": 4, "order": "row", "coding": "signed_digit", "accumulator_bits": 16},
+    "row_signed": {"ways": 8, "lanes": 4, "order": "row", "coding": "signed_digit", "accumulator_bits": 16, "drain_width": 2},
     "row_ternary": {"ways": 4, "lanes": 4, "order": "row", "coding": "ternary", "load_width": 2},
-    "row_twos": {"ways": 2, "lanes": 8, "order": "row", "coding": "twos_complement", "load_width": 1},
+    "row_twos": {"ways": 2, "lanes": 8, "order": "row", "coding": "twos_complement", "load_width": 1, "drain_width": 4},
     "dense": {"ways": 16, "lanes": 8, "dense": True},
-    "dense_skip": {"ways": 4, "lanes": 4, "dense": True, "skip_zeros": True, "load_width": 2},
-    "dense_small": {"ways": 1, "lanes": 2, "dense": True, "coding": "ternary"},
+    "dense_skip": {"ways": 4, "lanes": 4, "dense": True, "skip_zeros": True, "load_width": 2, "drain_width": 2},
+    "dense_small": {"ways": 1, "lanes": 2, "dense": True, "coding": "ternary", "drain_width": 1},
 }
 
 
