@@ -46,7 +46,7 @@ class CoreConfig:
     blocks: int = 8
     load_width: int = 16
     drain_width: int = 8
-    pointwise_words: int = 1
+    pointwise_words: int = 4
 
     @property
     def loaded(self) -> int:
@@ -123,4 +123,5 @@ def core_config(
         encoder_rows=max(encoder_rows, 1),
         scatter_rows=ceil_div(256, array.ways) if scatter_rows is None else max(scatter_rows, 1),
         blocks=8 if blocks is None else max(blocks, 2),
+        pointwise_words=hardware.pointwise.words,
     )

@@ -120,32 +120,32 @@ class SpikeCore(wiring.Component):
         with m.If(~sequencer.busy):
             m.d.comb += read_a.address.eq(host.vector_read.address)
         # A unit that is not running enables nothing.
-        readers = (pointwise.read_a, select.read_a, sequencer.read, host.vector_read)
+        readers = (select.read_a, sequencer.read, host.vector_read)
+        alone = Cat(port.enable for port in readers).any()
         m.d.comb += [
-            read_a.enable.eq(array.read.enable | Cat(port.enable for port in readers).any()),
+            read_a.enable.eq(alone | pointwise.read_a.enable | array.read.enable),
             read_b.enable.eq(pointwise.read_b.enable),
-            pointwise.read_a.data.eq(read_a.data[0]),
-            pointwise.read_b.data.eq(read_b.data[0]),
             array.read.data[0].eq(read_a.data[0]),
         ]
+        for port, memory in ((pointwise.read_a, read_a), (pointwise.read_b, read_b)):
+            m.d.comb += [word.eq(found) for word, found in zip(port.data, memory.data, strict=False)]
         m.d.comb += [its.eq(word) for its, word in zip(array.read.low, read_a.low, strict=True)]
         for unit in (select, sequencer):
             port = unit.read_a if unit is select else unit.read
             m.d.comb += port.data.eq(read_a.data[0])
         m.d.comb += host.vector_read.data.eq(read_a.data[0])
-        writers = [unit.write for unit in (pointwise, select)]
-        alone = host.vector_write.enable | Cat(port.enable for port in writers).any()
+        alone = host.vector_write.enable | select.write.enable
         m.d.comb += [
-            write.enable.eq(array.write.enable | alone),
+            write.enable.eq(alone | pointwise.write.enable | array.write.enable),
             write.address.eq(host.vector_write.address),
             write.data[0].eq(host.vector_write.data),
         ]
-        for port in writers:
-            with m.If(port.enable):
-                m.d.comb += [write.address.eq(port.address), write.data[0].eq(port.data)]
-        with m.If(array.write.enable.any()):
-            m.d.comb += write.address.eq(array.write.address)
-            m.d.comb += [word.eq(its) for word, its in zip(write.data, array.write.data, strict=False)]
+        with m.If(select.write.enable):
+            m.d.comb += [write.address.eq(select.write.address), write.data[0].eq(select.write.data)]
+        for run in (pointwise.write, array.write):
+            with m.If(run.enable.any()):
+                m.d.comb += write.address.eq(run.address)
+                m.d.comb += [word.eq(its) for word, its in zip(write.data, run.data, strict=False)]
         m.d.comb += [
             self.trace_write.eq(Mux(sequencer.busy, write.enable, 0)),
             self.trace_write_address.eq(write.address),

@@ -53,19 +53,19 @@ class WriteSignature(wiring.Signature):
 class RunReadSignature(wiring.Signature):
     """A read port of vector memory for a run of words, from `address` on: `enable` has a bit for each.
 
-    `data`: the first `words` of them; `low`: the lower halves of the first `halves`. As of `ReadSignature`, they belong
+    `data`: the first `words` of them; `low`, if any: the lower halves of the first `halves`. As of `ReadSignature`, they belong
     to the address of the cycle before.
     """
 
-    def __init__(self, words: int, *, halves: int) -> None:
-        super().__init__(
-            {
-                "enable": Out(max(words, halves)),
-                "address": Out(ADDRESS),
-                "data": In(WORD).array(words),
-                "low": In(signed(16)).array(halves),
-            }
-        )
+    def __init__(self, words: int, *, halves: int = 0) -> None:
+        members = {
+            "enable": Out(max(words, halves)),
+            "address": Out(ADDRESS),
+            "data": In(WORD).array(words),
+        }
+        if halves:
+            members["low"] = In(signed(16)).array(halves)
+        super().__init__(members)
 
 
 class RunWriteSignature(wiring.Signature):

@@ -127,6 +127,15 @@ class ArrayConfig(_Section):
         return min(self.drain_width, self.lanes)
 
 
+class PointwiseConfig(_Section):
+    """The pointwise unit: all vector arithmetic that is not a product of a matrix and counts."""
+
+    section: ClassVar[str] = "pointwise"
+
+    words: Annotated[int, Within(1, 16, power_of_two=True)] = 4
+    """Words per cycle: lanes of the unit, whose runs vector memory reads and writes at once."""
+
+
 class ClockConfig(_Section):
     """The one clock of the design."""
 
@@ -243,6 +252,7 @@ class HardwareConfig(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     array: ArrayConfig = Field(default_factory=ArrayConfig)
+    pointwise: PointwiseConfig = Field(default_factory=PointwiseConfig)
     clock: ClockConfig = Field(default_factory=ClockConfig)
     memory: MemoryConfig = Field(default_factory=MemoryConfig)
     system: SystemConfig = Field(default_factory=SystemConfig)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.program import Decay, Phase, Pool, Reduce, Rotate, View
+from spikesim.program import Decay, Exponential, Invert, Phase, Pool, Reduce, Rotate, ScalarMultiply, View
 from spikesim.support.arithmetic import ceil_div
 
 ISSUE_CYCLES = 3
@@ -25,7 +25,7 @@ PARTITION_CYCLES = 3
 """More for an instruction that works on one of several copies of a state: reading which."""
 
 POINTWISE_LATENCY = 31
-"""Depth of the pointwise pipeline, the same for all operations."""
+"""Depth of the pointwise pipeline, the same for all operations, with a word per slot; see `pointwise_latency`."""
 
 SELECT_PASS = 4
 SELECT_LATENCY = 2
@@ -53,17 +53,36 @@ STORE_LATENCY = 7
 Cycles = TypeVar("Cycles", int, NDArray[np.int64])
 
 
-def pointwise(groups: int, slots: Cycles) -> Cycles:
-    """A pointwise instruction: a slot per word and a header per group, and one more for the last statistic.
+def pointwise_latency(words: int) -> int:
+    """Depth of the pointwise pipeline with `words` per slot, whose statistics meet in a tree, a level a cycle."""
+    return POINTWISE_LATENCY + (words - 1).bit_length()
 
-    `slots`: of one group. A word takes one, of a rotation or a phase two, of a decay factor three.
+
+def pointwise(groups: int, slots: Cycles, *, words: int) -> Cycles:
+    """A pointwise instruction: the slots of its groups, a header for each, one more for the last statistic.
+
+    `slots`: of one group (`pointwise_slots`). `words`: of a slot.
     """
-    return groups * (slots + 1) + 1 + POINTWISE_LATENCY
+    return groups * (slots + 1) + 1 + pointwise_latency(words)
 
 
-def slots_per_word(instruction: Any) -> int:
-    """Slots of the pointwise pipeline that a word takes: a rotation multiplies twice, a phase writes two words."""
-    return 3 if isinstance(instruction, Decay) else 2 if isinstance(instruction, Phase | Rotate) else 1
+def pointwise_slots(instruction: Any, length: Cycles, *, words: int) -> Cycles:
+    """Slots of a group of `length` words of a pointwise instruction, up to `words` of them in each.
+
+    A rotation goes through its run twice by half and multiplies twice, a phase writes two words for each, a decay
+    three. Instructions that make packed scalars take a word a slot.
+    """
+    match instruction:
+        case Rotate():
+            return 4 * ceil_div(ceil_div(length, 2), words)
+        case Phase():
+            return 2 * ceil_div(length, words)
+        case Decay():
+            return 3 * length
+        case Invert() | ScalarMultiply() | Exponential():
+            return length
+        case _:
+            return ceil_div(length, words)
 
 
 def step(view: View, length: int) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -37,6 +37,21 @@ CONTROLS = data.StructLayout(
         "maximum": 1,  # the statistic is a plain word
     }
 )
+
+
+PACKED = (
+    "invert",
+    "root",
+    "scalar_multiply",
+    "exponential",
+    "decay",
+    "product",
+    "packed_a",
+    "constant",
+    "packs",
+    "bias",
+)
+"""Controls of the operations that make packed scalars, a word a slot, in the first lane."""
 
 
 class Decode(wiring.Component):
@@ -117,6 +132,14 @@ class Decode(wiring.Component):
         }
         m.d.sync += [self.controls[name].eq(value) for name, value in values.items()]
         return m
+
+
+def is_packed(operation: Any) -> Any:
+    """Whether an operation makes packed scalars: those take a word a slot."""
+    o = PointwiseOperation
+    return Cat(
+        operation == one for one in (o.INVERT, o.ROOT, o.SCALAR_MULTIPLY, o.EXPONENTIAL, o.DECAY)
+    ).any()
 
 
 def clamped(places: Any) -> Any:

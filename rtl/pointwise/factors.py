@@ -1,4 +1,4 @@
-"""The factors of the second product, and what belongs to a group."""
+"""The factors of the second product: what belongs to a group, and what to a word."""
 
 from __future__ import annotations
 
@@ -20,12 +20,46 @@ NORM_BITS = 11
 """Bits of a norm's places. With more, a statistic's start and all its words have long vanished."""
 
 
+class GroupFactors(wiring.Component):
+    """`factor`, `places` and `norm` of the words behind a header, from its `scalar`; a cycle after `header`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "controls": In(CONTROLS),
+                "fields": In(POINTWISE),
+                "header": In(1),
+                "scalar": In(signed(A_BITS)),
+                "factor": Out(17),
+                "places": Out(SHIFT),
+                "norm": Out(NORM_BITS),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """Registers that a header sets."""
+        m = Module()
+        fields, is_, scalar = self.fields, self.controls, self.scalar
+        mantissa, exponent = scalar[:16], scalar[16:32].as_signed()
+        norm = Signal(NORM_BITS)
+        largest = 2**NORM_BITS - 1
+        with m.If(is_.reduce & fields.has_scalar & (mantissa != 0) & (exponent >= 0)):
+            m.d.comb += norm.eq(Mux(exponent >= largest, largest, exponent + 1))
+        places = (fields.shift - Mux(fields.has_scalar, exponent, 0))[:18].as_signed()
+        with m.If(self.header):
+            m.d.sync += [
+                self.factor.eq(Mux(fields.has_scalar, mantissa, 1)),
+                self.norm.eq(norm),
+                self.places.eq(clamped(Mux(is_.reduce, Cat(norm, 0).as_signed(), places))),
+            ]
+        return m
+
+
 class Factors(wiring.Component):
     """`a`, `b`, the places `shift` of their product, a `summand` for behind it, and its `exponent`; a cycle later.
 
-    The slot's `header`, `value`, `table`, `negative`, `zero`, `whole`, `operand_exponent` go in. A header's product
-    is the start of its group's statistic, its exponent the statistic's. `early_header`, `scalar`: the slot behind,
-    one stage earlier, so that a header's scalar is there in time for the header itself.
+    The slot's `header`, `value`, `table`, `negative`, `zero`, `whole`, `operand_exponent` go in, and its group's
+    `factor`, `places`, `norm`. A header's product is the start of its group's statistic, its exponent the statistic's.
     """
 
     def __init__(self) -> None:
@@ -33,8 +67,9 @@ class Factors(wiring.Component):
             {
                 "controls": In(CONTROLS),
                 "fields": In(POINTWISE),
-                "early_header": In(1),
-                "scalar": In(signed(A_BITS)),
+                "factor": In(17),
+                "places": In(SHIFT),
+                "norm": In(NORM_BITS),
                 "header": In(1),
                 "value": In(signed(A_BITS)),
                 "table": In(VALUE),
@@ -51,31 +86,11 @@ class Factors(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """Registers of the group, then one multiplexer per output."""
+        """One multiplexer per output."""
         m = Module()
-        self._group(m)
         self._factors(m)
         self._rest(m)
         return m
-
-    def _group(self, m: Module) -> None:
-        """A header's scalar becomes the factor, the places and the norm of the words behind it."""
-        fields, is_, scalar = self.fields, self.controls, self.scalar
-        mantissa, exponent = scalar[:16], scalar[16:32].as_signed()
-        self._factor = Signal(17, reset_less=True)
-        self._norm = Signal(NORM_BITS, reset_less=True)
-        self._places = Signal(SHIFT, reset_less=True)
-        norm = Signal(NORM_BITS)
-        largest = 2**NORM_BITS - 1
-        with m.If(is_.reduce & fields.has_scalar & (mantissa != 0) & (exponent >= 0)):
-            m.d.comb += norm.eq(Mux(exponent >= largest, largest, exponent + 1))
-        places = (fields.shift - Mux(fields.has_scalar, exponent, 0))[:18].as_signed()
-        with m.If(self.early_header):
-            m.d.sync += [
-                self._factor.eq(Mux(fields.has_scalar, mantissa, 1)),
-                self._norm.eq(norm),
-                self._places.eq(clamped(Mux(is_.reduce, Cat(norm, 0).as_signed(), places))),
-            ]
 
     def _factors(self, m: Module) -> None:
         """Constants of the instruction, the word, the table's value, or the group's factor."""
@@ -103,7 +118,7 @@ class Factors(wiring.Component):
         with m.Elif(is_.scalar_multiply):
             m.d.sync += self.b.eq(fields.mantissa)
         with m.Elif(is_.multiply):
-            m.d.sync += self.b.eq(self._factor)
+            m.d.sync += self.b.eq(self.factor)
         with m.Else():
             m.d.sync += self.b.eq(1)
 
@@ -111,17 +126,17 @@ class Factors(wiring.Component):
         """Places, exponent and summand."""
         fields, is_, header = self.fields, self.controls, self.header
         with m.If(header):
-            start = (Cat(Const(0, 1), self._norm, 0).as_signed() - fields.exponent)[:14].as_signed()
+            start = (Cat(Const(0, 1), self.norm, 0).as_signed() - fields.exponent)[:14].as_signed()
             m.d.sync += self.shift.eq(Mux(is_.reduce, clamped(start), 0))
         with m.Elif(is_.multiply | is_.reduce):
-            m.d.sync += self.shift.eq(self._places)
+            m.d.sync += self.shift.eq(self.places)
         with m.Elif(is_.softmax):
             m.d.sync += self.shift.eq(Mux(self.whole >= 47, 63, self.whole[:6] + 16))
         with m.Else():
             m.d.sync += self.shift.eq(is_.shift_second)
 
         with m.If(header):
-            m.d.sync += self.exponent.eq(self._norm << 1)
+            m.d.sync += self.exponent.eq(self.norm << 1)
         with m.Elif(is_.exponential):
             m.d.sync += self.exponent.eq(-16 - self.whole)
         with m.Else():

@@ -20,8 +20,9 @@ class PointwiseOperands(wiring.Component):
     """The factors of the first product, a cycle after the words `a` and `b` and whether they are a `header`'s.
 
     `factor_a` is a sum, a difference, a magnitude, a mantissa or the word itself, `factor_b` a word of 18 bits, a
-    mantissa, the position or 1; a header's word passes unchanged. With them: a is `negative`, it or its mantissa is
-    `zero`, its exponent is `odd` and its root is taken. A cycle later: `exponent`, of the product or the table value.
+    mantissa, the position or 1; a header's word passes unchanged. `maximum`: of the word's group. With the factors:
+    a is `negative`, it or its mantissa is `zero`, its exponent is `odd` and its root is taken. A cycle later:
+    `exponent`, of the product or the table value.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class PointwiseOperands(wiring.Component):
                 "controls": In(CONTROLS),
                 "position": In(POSITION_BITS),
                 "header": In(1),
+                "maximum": In(WORD),
                 "a": In(WORD),
                 "b": In(WORD),
                 "factor_a": Out(signed(A_BITS)),
@@ -45,12 +47,9 @@ class PointwiseOperands(wiring.Component):
         """One adder for all that is added before the product; exponents beside it."""
         m = Module()
         is_, a, b, header = self.controls, self.a, self.b, self.header
-        maximum = Signal(WORD, reset_less=True)
-        with m.If(header):
-            m.d.sync += maximum.eq(a)
         left, right, invert = Signal(WORD), Signal(WORD), Signal()
         with m.If(is_.softmax):
-            m.d.comb += left.eq(maximum)
+            m.d.comb += left.eq(self.maximum)
         with m.Elif(is_.left_a):
             m.d.comb += left.eq(a)
         with m.If(is_.right_b):

@@ -13,20 +13,22 @@ from spikesim.rtl.pointwise.delay import TAG
 
 
 class WriteSide(wiring.Component):
-    """`enable` and `address` of the slot `tag`, in the same cycle; the pointers move on at its end.
+    """`enable` and `address` of the slot `tag` with its `words`, in the same cycle; the pointers move on at its end.
 
     The words of a group go to `dst`, second and third words of an input to `result` and `scalar`; a header writes the
     statistic of the group before it to `result`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
         super().__init__(
             {
                 "start": In(1),
                 "instruction": In(INSTRUCTION),
                 "resolved": In(RESOLVED),
                 "tag": In(TAG),
-                "enable": Out(1),
+                "words": In(lanes),
+                "enable": Out(lanes),
                 "address": Out(ADDRESS),
             }
         )
@@ -59,13 +61,13 @@ class WriteSide(wiring.Component):
             with m.Elif(header):
                 m.d.sync += [pointer.eq(base), base.eq(base + stride)]
             with m.Elif(word & here):
-                m.d.sync += pointer.eq(pointer + 1)
+                m.d.sync += pointer.eq(pointer + sum(self.words))
             pointers.append(pointer)
 
         with m.If(header):
             m.d.comb += [self.enable.eq(counted & ~self.tag.place[0]), self.address.eq(pointers[1])]
         with m.Elif(word):
-            m.d.comb += self.enable.eq(~silent & (~rotate | self.tag.place[0]))
+            m.d.comb += self.enable.eq(Mux(~silent & (~rotate | self.tag.place[0]), self.words, 0))
             with m.If(places[1]):
                 m.d.comb += self.address.eq(pointers[1])
             with m.Elif(places[2]):

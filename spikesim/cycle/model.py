@@ -38,6 +38,7 @@ class CycleModel:
         self.hardware = hardware
         self.plane_order = _by_plane(hardware)
         self.scan = hardware.array.scan_bits
+        self.words = hardware.pointwise.words
         self.cores = hardware.system.cores
         self.broadcast_latency = hardware.system.broadcast_latency_cycles
         self.broadcast_words = hardware.system.broadcast_words_per_cycle
@@ -78,12 +79,13 @@ class CycleModel:
 
     def _pointwise(self, i: Any, effects: Effects) -> Cost:
         if i.cached is not None:
-            per_group = self._keys_per_group(i.cached, effects, i.dst.groups) + 1
+            keys = self._keys_per_group(i.cached, effects, i.dst.groups)
             # a header per group is in it; the last statistic's is in the rule's fixed part
-            slots = self._slowest(per_group) - 1
-            return self._both(timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES + timing.pointwise(1, slots))
-        groups, length = self._shape(i)
-        cycles = timing.ISSUE_CYCLES + timing.pointwise(groups, length)
+            slots = self._slowest(timing.pointwise_slots(i, keys, words=self.words) + 1) - 1
+            issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
+            return self._both(issue + timing.pointwise(1, slots, words=self.words))
+        groups, slots = self._shape(i)
+        cycles = timing.ISSUE_CYCLES + timing.pointwise(groups, slots, words=self.words)
         if self.cores > 1 and groups == 1 and (isinstance(i, isa.Reduce) or getattr(i, "reduce", None)):
             cycles += self.broadcast_latency
         return self._both(np.full(effects.batch, cycles))
@@ -107,9 +109,10 @@ class CycleModel:
     def _pool(self, i: isa.Pool, effects: Effects) -> Cost:
         heads, words = ceil_div(i.src.groups, self.cores), i.src.length
         ends = (effects.positions + 1) % i.block == 0
-        mean = timing.pointwise(1, heads * words) + timing.store(heads, words, self.fetched)
+        slots = ceil_div(heads * words, self.words)
+        mean = timing.pointwise(1, slots, words=self.words) + timing.store(heads, words, self.fetched)
         issue = 3 * (timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES)
-        total = timing.pointwise(*self._shape(i)) + np.where(ends, mean, 0)
+        total = timing.pointwise(*self._shape(i), words=self.words) + np.where(ends, mean, 0)
         return self._both(issue + total)
 
     def _decay(self, i: isa.Decay, effects: Effects) -> Cost:
@@ -117,7 +120,7 @@ class CycleModel:
         sweep = timing.sweep(1, size, ways=self.ways, lanes=self.lanes)
         swept = self._slowest((_known(effects.shifts) > 0) * sweep)
         issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
-        factors = timing.pointwise(*self._shape(i))
+        factors = timing.pointwise(*self._shape(i), words=self.words)
         fixed = 2 * issue + factors + heads * timing.SWEEP_GROUP + timing.SWEEP_LATENCY
         return self._both(fixed + swept)
 
@@ -309,11 +312,11 @@ class CycleModel:
 
     def _shape(self, instruction: Any) -> tuple[int, int]:
         """(groups, slots of each) of a pointwise instruction on the slowest core."""
-        groups, words = timing.pointwise_shape(instruction)
-        slots = timing.slots_per_word(instruction)
+        groups, length = timing.pointwise_shape(instruction)
         if groups == 1:
-            return 1, ceil_div(words, self.cores) * slots
-        return ceil_div(groups, self.cores), words * slots
+            length = ceil_div(length, self.cores)
+        slots = timing.pointwise_slots(instruction, length, words=self.words)
+        return ceil_div(groups, self.cores), slots
 
     def _slowest(self, per_head: NDArray[Any]) -> Array:
         """[batch, heads] -> int64[batch]: heads are dealt to cores in turn; the sum of the slowest core."""

@@ -6,6 +6,7 @@ written; words, their number, saturations and cycles must agree.
 
 from __future__ import annotations
 
+import os
 import random
 
 import cocotb
@@ -18,6 +19,7 @@ from spikesim.golden import pointwise, scalars, state
 from spikesim.golden.arithmetic import pack_scalar, round_shift
 from spikesim.rtl.isa import PointwiseOperation, Statistic
 from spikesim.timing import pointwise as pointwise_cycles
+from spikesim.timing import pointwise_latency
 
 STATISTICS = [
     Statistic.NONE,
@@ -32,6 +34,10 @@ LOOKUPS = {
     PointwiseOperation.SOFTPLUS: "softplus",
     PointwiseOperation.STEP: "step",
 }
+WORDS = int(os.environ["BENCH_WORDS"])
+"""Words per cycle of the unit under test."""
+PACKED = ("INVERT", "ROOT", "SCALAR_MULTIPLY", "EXPONENTIAL", "DECAY")
+"""Operations that make packed scalars: a word a slot."""
 REGION = 1 << 16
 """Words between the places of operands."""
 
@@ -55,7 +61,7 @@ class Case:
     def __init__(self, bench: Bench, operation: PointwiseOperation, *, largest: int = 24) -> None:
         self.bench, self.operation = bench, operation
         self.groups = random.choice([1, 1, 2, 3, 5])
-        self.n = random.choice([1, 2, 3, random.randint(1, largest)])
+        self.n = random.choice([1, 2, 3, WORDS, WORDS + 1, random.randint(1, largest)])
         self.slots, self.clipped, self.expected = 1, 0, {}
         order = random.sample(range(1, 200), 5)
         self.at = {
@@ -310,6 +316,13 @@ class Case:
 
     # Running
 
+    def group_slots(self) -> int:
+        """Slots of a group's words: a rotation goes through its halves one by one."""
+        words = 1 if self.operation.name in PACKED else WORDS
+        if self.operation == PointwiseOperation.ROTATE:
+            return 2 * self.slots * -(-(self.n // 2) // words)
+        return self.slots * -(-self.n // words)
+
     async def run(self, *, reset_after: int | None = None) -> None:
         """Execute and check words, saturations and cycles."""
         common = {"groups": self.groups, "partition": self.partition, "length": random.getrandbits(24)}
@@ -323,7 +336,7 @@ class Case:
                     f"{self.groups} x {self.n} {self.fields} {self.resolved}: {error}"
                 ) from None
             assert self.bench.clipped == self.clipped, f"{self.bench.clipped} clipped, not {self.clipped}"
-            expected = pointwise_cycles(self.groups, self.slots * self.n)
+            expected = pointwise_cycles(self.groups, self.group_slots(), words=WORDS)
             assert cycles == expected, f"{self.operation}: {cycles} cycles, not {expected}"
 
 
@@ -386,7 +399,7 @@ async def reset_in_the_middle(dut):
         case = Case(bench, random.choice(list(PointwiseOperation)))
         await case.run(reset_after=random.randint(2, 20 + case.slots * case.n * case.groups))
         if random.random() < 0.5:
-            await bench.idle(60)
+            await bench.idle(2 * pointwise_latency(WORDS))
         await Case(bench, random.choice(list(PointwiseOperation)), largest=6).run()
         await bench.cycle()
 

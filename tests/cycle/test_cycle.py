@@ -242,7 +242,7 @@ def test_decay_sweeps_are_charged_when_they_happen(ways: int) -> None:
             shifts = watcher.shifts[number]
             swept += int((shifts > 0).sum())
             issue = timing.ISSUE_CYCLES + (0 if instruction.partition is None else timing.PARTITION_CYCLES)
-            factors = 3 * 4 + 2 + timing.POINTWISE_LATENCY
+            factors = 3 * 4 + 2 + timing.pointwise_latency(hardware.pointwise.words)
             fixed = 2 * issue + factors + 4 * timing.SWEEP_GROUP + timing.SWEEP_LATENCY
             expected = fixed + sweep * (shifts > 0).sum(axis=1)
             assert np.array_equal(np.concatenate(simulator.per_token[number]["spiking"]), expected)

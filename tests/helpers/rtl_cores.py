@@ -48,6 +48,9 @@ class Core:
         )
 
 
+POINTWISE = "pointwise.words"
+
+
 def _array(ways: int, lanes: int, order: str, coding: str, **more: Any) -> dict[str, Any]:
     names = {"ways": ways, "lanes": lanes, "order": order}
     return {**{f"array.{name}": value for name, value in names.items()}, "numerics.coding": coding, **more}
@@ -57,23 +60,31 @@ CORES = {
     "plane": Core(settings=_array(16, 8, "plane", "bitwise"), first_seed=0),
     "dense": Core(settings=_array(16, 8, "plane", "bitwise"), dense=True, first_seed=13),
     "row": Core(
-        settings=_array(4, 4, "row", "signed_digit", **{"array.scan_bits": 8}),
+        settings=_array(4, 4, "row", "signed_digit", **{"array.scan_bits": 8, POINTWISE: 1}),
         first_seed=26,
     ),
     "naf": Core(
-        settings=_array(2, 4, "plane", "signed_digit", **{"array.scan_bits": 2, "array.skew": 0}),
+        settings=_array(
+            2, 4, "plane", "signed_digit", **{"array.scan_bits": 2, "array.skew": 0, POINTWISE: 16}
+        ),
         first_seed=39,
     ),
     "single": Core(
-        settings=_array(1, 1, "plane", "twos_complement", **{"array.accumulator_bits": 28}), first_seed=52
+        settings=_array(1, 1, "plane", "twos_complement", **{"array.accumulator_bits": 28, POINTWISE: 1}),
+        first_seed=52,
     ),
-    "ternary": Core(settings=_array(4, 2, "plane", "ternary", **{"array.scan_bits": 4}), first_seed=65),
-    "ternary_row": Core(settings=_array(8, 4, "row", "ternary"), first_seed=78),
+    "ternary": Core(
+        settings=_array(4, 2, "plane", "ternary", **{"array.scan_bits": 4, POINTWISE: 2}), first_seed=65
+    ),
+    "ternary_row": Core(settings=_array(8, 4, "row", "ternary", **{POINTWISE: 8}), first_seed=78),
     "dense_wide": Core(
         settings=_array(2, 16, "row", "bitwise", **{"array.accumulator_bits": 40}), dense=True, first_seed=91
     ),
 }
-"""Codings, orders, one bank and many, narrow and wide: with 13 random programs each, 104 in all."""
+"""Codings, orders, one bank and many, narrow and wide, all numbers of words that the pointwise unit takes.
+
+With 13 random programs each, 104 in all.
+"""
 
 
 def built_core(name: str, config: CoreConfig) -> BuiltCore:

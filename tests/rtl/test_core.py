@@ -18,6 +18,7 @@ SMALLEST = CoreConfig(
     encoder_rows=4,
     scatter_rows=4,
     blocks=2,
+    pointwise_words=1,
 )
 
 

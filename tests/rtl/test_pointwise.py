@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from helpers.bench import run_bench
 
 from spikesim.rtl.config import CoreConfig
@@ -16,18 +17,35 @@ OPERATIONS = [f"operation/name={number}" for number, _ in enumerate(PointwiseOpe
 UNIT_TESTS = [*OPERATIONS, "long_runs", "mixed", "all_silent", "reset_in_the_middle"]
 
 
-def test_bench():
-    run_bench(PointwiseUnit(CoreConfig()), "pointwise", "pointwise", testcases=UNIT_TESTS)
+@pytest.mark.parametrize("words", [4, 1, 16])
+def test_bench(words):
+    run_bench(
+        PointwiseUnit(CoreConfig(pointwise_words=words)),
+        f"pointwise_{words}",
+        "pointwise",
+        environment={"BENCH_WORDS": str(words)},
+        testcases=UNIT_TESTS,
+    )
 
 
 def test_rounding_shifter():
     run_bench(
-        RoundingShifter(width=51, bits=48), "rounding_shifter", "pointwise", testcases=["rounding_shifter"]
+        RoundingShifter(width=51, bits=48),
+        "rounding_shifter",
+        "pointwise",
+        environment={"BENCH_WORDS": "1"},
+        testcases=["rounding_shifter"],
     )
 
 
 def test_normaliser():
-    run_bench(Normaliser(), "normaliser", "pointwise", testcases=["normaliser"])
+    run_bench(
+        Normaliser(),
+        "normaliser",
+        "pointwise",
+        environment={"BENCH_WORDS": "1"},
+        testcases=["normaliser"],
+    )
 
 
 def test_lint(tmp_path):

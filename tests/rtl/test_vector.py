@@ -11,8 +11,8 @@ from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.vector import VectorMemory, interleaved
 
 CONFIGURATIONS = {
-    "one": CoreConfig(ways=1, vector_depth=37),
-    "two": CoreConfig(ways=8, vector_depth=61, load_width=2),
+    "one": CoreConfig(ways=1, vector_depth=37, pointwise_words=1),
+    "two": CoreConfig(ways=8, vector_depth=61, load_width=2, pointwise_words=1),
     "four": CoreConfig(ways=8, vector_depth=100, load_width=2, pointwise_words=4),
     "eight": CoreConfig(ways=16, vector_depth=64, load_width=4, pointwise_words=4, drain_width=8),
     "sixteen": CoreConfig(ways=16, vector_depth=77),

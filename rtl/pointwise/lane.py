@@ -1,0 +1,189 @@
+"""A lane of the pointwise pipeline: everything that is done to one word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+
+from spikesim.rtl.interface import WORD
+from spikesim.rtl.pointwise.add import add
+from spikesim.rtl.pointwise.decode import CONTROLS, PACKED
+from spikesim.rtl.pointwise.delay import Line
+from spikesim.rtl.pointwise.factors import Factors, GroupFactors
+from spikesim.rtl.pointwise.index import TableIndex
+from spikesim.rtl.pointwise.lookup_table import LookupTable
+from spikesim.rtl.pointwise.multiplier import A_BITS, PRODUCT_BITS, Multiplier
+from spikesim.rtl.pointwise.operands import PointwiseOperands
+from spikesim.rtl.pointwise.rounding import RESULT, RESULT_BITS, SHIFT, Limiter, RoundingShifter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all lanes see: the instruction's `controls`, `fields` and token `position`; of the slots, from stage 0,
+    `tags`, `second` and `words` (a bit per lane: it has a word); of the group its `maximum` and `factors`.
+    """
+
+    controls: Any
+    fields: Any
+    position: Any
+    tags: Line
+    second: Line
+    words: Line
+    maximum: Signal
+    factors: GroupFactors
+
+
+class Lane:
+    """Stages 3 to 22 of one word of every slot.
+
+    The first lane (`number` 0) has the headers, too, and the words of instructions that make packed scalars, a word a
+    slot; synthesis leaves out of the others what only these need. `a`, `b`: the words, stage 3. Out of it come `value`
+    from stage 11 on, `exponent` from 15, `result` from 22; `clipped` at stage 21.
+    """
+
+    def __init__(self, shared: Shared, number: int) -> None:
+        self.module = m = Module()
+        self.a, self.b = Signal(WORD, reset_less=True), Signal(WORD, reset_less=True)
+        self._shared, self._number = shared, number
+        self._controls: Any = shared.controls
+        if number:
+            self._controls = Signal(CONTROLS, name="controls")
+            for name in CONTROLS.members:
+                m.d.comb += self._controls[name].eq(0 if name in PACKED else shared.controls[name])
+        self._operands(m)
+        self._first_product(m)
+        self._table(m)
+        self._second_product(m)
+
+    def _header(self, stage: int) -> Any:
+        """Whether the slot is a header, which is in the first lane."""
+        tag = self._shared.tags.at(stage)
+        return Const(0) if self._number else tag.valid & tag.header
+
+    def _operands(self, m: Module) -> None:
+        """Stages 3 and 4: the sum, difference or magnitude that is multiplied; exponents on their own."""
+        m.submodules.operands = operands = PointwiseOperands()
+        m.d.comb += [
+            operands.controls.eq(self._controls),
+            operands.position.eq(self._shared.position),
+            operands.header.eq(self._header(3)),
+            operands.maximum.eq(self._shared.maximum),
+            operands.a.eq(self.a),
+            operands.b.eq(self.b),
+        ]
+        self._factor_a, self._factor_b = operands.factor_a, operands.factor_b
+        self._negative = Line(m, "negative", operands.negative, 4)
+        self._zero = Line(m, "zero", operands.zero, 4)
+        self._odd = Line(m, "odd", operands.odd, 4)
+        self._exponent = Line(m, "exponent", operands.exponent, 5)
+
+    def _first_product(self, m: Module) -> None:
+        """Stages 4 to 11: multiply, add the halves of a rotation, round."""
+        is_, tags = self._controls, self._shared.tags
+        m.submodules.first_multiplier = multiplier = Multiplier()
+        m.d.comb += [multiplier.a.eq(self._factor_a), multiplier.b.eq(self._factor_b)]
+
+        tag = tags.at(5)
+        rotated, minus = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            rotated.eq(is_.rotate & ~tag.header & tag.place[0]),
+            minus.eq(is_.rotate & ~tag.header & tag.place[0] & ~self._shared.second.at(5)),
+        ]
+        total = Signal(signed(PRODUCT_BITS), reset_less=True)
+        product: Any = multiplier.product
+        m.d.sync += total.eq(add(Mux(rotated, total, 0), product, bits=PRODUCT_BITS, invert=minus))
+        shift = Signal(SHIFT, reset_less=True)
+        with m.If(self._header(6)):
+            m.d.sync += shift.eq(0)
+        with m.Elif(is_.root):  # an odd exponent moves its factor 2 into the mantissa
+            m.d.sync += shift.eq(Mux(self._odd.at(6), -6, -5))
+        with m.Else():
+            m.d.sync += shift.eq(is_.shift_first)
+
+        m.submodules.first_shifter = shifter = RoundingShifter(width=PRODUCT_BITS, bits=RESULT_BITS)
+        m.submodules.word_limiter = limiter = Limiter(bits=RESULT_BITS)
+        m.d.comb += [
+            shifter.value.eq(total),
+            shifter.shift.eq(shift),
+            limiter.value.eq(shifter.result),
+            limiter.overflow.eq(shifter.overflow),
+            limiter.negative.eq(shifter.negative),
+            limiter.limit.eq(2**31 - 1),
+        ]
+        self._rounded: Any = shifter.result
+        magnitude = Signal(signed(A_BITS), name="magnitude")
+        m.d.comb += magnitude.eq(total)
+        kept = Line(m, "magnitude", magnitude, 7)
+
+        value = Signal(signed(A_BITS), reset_less=True)
+        with m.If(is_.softplus & ~self._header(10)):
+            m.d.sync += value.eq(kept.at(10))
+        with m.Elif(is_.narrow & ~self._header(10)):
+            m.d.sync += value.eq(limiter.result)
+        with m.Else():
+            m.d.sync += value.eq(self._rounded)
+        self.value = Line(m, "value", value, 11)
+
+    def _table(self, m: Module) -> None:
+        """Stages 10 to 14: index and interpolate."""
+        m.submodules.table_index = index = TableIndex()
+        m.submodules.lookup_table = table = LookupTable()
+        m.d.comb += [
+            index.controls.eq(self._controls),
+            index.rounded.eq(self._rounded),
+            index.negative.eq(self._negative.at(10)),
+            index.cosine.eq(~self._shared.tags.at(10).place[0]),
+            table.index.eq(index.index),
+            table.low.eq(index.low),
+        ]
+        self._table_value = Line(m, "table", table.value, 14)
+        self._sign = Line(m, "sign", index.sign, 11)
+        self._whole = Line(m, "whole", index.whole, 11)
+
+    def _second_product(self, m: Module) -> None:
+        """Stages 14 to 22: factors, product, rounding, saturation, the second summand."""
+        fields, is_, group = self._shared.fields, self._controls, self._shared.factors
+        m.submodules.factors = factors = Factors()
+        m.d.comb += [
+            factors.controls.eq(is_),
+            factors.fields.eq(fields),
+            factors.factor.eq(group.factor),
+            factors.places.eq(group.places),
+            factors.norm.eq(group.norm),
+            factors.header.eq(self._header(14)),
+            factors.value.eq(self.value.at(14)),
+            factors.table.eq(self._table_value.at(14)),
+            factors.negative.eq(self._sign.at(14)),
+            factors.zero.eq(self._zero.at(14)),
+            factors.whole.eq(self._whole.at(14)),
+            factors.operand_exponent.eq(self._exponent.at(14)),
+        ]
+        self.exponent = Line(m, "result_exponent", factors.exponent, 15)
+        summand = Line(m, "summand", factors.summand, 15)
+
+        m.submodules.second_multiplier = multiplier = Multiplier()
+        m.submodules.second_shifter = shifter = RoundingShifter(width=PRODUCT_BITS, bits=RESULT_BITS)
+        m.submodules.limiter = limiter = Limiter(bits=RESULT_BITS)
+        m.d.comb += [
+            multiplier.a.eq(factors.a),
+            multiplier.b.eq(factors.b),
+            shifter.value.eq(multiplier.product),
+            shifter.shift.eq(Line(m, "shift", factors.shift, 15).at(17)),
+            limiter.value.eq(shifter.result),
+            limiter.overflow.eq(shifter.overflow),
+            limiter.negative.eq(shifter.negative),
+            limiter.limit.eq(is_.limit),
+        ]
+        tag = self._shared.tags.at(20)
+        written = self._shared.words.at(20)[self._number] & (~is_.rotate | tag.place[0])
+        self.clipped = Signal()
+        limited, result = Signal(RESULT, reset_less=True), Signal(RESULT, reset_less=True)
+        m.d.sync += [
+            limited.eq(Mux(is_.raw | self._header(20), shifter.result, limiter.result)),
+            self.clipped.eq(written & fields.clip & ~is_.raw & limiter.clipped),
+        ]
+        # a softplus that is as large as a word has no second summand any more, so that this needs no limit
+        m.d.sync += result.eq(add(limited, Cat(summand.at(21), 0), bits=RESULT.width))
+        self.result = Line(m, "result", result, 22)
