@@ -1,6 +1,7 @@
 """The array at equal throughput: area of its parts on Nangate45, and cycles of all gathers of the shipped model.
 
 python benchmarks/codesign.py --ways 8 --lanes 32 --coding signed_digit
+python benchmarks/codesign.py --lanes 64 --order plane row window
 
 Parts are synthesised one by one, registers with an enable by gated clocks, memories as black boxes. A part between
 registers may take 1.7 ns of the 2 ns: the rest is for the flip-flops' clock to output and setup.
@@ -11,14 +12,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import HardwareConfig, Order
 from spikesim.power_models.liberty.read import read_liberty
 from spikesim.power_models.synthesis.synthesis import default_liberty, synthesise
+from spikesim.rtl.array.events import lists_events, scans_planes
 from spikesim.rtl.array.list import ListBank
 from spikesim.rtl.array.planes import PlaneBank
 from spikesim.rtl.array.sum import ArrayOffset, ArraySum
+from spikesim.rtl.array.window import WindowBank
 from spikesim.rtl.baseline.dense import DenseBank, DenseRows
 from spikesim.rtl.baseline.skip import SkipBank
 from spikesim.rtl.config import CoreConfig, core_config
@@ -39,15 +42,16 @@ def area(component: Any) -> tuple[float, float]:
     return found.area, found.abc_delay_ps
 
 
-def ratio(hardware: HardwareConfig, tokens: int) -> tuple[float, float]:
-    """Spiking over dense, of the shipped model: cycles of all gathers' events, and of all instructions."""
+def ratios(hardware: HardwareConfig, tokens: int) -> tuple[float, float, float]:
+    """Spiking over dense, of the shipped model: cycles of all gathers' events, their row reads, all instructions."""
     job = model_job(MODEL, hardware, tokens=tokens)
     simulators = [Simulator(program, job.hardware) for program in job.programs]
     run_chain(job.chain, simulators, job.words[:, None])
     entries = [entry for simulator in simulators for entry in simulator.cycles]
     gathers = [entry.counters for entry in entries if entry.label.startswith("gather")]
     events = sum(c.array_cycles for c in gathers) / sum(c.array_cycles_dense for c in gathers)
-    return events, sum(e.spiking for e in entries) / sum(e.dense for e in entries)
+    reads = sum(c.row_reads for c in gathers) / sum(c.row_reads_dense for c in gathers)
+    return events, reads, sum(e.spiking for e in entries) / sum(e.dense for e in entries)
 
 
 def main() -> None:
@@ -56,29 +60,48 @@ def main() -> None:
     parser.add_argument("--ways", type=int, default=8)
     parser.add_argument("--lanes", type=int, default=32)
     parser.add_argument("--coding", default="signed_digit")
+    parser.add_argument("--order", nargs="+", default=["plane"], choices=get_args(Order))
+    parser.add_argument("--row-planes", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=1024)
     arguments = parser.parse_args()
     hardware = HardwareConfig().replace(
         **{
             "array.ways": arguments.ways,
             "array.lanes": arguments.lanes,
+            "array.row_planes": arguments.row_planes,
             "array.accumulator_bits": 28,
             "numerics.coding": arguments.coding,
         }
     )
     rows = {"encoder_rows": 4096 // arguments.ways, "scatter_rows": max(1, 32 // arguments.ways)}
-    events, whole = ratio(hardware, arguments.tokens)
-    print(f"cycles, spiking / dense: gathers' events {events:.3f}, all instructions {whole:.3f}", flush=True)
-    areas = []
-    for name, flags in (
-        ("spiking", {}),
-        ("dense", {"dense": True}),
-        ("skipping zeros", {"dense": True, "skip_zeros": True}),
-    ):
-        parts = _parts(core_config(hardware, **flags, **rows))
-        areas.append(parts["sum"] + parts["encoder"] + parts["offset"])
+    twins = {}
+    for name, skips in (("dense", False), ("skipping zeros", True)):
+        parts = _parts(core_config(hardware, dense=True, skip_zeros=skips, **rows))
+        twins[name] = parts["sum"] + parts["encoder"] + parts["offset"]
         print(f"{name:14}", parts, flush=True)
-    print(f"area ratio {areas[0] / areas[1]:.3f}, at equal throughput {events * areas[0] / areas[1]:.3f}")
+    for order in arguments.order:
+        ordered = hardware.replace(**{"array.order": order})
+        parts = _parts(core_config(ordered, **rows))
+        print(f"{order:14}", parts, flush=True)
+        events, reads, whole = ratios(ordered, arguments.tokens)
+        print(
+            f"{order:14} spiking / dense: cycles of gathers' events {events:.3f}, row reads {reads:.3f}, "
+            f"cycles of all instructions {whole:.3f}"
+        )
+        area_ratio = (parts["sum"] + parts["encoder"] + parts["offset"]) / twins["dense"]
+        print(
+            f"{order:14} area ratio {area_ratio:.3f}, at equal throughput {events * area_ratio:.3f}",
+            flush=True,
+        )
+
+
+def _banks(config: CoreConfig) -> list[type[Any]]:
+    """The modules of one bank's encoder, that of scatters among them."""
+    if config.dense:
+        return [SkipBank if config.skip_zeros else DenseBank]
+    if lists_events(config):
+        return [ListBank]
+    return [PlaneBank if scans_planes(config) else WindowBank, ListBank]
 
 
 def _parts(config: CoreConfig) -> dict[str, Any]:
@@ -88,12 +111,12 @@ def _parts(config: CoreConfig) -> dict[str, Any]:
     small, _ = area(ArraySum(fewer))
     lane = (large - small) / 4
     plain = config.dense and not config.skip_zeros
-    banks = [DenseBank] if plain else [SkipBank] if config.dense else [PlaneBank, ListBank]
-    encoder = config.ways * sum(area(bank(config))[0] for bank in banks)
-    encoder += area(DenseRows(config))[0] if plain else 0
+    bank = sum(area(kind(config))[0] for kind in _banks(config))
+    encoder = config.ways * bank + (area(DenseRows(config))[0] if plain else 0)
     total = {
         "lane": lane,
         "sum": large + (config.lanes - 8) * lane,
+        "bank": bank,
         "encoder": encoder,
         "offset": area(ArrayOffset(config))[0],
     }

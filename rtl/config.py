@@ -18,7 +18,7 @@ class CoreConfig:
     * `dense`: the INT8 twin; same memories, program and pointwise unit, an INT8 × INT8 multiplier per way and lane
       in place of the gated adder, a row per bank and cycle in place of events. `skip_zeros`: in a gather only the
       rows whose count is not zero, each bank its own.
-    * `ways`, `lanes`, `order`, `coding`, `accumulator_bits`, `scan_bits`, `skew`: as in `HardwareConfig`.
+    * `ways`, `lanes`, `order`, `row_planes`, `coding`, `accumulator_bits`, `scan_bits`, `skew`: as in `HardwareConfig`.
     * `row_depth`: words of `lanes` · 8 bits per bank of row memory. `state_depth`: words of `lanes` · 16 bits per bank;
       0: no state, and nothing that updates one.
     * `vector_depth`: 32-bit words of vector memory. `program_depth`: instructions.
@@ -31,6 +31,7 @@ class CoreConfig:
     ways: int = 8
     lanes: int = 64
     order: Order = "plane"
+    row_planes: int = 4
     coding: Coding = "signed_digit"
     dense: bool = False
     skip_zeros: bool = False
@@ -108,6 +109,7 @@ def core_config(
         ways=array.ways,
         lanes=array.lanes,
         order=array.order,
+        row_planes=array.row_planes,
         coding=hardware.numerics.coding,
         dense=dense,
         skip_zeros=skip_zeros,

@@ -34,7 +34,7 @@ from spikesim.support.shown import shown
 
 Coding = Literal["bitwise", "ternary", "twos_complement", "signed_digit"]
 Activation = Literal["threshold", "int8"]
-Order = Literal["plane", "row"]
+Order = Literal["plane", "row", "window"]
 
 KIB = 1024
 """Bytes in a KiB."""
@@ -99,7 +99,11 @@ class ArrayConfig(_Section):
     lanes: Annotated[int, Within(1, 256, power_of_two=True)] = 64
     """Columns, each with one adder tree over the ways and one accumulator."""
     order: Order = "plane"
-    """Order of events: all of a bit plane in succession (no shifter), or all of a row (one read per row)."""
+    """Order of events: all of a bit plane in succession (no shifter), all of a row (one read per row), or all of a row
+    within a window of planes, those above it in a pass before."""
+    row_planes: Annotated[int, Within(4, 7)] = 4
+    """Planes, in window order, of the window: 0 … row_planes − 1. No more lie above it, so that fewer than 4 would need
+    as large a shifter for them."""
     accumulator_bits: Annotated[int, Within(16, 48)] = 28
     """Width of a lane's accumulator. The compiler proves it sufficient; accumulators wrap, never saturate."""
     scan_bits: Annotated[int, Within(1, 256, power_of_two=True)] = 16
@@ -347,6 +351,11 @@ class HardwareConfig(BaseModel):
             raise HardwareError(
                 f"memory.state_kib must be at least {state_kib}, one row of {self.array.lanes} lanes"
                 f" for each of {self.array.ways} ways, not {self.memory.state_kib}"
+            )
+        if self.array.order == "window" and self.numerics.coding == "bitwise" and self.array.row_planes > 6:
+            raise HardwareError(
+                "array.row_planes must be at most 6 for the bitwise coding, whose 7 planes leave none above a window "
+                f"of more, not {self.array.row_planes}"
             )
         if self.limits.max_context > self.memory.vector_words:
             raise HardwareError(

@@ -103,7 +103,7 @@ def test_configuration_can_be_hashed_pickled_and_not_changed() -> None:
 @given(
     ways=st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
     lanes=st.sampled_from([1, 8, 256]),
-    order=st.sampled_from(["plane", "row"]),
+    order=st.sampled_from(["plane", "row", "window"]),
     bandwidth=st.floats(1e3, 1e15),
     coding=st.sampled_from(["bitwise", "ternary", "twos_complement", "signed_digit"]),
     window=st.integers(1, 7),
@@ -141,9 +141,15 @@ WRONG = {
     "array.ways=true": "array.ways must be a power of two from 1 to 64, not True",
     'array.ways="16"': "array.ways must be a power of two from 1 to 64, not '16'",
     "array.ways=[16]": "array.ways must be a power of two from 1 to 64, not [16]",
-    'array.order="column"': 'array.order must be one of "plane", "row", not \'column\'',
+    'array.order="column"': 'array.order must be one of "plane", "row", "window", not \'column\'',
     "array.accumulator_bits=8": "array.accumulator_bits must be a whole number from 16 to 48, not 8",
     "array.skew=2": "array.skew must be a whole number from 0 to 1, not 2",
+    "array.row_planes=3": "array.row_planes must be a whole number from 4 to 7, not 3",
+    "array.row_planes=8": "array.row_planes must be a whole number from 4 to 7, not 8",
+    'array.order="window"\narray.row_planes=7\nnumerics.coding="bitwise"': (
+        "array.row_planes must be at most 6 for the bitwise coding, whose 7 planes leave none above a window of more, "
+        "not 7"
+    ),
     "array.lane=4": "array.lane is not a setting; did you mean lanes?",
     "clock.x=4": "clock.x is not a setting; known: frequency_hz",
     "array=4": "array must be a table of settings, not 4",

@@ -36,17 +36,31 @@ def row_address_bits(config: CoreConfig) -> int:
 
 
 def lists_events(config: CoreConfig) -> bool:
-    """Whether a gather takes its events from the row lists, not from the plane scanners.
+    """Whether a gather takes its events from the row lists, which serve scatters, too.
 
     Ternary planes all weigh the same: their order means nothing, so that such events always come row by row.
     """
     return config.dense or config.order == "row" or config.coding == "ternary"
 
 
+def scans_planes(config: CoreConfig) -> bool:
+    """Whether a gather takes its events from the plane scanners; if from neither, from the banks of window order."""
+    return config.order == "plane" and not lists_events(config)
+
+
+def pass_planes(config: CoreConfig) -> int:
+    """By how many planes the accumulators shift between a gather's passes over its events; 0 if it has but one."""
+    if lists_events(config):
+        return 0
+    return 1 if scans_planes(config) else config.row_planes
+
+
 def shifts_of(config: CoreConfig) -> range:
     """By how many planes the array may have to shift a row."""
     if config.coding == "ternary":
         return range(1)
+    if config.order == "window":
+        return range(config.row_planes)
     return range(1 + config.skew if config.order == "plane" else digit_planes(config))
 
 
@@ -97,8 +111,8 @@ def event_layout(config: CoreConfig) -> data.StructLayout:
     """What one bank hands over in a cycle. Fields that a configuration does not use are constant.
 
     `valid`: the bank has an event or, in a scatter, a step of a row whose digit may be zero. `digit`: it is not.
-    `first`, `last`: of its row. `plane`: of the event, in plane order above the array's, or of a dense scatter which
-    half of `code` is meant.
+    `first`, `last`: of its row. `plane`: of the event, in plane order above the array's, in window
+    order within its pass, or of a dense scatter which half of `code` is meant.
     """
     return data.StructLayout(
         {

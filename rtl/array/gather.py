@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array.bits import delayed
-from spikesim.rtl.array.events import PLANE, bits_for, lists_events, row_address_bits
+from spikesim.rtl.array.events import PLANE, bits_for, lists_events, row_address_bits, scans_planes
 from spikesim.rtl.array.load import READ_CYCLES
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import WORD
@@ -28,7 +28,8 @@ _SETTLE = _BEGIN + BEGIN_CYCLES + 1
 def step_layout(config: CoreConfig) -> data.StructLayout:
     """What goes with the events of a cycle through the array.
 
-    `active`: the array takes operands. `first`: the first of a chunk. `double`: the first of a plane but the highest.
+    `active`: the array takes operands. `first`: the first of a chunk. `double`: the first of a plane but the highest,
+    or in window order of the lower pass behind an upper one.
     `end`: the last of a chunk; `final`: and of the group. `high`: of the pass over upper bytes. `state`: rows are
     those of state memory. `columns`: of the chunk. `counted`: the events are counted as spikes.
     """
@@ -43,8 +44,9 @@ class GatherControl(wiring.Component):
     the head or block to that of the chunk, and `block`, the entry of the block table that holds this first row.
 
     `base` is the plane of the accumulators; `limit` the lowest one that all banks must have delivered before `base`
-    falls, or before the chunk ends; `left`: a bank has not. `top`: the highest plane with an event. `table_*` writes
-    the block table. `number` and `product`: a multiplication by the block stride, two cycles later.
+    falls, or before the chunk ends; `left`: a bank has not. `top`: the highest plane with an event. In window order a
+    pass is what a plane is here: 1 the upper, 0 the lower. `table_*` writes the block table. `number` and `product`: a
+    multiplication by the block stride, two cycles later.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -284,11 +286,12 @@ class GatherControl(wiring.Component):
             m.d.sync += [fresh.eq(chunk_end), doubling.eq(turn)]
         if not lists_events(config):
             # Banks may be `skew` planes behind, but for the end, when all must have delivered everything.
-            m.d.sync += start.eq(Mux(self.top >= config.skew, self.top - config.skew, 0))
+            skew = config.skew if scans_planes(config) else 0
+            m.d.sync += start.eq(Mux(self.top >= skew, self.top - skew, 0))
             with m.If(run | turn):
                 m.d.sync += [
                     self.base.eq(following),
-                    self.limit.eq(Mux(following == 0, 0, following + config.skew)),
+                    self.limit.eq(Mux(following == 0, 0, following + skew)),
                 ]
         with m.If(run):
             m.d.sync += [running.eq(1), fresh.eq(1), doubling.eq(0), pace.eq(0)]

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array.bits import delayed
-from spikesim.rtl.array.events import bits_for, code_bits, encode, lists_events, row_bits
+from spikesim.rtl.array.events import bits_for, code_bits, encode, row_bits, scans_planes
 from spikesim.rtl.array.planes import scan_rows, word_of
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.isa import ADDRESS
@@ -71,7 +71,7 @@ class CountLoader(wiring.Component):
         row, block_row, block_rows = Signal(rows), Signal(rows), Signal(rows)
         ending, taken = Signal(), Signal(bits + 1)
         scan = scan_rows(self.config)
-        words = not lists_events(self.config)  # of planes
+        words = scans_planes(self.config)
         gap = Signal()
         next_word = Cat(Const(0, (scan - 1).bit_length()), word_of(row, self.config) + 1)
         next_block = block_row + block_rows

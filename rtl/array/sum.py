@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array.bits import delayed
-from spikesim.rtl.array.events import event_layout, shifts_of
+from spikesim.rtl.array.events import event_layout, pass_planes, shifts_of
 from spikesim.rtl.array.gather import step_layout
 from spikesim.rtl.array.operands import SIGN
 from spikesim.rtl.config import CoreConfig
@@ -22,8 +22,8 @@ class ArraySum(wiring.Component):
     """Per lane: `sums[l]` + offset ← Σ over the chunk of ± row · 2^plane (plane: of the event), count · row (dense).
 
     `events`, `step` and `rows` (as `Operands` gives them) belong together; throughput 1. Before a plane's first step
-    (`double`) the sum is doubled. Sums wrap. `sums` hold from `ended` on, `ended_step` with them, until the next
-    chunk's first operands.
+    (`double`) the sum is doubled; in window order, before the lower pass, multiplied by 2^row_planes. Sums wrap.
+    `sums` hold from `ended` on, `ended_step` with them, until the next chunk's first operands.
 
     Operands are complemented instead of negated, and unsigned: what the sums of all lanes lack for that is the same,
     and `ArrayOffset` sums it once.
@@ -111,8 +111,10 @@ class ArrayLane(wiring.Component):
         held = Signal(self.config.accumulator_bits, name="held", reset_less=True)
         bits = len(held)
         terms = [self._term(m, way) for way in range(self.config.ways)]
-        same, twice = ~self.first & ~self.double, ~self.first & self.double
-        before = (held & same.replicate(bits)) | ((held << 1)[:bits] & twice.replicate(bits))
+        before: Value = held & (~self.first).replicate(bits)
+        if shift := pass_planes(self.config):
+            same, more = ~self.first & ~self.double, ~self.first & self.double
+            before = (held & same.replicate(bits)) | ((held << shift)[:bits] & more.replicate(bits))
         with m.If(self.active):
             m.d.sync += held.eq(sum(terms) + before)
         m.d.comb += self.sum.eq(held)
@@ -193,7 +195,9 @@ class ArrayOffset(wiring.Component):
         late = delayed(m, lacking, wait - 2, "lacking").as_signed()
         step = Signal(step_layout(config))
         m.d.comb += step.eq(delayed(m, self.step, wait, "step"))
-        before = Mux(step.first, 0, Mux(step.double, self.offset << 1, self.offset))
+        shift = pass_planes(config)
+        shifted = Mux(step.double, self.offset << shift, self.offset) if shift else self.offset
+        before = Mux(step.first, 0, shifted)
         with m.If(step.active):
             m.d.sync += self.offset.eq(before + late)
         return m

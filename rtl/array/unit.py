@@ -3,10 +3,10 @@
 Channel i of an operand lies in bank i mod ways, encoder row i // ways; a row is one word per bank and column chunk,
 lane l in bits [8l, 8l + 8) of row memory and [16l, 16l + 16) of state memory. Cycles: `spikesim.timing`.
 
-A gather goes: counts (`CountLoader`) → codes and events (`PlaneBank`, `ListBank`, `DenseBank` or `SkipBank` per bank)
-→ row addresses (`RowReader`) → memories → operands (`ArrayOperands`) → sums (`ArraySum`) → vector memory (`Drain`), in
-the order of `GatherControl`. A scatter takes its events from `ListBank`s (dense: the same) to `StateUpdate`, which
-serves a sweep, too.
+A gather goes: counts (`CountLoader`) → codes and events (`PlaneBank`, `ListBank`, `WindowBank`, `DenseBank` or
+`SkipBank` per bank) → row addresses (`RowReader`) → memories → operands (`ArrayOperands`) → sums (`ArraySum`) → vector
+memory (`Drain`), in the order of `GatherControl`. A scatter takes its events from `ListBank`s (dense: the same) to
+`StateUpdate`, which serves a sweep, too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from spikesim.rtl.array.events import (
     lists_events,
     row_address_bits,
     row_bits,
+    scans_planes,
 )
 from spikesim.rtl.array.gather import GatherControl, step_layout
 from spikesim.rtl.array.list import ListBank
@@ -38,6 +39,7 @@ from spikesim.rtl.array.state import StateUpdate, update_signature
 from spikesim.rtl.array.store import StoreControl
 from spikesim.rtl.array.sum import ArrayOffset, ArraySum
 from spikesim.rtl.array.sweep import SweepControl, sweep_signature
+from spikesim.rtl.array.window import WindowBank
 from spikesim.rtl.baseline.dense import DenseBank, DenseRows
 from spikesim.rtl.baseline.skip import SkipBank
 from spikesim.rtl.config import CoreConfig
@@ -205,10 +207,7 @@ class ArrayUnit(wiring.Component):
             self._dense_encoders(m, scattering, last)
             return
         lists: list[ListBank] = []
-        planes: list[PlaneBank] = []
         from_lists = lists_events(config)
-        opening = Signal()
-        m.d.comb += opening.eq(self.loader.open & ~scattering)
         for b in range(config.ways if from_lists or config.state_depth else 0):
             bank = ListBank(config)
             m.submodules[f"list_{b}"] = bank
@@ -225,7 +224,24 @@ class ArrayUnit(wiring.Component):
                 self.state.events[b].eq(bank.event),
                 self.state.events[b].valid.eq(bank.event.valid & scattering),
             ]
-        for b in range(0 if from_lists else config.ways):
+        sources: Sequence[ListBank | PlaneBank | WindowBank] = lists
+        if scans_planes(config):
+            sources = self._plane_encoders(m, scattering, last)
+        elif not from_lists:
+            sources = self._window_encoders(m, scattering)
+        m.d.comb += [
+            gather.left.eq(Cat(bank.left for bank in sources).any()),
+            scatter.left.eq(Cat(bank.left for bank in lists).any()),
+        ]
+        for source, event in zip(sources, self.reader.events, strict=True):
+            m.d.comb += event.eq(source.event)
+
+    def _plane_encoders(self, m: Module, scattering: Value, last: Value) -> list[PlaneBank]:
+        config, gather = self.config, self.gather
+        opening = Signal()
+        m.d.comb += opening.eq(self.loader.open & ~scattering)
+        planes: list[PlaneBank] = []
+        for b in range(config.ways):
             scanner = PlaneBank(config)
             m.submodules[f"planes_{b}"] = scanner
             planes.append(scanner)
@@ -240,16 +256,26 @@ class ArrayUnit(wiring.Component):
                 scanner.end.eq(gather.step.end),
             ]
             self._loads(m, b, scanner, ~scattering)
-        sources: Sequence[ListBank | PlaneBank] = lists if from_lists else planes
-        m.d.comb += [
-            gather.left.eq(Cat(bank.left for bank in sources).any()),
-            scatter.left.eq(Cat(bank.left for bank in lists).any()),
-        ]
-        for source, event in zip(sources, self.reader.events, strict=True):
-            m.d.comb += event.eq(source.event)
-        if not from_lists:
-            occupied = [Cat(bank.occupied[p] for bank in planes).any() for p in range(digit_planes(config))]
-            m.d.comb += gather.top.eq(highest(Cat(occupied)))
+        occupied = [Cat(bank.occupied[p] for bank in planes).any() for p in range(digit_planes(config))]
+        m.d.comb += gather.top.eq(highest(Cat(occupied)))
+        return planes
+
+    def _window_encoders(self, m: Module, scattering: Value) -> list[WindowBank]:
+        gather = self.gather
+        banks: list[WindowBank] = []
+        for b in range(self.config.ways):
+            m.submodules[f"window_{b}"] = bank = WindowBank(self.config)
+            banks.append(bank)
+            m.d.comb += [
+                bank.clear.eq(gather.clear),
+                bank.begin.eq(gather.begin),
+                bank.upper.eq(gather.base[0]),
+                bank.go.eq(gather.go),
+                bank.end.eq(gather.step.end),
+            ]
+            self._loads(m, b, bank, ~scattering)
+        m.d.comb += gather.top.eq(Cat(bank.above for bank in banks).any())
+        return banks
 
     def _dense_encoders(self, m: Module, scattering: Value, last: Value) -> None:
         gather, scatter = self.gather, self.scatter
@@ -330,7 +356,7 @@ class ArrayUnit(wiring.Component):
             m.d.comb += updated.valid.eq(bank.event.valid & valid)
 
     def _loads(
-        self, m: Module, b: int, bank: DenseBank | ListBank | PlaneBank | SkipBank, enable: Value
+        self, m: Module, b: int, bank: DenseBank | ListBank | PlaneBank | SkipBank | WindowBank, enable: Value
     ) -> None:
         """Word b mod `loaded` of a cycle is bank b's count in one of its parts of the banks."""
         loader, width = self.loader, self.config.loaded

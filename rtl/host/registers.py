@@ -56,8 +56,9 @@ REGISTERS = (
         name="CONFIG",
         offset=0x08,
         access="R",
-        meaning="ways [6:0], lanes [16:8], dense [24], order [25] (0 plane, 1 row), coding [27:26] "
-        "(0 bitwise, 1 two's complement, 2 signed digit, 3 ternary), skew [28], skip zeros [29]",
+        meaning="ways [6:0], lanes [16:8], row planes [22:20], dense [24], row order [25], coding [27:26] "
+        "(0 bitwise, 1 two's complement, 2 signed digit, 3 ternary), skew [28], skip zeros [29], window order [30]; "
+        "plane order if neither of the two",
     ),
     HostRegister(
         name="CONTROL",
@@ -124,10 +125,10 @@ OFFSETS = {register.name: register.offset for register in REGISTERS}
 
 def config_word(config: CoreConfig) -> int:
     """The value of CONFIG for a core."""
-    order = ("plane", "row").index(config.order)
+    orders = (config.order == "row") << 25 | (config.order == "window") << 30
     coding = ("bitwise", "twos_complement", "signed_digit", "ternary").index(config.coding)
-    flags = config.dense << 24 | order << 25 | config.skew << 28 | config.skip_zeros << 29
-    return config.ways | config.lanes << 8 | coding << 26 | flags
+    flags = config.dense << 24 | config.skew << 28 | config.skip_zeros << 29
+    return config.ways | config.lanes << 8 | config.row_planes << 20 | coding << 26 | orders | flags
 
 
 def register_table() -> str:

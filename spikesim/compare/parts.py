@@ -34,7 +34,7 @@ def part_of(path: str, *, lists_serve_gathers: bool) -> str:
         return ARRAY
     if unit == "sum_offset":
         return OFFSET
-    if unit in ("planes", "counts", "rows", "loader"):
+    if unit in ("planes", "window", "counts", "rows", "loader"):
         return ENCODER
     if unit == "list":
         return ENCODER if lists_serve_gathers else UPDATE

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spikesim import program as isa
 from spikesim import timing
 from spikesim.cycle.cost import Array, Cost, Counters
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import HardwareConfig, Order
 from spikesim.program.layout import block_bits
 from spikesim.program.trace import Effects
 from spikesim.spikes.digits import digits
@@ -36,7 +36,7 @@ class CycleModel:
         self.drained = hardware.array.drained
         self.coding = hardware.numerics.coding
         self.hardware = hardware
-        self.plane_order = _by_plane(hardware)
+        self.order = _order(hardware)
         self.scan = hardware.array.scan_bits
         self.words = hardware.pointwise.words
         self.cores = hardware.system.cores
@@ -224,7 +224,7 @@ class CycleModel:
             past, own = self._blocks(i.keys, effects, groups)
             if i.operand == "values":
                 per_block = timing.load_counts(i.keys.span, self.loaded)
-                if self.plane_order:
+                if self.order == "plane":
                     spiking_load = past * timing.gap_words(i.keys.span, self.ways, self.scan)
                 load = past * per_block + timing.load_counts(own, self.loaded)
             load = load + timing.block_list(past)
@@ -293,13 +293,13 @@ class CycleModel:
         lanes = passes * outputs
         some = outputs > 0
         events = statistics.events.astype(np.int64)
-        read = events if self.plane_order and not per_row else statistics.active_rows.astype(np.int64)
+        read = statistics.active_rows if per_row else _row_reads(statistics, self.order)
         busy, busy_dense = np.maximum(spiking, 1), np.maximum(dense, 1)
         return Counters(
             events=int((events * chunks).sum()),
             spikes=int((events * some).sum()),
             spikes_dense=int((channels * some).sum()),
-            row_reads=int((read * chunks).sum()),
+            row_reads=int((read.astype(np.int64) * chunks).sum()),
             row_reads_dense=int((channels * chunks).sum()),
             array_cycles=int((busy * chunks).sum()),
             array_cycles_dense=int((busy_dense * chunks).sum()),
@@ -412,18 +412,33 @@ def _event_statistics(counts: Counts, hardware: HardwareConfig, lengths: Array |
         hardware.numerics.coding,
         skew=array.skew,
         scan=array.scan_bits,
+        row_planes=array.row_planes if _order(hardware) == "window" else 8,
         lengths=lengths,
     )
 
 
 def _event_cycles(statistics: EventStatistics, hardware: HardwareConfig) -> Array:
-    by_plane = _by_plane(hardware)
-    return (statistics.plane_order_cycles if by_plane else statistics.row_order_cycles).astype(np.int64)
+    cycles: dict[Order, NDArray[np.int32]] = {
+        "plane": statistics.plane_order_cycles,
+        "row": statistics.row_order_cycles,
+        "window": statistics.window_order_cycles,
+    }
+    return cycles[_order(hardware)].astype(np.int64)
 
 
-def _by_plane(hardware: HardwareConfig) -> bool:
-    """Ternary planes weigh the same, so that their events come row by row in either order."""
-    return hardware.array.order == "plane" and hardware.numerics.coding != "ternary"
+def _row_reads(statistics: EventStatistics, order: Order) -> NDArray[np.int32]:
+    """int32[rows]: rows of memory that a chunk of a gather reads."""
+    reads: dict[Order, NDArray[np.int32]] = {
+        "plane": statistics.events,
+        "row": statistics.active_rows,
+        "window": statistics.window_order_reads,
+    }
+    return reads[order]
+
+
+def _order(hardware: HardwareConfig) -> Order:
+    """Ternary planes weigh the same, so that their events come row by row in any order."""
+    return "row" if hardware.numerics.coding == "ternary" else hardware.array.order
 
 
 def _planes_of_counts(coding: str) -> Array:

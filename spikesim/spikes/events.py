@@ -23,6 +23,7 @@ from spikesim.spikes.digits import (
     checked_coding,
     digits,
 )
+from spikesim.spikes.window import window_order
 from spikesim.support.arithmetic import ceil_div
 from spikesim.support.jit import jit
 from spikesim.support.threads import in_parts, thread_count
@@ -48,6 +49,8 @@ class EventStatistics:
       still delivers the one above; the highest two start together, and at the end all banks finish. Planes of the count
       codings all weigh the same, and no bank waits for another: `row_order_cycles`.
     * `row_order_cycles` int32[rows_m]: the fullest bank's events in all planes together.
+    * `window_order_cycles`, `window_order_reads` int32[rows_m]: cycles and row reads with `row_planes` planes in the
+      lower pass (`spikesim.spikes.window`); with all planes in it, and for the count codings, those of row order.
     * `events_per_plane` int64[planes]: summed over rows; plane 0 is the least significant.
     """
 
@@ -58,6 +61,8 @@ class EventStatistics:
     active_rows: NDArray[np.int32]
     plane_order_cycles: NDArray[np.int32]
     row_order_cycles: NDArray[np.int32]
+    window_order_cycles: NDArray[np.int32]
+    window_order_reads: NDArray[np.int32]
     busiest_bank_active: NDArray[np.int32]
     events_per_plane: NDArray[np.int64]
 
@@ -69,6 +74,7 @@ def event_statistics(
     *,
     skew: int = 0,
     scan: int | None = None,
+    row_planes: int = 8,
     lengths: Any = None,
 ) -> EventStatistics:
     """counts: int8[rows_m, channels] with |count| ≤ 127, or uint8 for bitwise_unsigned -> EventStatistics.
@@ -76,8 +82,8 @@ def event_statistics(
     Other integer types are taken if their values lie in that range; `channels` need not be a multiple of `ways`. The
     binary coding has no counter of its own: it is ternary without negative counts.
 
-    `skew` (0 or 1), `scan` (1 or more; default: a word holds all rows): of `plane_order_cycles`. `lengths`:
-    integer[rows_m], how many counts each row has; those beyond must be 0.
+    `skew` (0 or 1), `scan` (1 or more; default: a word holds all rows): of `plane_order_cycles`. `row_planes`
+    (1 to 8): of `window_order_…`. `lengths`: integer[rows_m], how many counts each row has; those beyond must be 0.
 
     Raises CodingError for values out of range, a wrong shape, more than 2^24 channels, ways < 1 or an unknown coding.
 
@@ -90,6 +96,7 @@ def event_statistics(
     coding = checked_coding(coding)
     ways = checked_integer(ways, "ways", 1, None, "1 or more")
     skew = checked_integer(skew, "skew", 0, 1, "0 or 1")
+    row_planes = checked_integer(row_planes, "row_planes", 1, 8, "from 1 to 8")
     array = integer_array(counts)
     if array.ndim != 2:
         raise CodingError(f"counts must be of shape [rows_m, channels], not {array.shape}")
@@ -115,6 +122,9 @@ def event_statistics(
             )
 
     in_parts(work, blocks, codes.size)
+    cycles, reads = per_row[3], per_row[1]
+    if coding not in COUNT_CODINGS and row_planes < INT8_PLANES[coding]:
+        cycles, reads = window_order(codes, banks, coding, row_planes)
     return EventStatistics(
         coding=coding,
         ways=ways,
@@ -123,6 +133,8 @@ def event_statistics(
         active_rows=per_row[1],
         plane_order_cycles=per_row[2],
         row_order_cycles=per_row[3],
+        window_order_cycles=cycles,
+        window_order_reads=reads,
         busiest_bank_active=per_row[4],
         events_per_plane=per_block.sum(axis=0)[: INT8_PLANES[coding]],
     )

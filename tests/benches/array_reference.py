@@ -36,7 +36,8 @@ class Reference:
 
     def __init__(self, config: CoreConfig, words) -> None:
         self.config, self.words = config, words
-        self.by_plane = config.order == "plane" and config.coding != "ternary" and not config.dense
+        order = config.order if config.coding != "ternary" and not config.dense else "row"
+        self.by_plane, self.by_window = order == "plane", order == "window"
         self.scan = config.scan_bits
         self.rows = np.zeros((config.ways, config.row_depth, config.lanes), np.int8)
         self.states = np.zeros((config.ways, config.state_depth, config.lanes), np.int16)
@@ -55,6 +56,8 @@ class Reference:
         if self.config.dense:
             return int((banked != 0 if self.config.skip_zeros else used).sum(axis=0).max())
         fired = np.abs(self._digits(banked)).sum(axis=1)  # [planes, ways]
+        if self.by_window:
+            return self._window_cycles(np.abs(self._digits(banked)))
         if not self.by_plane:
             return int(fired.sum(axis=0).max())
         if not fired.any():
@@ -79,6 +82,24 @@ class Reference:
             if base == 0:
                 return cycles
             base -= 1
+
+    def _window_cycles(self, spikes: np.ndarray) -> int:
+        """Of spikes[planes, encoder rows, ways], played: a list of rows per bank and pass, all done before the next."""
+        cut, cycles = self.config.row_planes, 0
+        for first, last in ((cut, len(spikes)), (0, cut)):
+            queues = []
+            for bank in range(self.config.ways):
+                queue = []
+                for row in range(spikes.shape[1]):
+                    events = int(spikes[first:last, row, bank].sum())
+                    # The lower pass steps over rows that the upper one has served.
+                    queue += [row] * (events or int(first == 0 and spikes[:, row, bank].any()))
+                queues.append(queue)
+            while any(queues):
+                cycles += 1
+                for queue in queues:
+                    del queue[:1]
+        return cycles
 
     def events(self, banked: np.ndarray, used: np.ndarray) -> int:
         return int(used.sum()) if self.config.dense else int(np.abs(self._digits(banked)).sum())
@@ -156,6 +177,11 @@ class Reference:
             reads = events
             if not self.by_plane and not self.config.dense:
                 reads = np.count_nonzero(banked)
+            if self.by_window:
+                spikes, cut = self._digits(banked) != 0, self.config.row_planes
+                reads = np.count_nonzero(spikes[:cut].any(axis=0)) + np.count_nonzero(
+                    spikes[cut:].any(axis=0)
+                )
             rounds = passes * len(chunks)
             outcome.count(
                 events=events * rounds,

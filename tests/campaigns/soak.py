@@ -30,7 +30,8 @@ def random_hardware(generator: np.random.Generator) -> HardwareConfig:
         **{
             "array.ways": one(1, 2, 4, 8, 16),
             "array.lanes": one(1, 2, 4, 8, 16),
-            "array.order": one("plane", "row"),
+            "array.order": one("plane", "row", "window"),
+            "array.row_planes": one(4, 5, 6),
             "array.accumulator_bits": one(28, 32, 48),
             "array.scan_bits": one(1, 2, 8, 32),
             "array.skew": one(0, 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.played import banks_of, plane_order_cycles
+from helpers.played import banks_of, plane_order_cycles, window_order_cycles
 from helpers.programs import angles, compiled_layer, small_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +24,8 @@ def _event_cycles(counts: np.ndarray, coding: str, hardware: HardwareConfig) -> 
     spikes, array = digits(counts, coding) != 0, hardware.array
     if array.order == "row" or coding == "ternary":
         return int(banks_of(spikes, array.ways).sum(axis=(0, 1)).max())
+    if array.order == "window":
+        return window_order_cycles(spikes, array.ways, row_planes=array.row_planes)
     return plane_order_cycles(spikes, array.ways, skew=array.skew, scan=array.scan_bits)
 
 
@@ -70,16 +72,26 @@ def test_gather_closed_form(
 @given(
     ways=st.sampled_from([1, 4, 16]),
     lanes=st.sampled_from([2, 8]),
-    order=st.sampled_from(["plane", "row"]),
+    order=st.sampled_from(["plane", "row", "window"]),
     coding=st.sampled_from(["ternary", "bitwise", "twos_complement", "signed_digit"]),
     kind=st.sampled_from([0, 1, 2]),
     skew=st.sampled_from([0, 1]),
     scan=st.sampled_from([1, 4, 16]),
+    row_planes=st.sampled_from([4, 5, 6]),
     load=st.sampled_from([1, 4, 16]),
     drain=st.sampled_from([1, 4, 8]),
 )
 def test_every_gather_of_a_layer_costs_what_its_events_take(
-    ways: int, lanes: int, order: str, coding: str, kind: int, skew: int, scan: int, load: int, drain: int
+    ways: int,
+    lanes: int,
+    order: str,
+    coding: str,
+    kind: int,
+    skew: int,
+    scan: int,
+    row_planes: int,
+    load: int,
+    drain: int,
 ) -> None:
     """All gathers of real layers, token by token, against the played array, spiking and dense."""
     hardware = HardwareConfig().replace(
@@ -91,6 +103,7 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
             "array.scan_bits": scan,
             "array.load_width": load,
             "array.drain_width": drain,
+            "array.row_planes": row_planes,
             "numerics.coding": coding,
             "limits.max_context": 64,
         }

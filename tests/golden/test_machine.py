@@ -144,7 +144,7 @@ def test_events_of_every_coding_make_the_golden_words(compiled: CompiledLayer, c
 @given(
     ways=st.sampled_from([1, 2, 16, 64]),
     lanes=st.sampled_from([1, 8, 32]),
-    order=st.sampled_from(["plane", "row"]),
+    order=st.sampled_from(["plane", "row", "window"]),
     cores=st.sampled_from([1, 3]),
     skew=st.sampled_from([0, 1]),
     coding=st.sampled_from(["ternary", "bitwise", "signed_digit"]),

@@ -93,7 +93,7 @@ def test_every_group_is_multiplied(stride: int) -> None:
 
 
 @pytest.mark.parametrize("cores", [1, 3])
-@pytest.mark.parametrize("order", ["plane", "row"])
+@pytest.mark.parametrize("order", ["plane", "row", "window"])
 def test_groups_cost_what_they_cost_one_by_one(order: str, cores: int) -> None:
     """But for the issue of the instructions and the broadcast, paid once: spiking, dense and every counter."""
     hardware = HardwareConfig().replace(

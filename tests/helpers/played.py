@@ -1,4 +1,4 @@
-"""An array in plane order played cycle by cycle: every bank works through its planes, none far behind another."""
+"""Arrays played cycle by cycle: every bank works through its planes, or passes, none far behind another."""
 
 from __future__ import annotations
 
@@ -31,6 +31,34 @@ def plane_order_cycles(spikes: np.ndarray, ways: int, *, skew: int, scan: int) -
         if base > 0 and all(plane < base + skew for plane in left):
             base -= 1
     raise AssertionError
+
+
+def window_order_cycles(spikes: np.ndarray, ways: int, *, row_planes: int) -> int:
+    """Cycles that the events bool[planes, channels] take row by row, in two passes of which all banks end the first."""
+    banked = banks_of(spikes, ways)
+    upper, lower = banked[row_planes:].sum(axis=0), banked[:row_planes].sum(axis=0)
+    lists = {
+        1: [[n for n in upper[:, bank] if n] for bank in range(ways)],
+        0: [
+            [max(1, n) for n, u in zip(lower[:, bank], upper[:, bank], strict=True) if n or u]
+            for bank in range(ways)
+        ],
+    }
+    cycles = 0
+    for rows in (lists[1], lists[0]):
+        while any(rows):
+            cycles += 1
+            for bank in rows:
+                if bank:
+                    bank[0] -= 1
+                    if bank[0] == 0:
+                        del bank[0]
+    return cycles
+
+
+def window_order_reads(spikes: np.ndarray, row_planes: int) -> int:
+    """Rows of bool[planes, channels] that are read: once per pass in which they have an event."""
+    return int(spikes[row_planes:].any(axis=0).sum() + spikes[:row_planes].any(axis=0).sum())
 
 
 def _work(spikes: np.ndarray, scan: int):  # type: ignore[no-untyped-def]

@@ -80,10 +80,14 @@ CORES = {
     "dense_wide": Core(
         settings=_array(2, 16, "row", "bitwise", **{"array.accumulator_bits": 40}), dense=True, first_seed=91
     ),
+    "window": Core(settings=_array(8, 4, "window", "signed_digit"), first_seed=104),
+    "window_bitwise": Core(
+        settings=_array(4, 4, "window", "bitwise", **{"array.row_planes": 5}), first_seed=117
+    ),
 }
 """Codings, orders, one bank and many, narrow and wide, all numbers of words that the pointwise unit takes.
 
-With 13 random programs each, 104 in all.
+With 13 random programs each, 130 in all.
 """
 
 

@@ -44,8 +44,8 @@ MUTANTS = [
     ),
     _mutant(
         "array/gather",
-        "self.limit.eq(Mux(following == 0, 0, following + config.skew))",
-        "self.limit.eq(following + config.skew)",
+        "self.limit.eq(Mux(following == 0, 0, following + skew))",
+        "self.limit.eq(following + skew)",
         "the chunk ends before the last plane of a bank that is behind",
     ),
     _mutant(

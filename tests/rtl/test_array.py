@@ -46,6 +46,25 @@ SHAPES: dict[str, dict[str, Any]] = {
     "row_signed": {"ways": 8, "lanes": 4, "order": "row", "coding": "signed_digit", "accumulator_bits": 16, "drain_width": 2},
     "row_ternary": {"ways": 4, "lanes": 4, "order": "row", "coding": "ternary", "load_width": 2},
     "row_twos": {"ways": 2, "lanes": 8, "order": "row", "coding": "twos_complement", "load_width": 1, "drain_width": 4},
+    "window_signed": {"ways": 8, "lanes": 4, "order": "window", "coding": "signed_digit"},
+    "window_bitwise": {
+        "ways": 4,
+        "lanes": 4,
+        "order": "window",
+        "row_planes": 5,
+        "coding": "bitwise",
+        "accumulator_bits": 48,
+    },
+    "window_twos": {
+        "ways": 2,
+        "lanes": 8,
+        "order": "window",
+        "row_planes": 7,
+        "coding": "twos_complement",
+        "encoder_rows": 32,
+    },
+    "window_single": {"ways": 1, "lanes": 1, "order": "window", "row_planes": 6, "coding": "signed_digit"},
+    "window_ternary": {"ways": 4, "lanes": 4, "order": "window", "coding": "ternary"},
     "dense": {"ways": 16, "lanes": 8, "dense": True},
     "dense_skip": {"ways": 4, "lanes": 4, "dense": True, "skip_zeros": True, "load_width": 2, "drain_width": 2},
     "dense_small": {"ways": 1, "lanes": 2, "dense": True, "coding": "ternary", "drain_width": 1},
@@ -63,7 +82,7 @@ def test_bench(shape):
     run_bench(component, f"array_{shape}", "array", environment={"BENCH": json.dumps({"config": settings})})
 
 
-@pytest.mark.parametrize("shape", ["plane_bitwise", "row_signed", "dense", "dense_skip"])
+@pytest.mark.parametrize("shape", ["plane_bitwise", "row_signed", "window_signed", "dense", "dense_skip"])
 def test_lint(tmp_path, shape):
     source = tmp_path / "array_unit.v"
     source.write_text(verilog(unit(shape)[0], "array_unit"))

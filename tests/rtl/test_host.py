@@ -17,7 +17,7 @@ from spikesim.tools import verilator
 CORES = {
     "host": CoreConfig(),
     "host_smallest": CoreConfig(ways=1, lanes=1, dense=True, order="row", coding="ternary"),
-    "host_largest": CoreConfig(ways=64, lanes=256, coding="signed_digit"),
+    "host_largest": CoreConfig(ways=64, lanes=256, order="window", row_planes=7, coding="signed_digit"),
 }
 
 

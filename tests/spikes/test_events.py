@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.played import plane_order_cycles
+from helpers.played import plane_order_cycles, window_order_cycles, window_order_reads
 from helpers.tried import tried
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +19,9 @@ from spikesim.spikes.encode import CODINGS, INT8_PLANES, UNSIGNED_CODINGS, digit
 from spikesim.spikes.events import EventStatistics, event_statistics
 
 
-def reference(counts: Any, ways: int, coding: str, skew: int = 0, scan: int | None = None) -> dict[str, Any]:
+def reference(
+    counts: Any, ways: int, coding: str, skew: int = 0, scan: int | None = None, row_planes: int = 8
+) -> dict[str, Any]:
     planes = digits(counts, coding) != 0
     rows, channels = counts.shape
     result: dict[str, Any] = {name: [] for name in ROW_FIELDS}
@@ -38,11 +40,26 @@ def reference(counts: Any, ways: int, coding: str, skew: int = 0, scan: int | No
         else:
             played = plane_order_cycles(planes[:, row], ways, skew=skew, scan=scan or max(1, channels))
         result["plane_order_cycles"].append(played)
+        if coding in COUNT_CODINGS:
+            windowed, reads = result["row_order_cycles"][-1], active.sum()
+        else:
+            windowed = window_order_cycles(planes[:, row], ways, row_planes=row_planes)
+            reads = window_order_reads(planes[:, row], row_planes)
+        result["window_order_cycles"].append(windowed)
+        result["window_order_reads"].append(reads)
     result["events_per_plane"] = planes.sum(axis=(1, 2))
     return result
 
 
-ROW_FIELDS = ("events", "active_rows", "busiest_bank_active", "plane_order_cycles", "row_order_cycles")
+ROW_FIELDS = (
+    "events",
+    "active_rows",
+    "busiest_bank_active",
+    "plane_order_cycles",
+    "row_order_cycles",
+    "window_order_cycles",
+    "window_order_reads",
+)
 
 
 def check(stats: EventStatistics, counts: Any, **how: Any) -> None:
@@ -62,6 +79,7 @@ def test_statistics_follow_the_definitions(data: st.DataObject, coding: str, way
     low = 0 if coding in UNSIGNED_CODINGS else -largest
     counts = data.draw(hnp.arrays(np.int8, shape, elements=st.integers(low, largest), fill=st.just(0)))
     how = {"skew": data.draw(st.integers(0, 1)), "scan": data.draw(st.sampled_from([None, 1, 2, 3, 8]))}
+    how["row_planes"] = data.draw(st.integers(1, 8))
     check(event_statistics(counts, ways, coding, **how), counts, **how)
 
 
@@ -84,7 +102,7 @@ def test_long_rows(coding: str, ways: int) -> None:
     counts[1], counts[2] = 127, 85
     if coding in UNSIGNED_CODINGS:
         counts = np.abs(counts)
-    check(event_statistics(counts, ways, coding), counts)
+    check(event_statistics(counts, ways, coding, row_planes=4), counts, row_planes=4)
 
 
 @pytest.mark.parametrize("coding", CODINGS)
@@ -183,6 +201,7 @@ def _odd(what: str, arguments: dict[str, Any], message: str) -> Any:
         _odd("words of rows below 0", {"scan": -1}, "scan must be 1 or more, not -1"),
         _odd("half a row in a word", {"scan": 0.5}, r"scan must be an integer, not 0\.5"),
         _odd("a skew of two planes", {"skew": 2}, "skew must be 0 or 1, not 2"),
+        _odd("a window of nine planes", {"row_planes": 9}, "row_planes must be from 1 to 8, not 9"),
         _odd("half a bank", {"ways": 0.5}, r"ways must be an integer, not 0\.5"),
         _odd("banks below 0", {"ways": -1}, "ways must be 1 or more, not -1"),
         _odd("no name of a coding", {"coding": ["bitwise"]}, r"coding must be one of .*, not \['bitwise'\]"),
