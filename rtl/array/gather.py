@@ -287,7 +287,7 @@ class GatherControl(wiring.Component):
         if not lists_events(config):
             # Banks may be `skew` planes behind, but for the end, when all must have delivered everything.
             skew = config.skew if scans_planes(config) else 0
-            m.d.sync += start.eq(Mux(self.top >= skew, self.top - skew, 0))
+            m.d.sync += start.eq(Mux(self.top >= skew, self.top - skew, 0) if skew else self.top)
             with m.If(run | turn):
                 m.d.sync += [
                     self.base.eq(following),
