@@ -18,7 +18,7 @@ APART     := --no-deps --ignore-requires-python --upgrade --target
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check format bench verify soak mutations fuzz kills mutants coverage pycoverage robustness changelog synthesis compare lava fidelity large clean distclean
+.PHONY: help install demo test quick check format bench verify soak mutations fuzz kills mutants coverage pycoverage robustness changelog synthesis compare memories lava fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -83,6 +83,12 @@ synthesis: $(INSTALLED) ## the core on Nangate45 at 2 ns: cells, area, worst pat
 
 compare: $(INSTALLED) ## area, power and energy of spiking against dense, report in build/compare (up to 20 minutes, then cached)
 	$(BIN)/spikesim compare examples/tiny_dssa -o build/compare --force $(ARGS)
+
+memories: $(INSTALLED) ## CACTI's figures of the core's memories beside the model's; needs PyPI, g++ and a minute
+	@$(PIP) $(APART) build/cacti hwcomponents-cacti==1.0.40
+	@rm -f build/cacti/hwcomponents_cacti/cacti/cacti # made for one system; its sources are beside it
+	@$(MAKE) -s -C build/cacti/hwcomponents_cacti/cacti opt NTHREADS=1 CXX="g++ -w -O1"
+	@$(BIN)/python benchmarks/memory_sources.py --cacti build/cacti/hwcomponents_cacti/cacti
 
 lava: $(INSTALLED) ## the shipped model on Lava, graded and in each coding, against golden; report in build/lava (two minutes)
 	$(BIN)/spikesim lava examples/tiny_dssa --tokens 64 -o build/lava --force $(ARGS)

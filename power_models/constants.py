@@ -5,6 +5,8 @@ A figure without a source is `assumed` and says why it has its value. Reports sh
 
 from __future__ import annotations
 
+import math
+
 from spikesim.results.comparison import SourcedValue
 
 _HOROWITZ = "M. Horowitz, Computing's energy problem, ISSCC 2014, pp. 10-14"
@@ -13,6 +15,7 @@ _OPENRAM = "OpenRAM 1.2.48 (PyPI), technology/freepdk45/gds_lib, bounding boxes 
 _FAKERAM = "OpenROAD-flow-scripts, flow/platforms/nangate45/lib"
 _NANGATE = "Nangate45 open cell library, typical corner, 25 °C"
 _CACTI = "CACTI 6.5 to 7, technology.cc, 45 nm, 300 K: off plus gate current per µm, ITRS device types"
+_CACTI_RUN = "CACTI 7 (hwcomponents-cacti 1.0.40), benchmarks/memory_sources.json"
 _MICRO17 = "M. O'Connor et al., Fine-Grained DRAM, MICRO 2017, doi 10.1145/3123939.3124545"
 _SPIKINGBRAIN2 = (
     "README drafts of the SpikingBrain 2.0 repository; the paper (arXiv 2604.22575) was not available"
@@ -88,6 +91,13 @@ SHARED_BITS = _constant(
     "45 nm",
     "1.1 V",
 )
+WIDE_WORD = _constant(
+    "read of a word of more than 64 bits ÷ its pieces of 64 bits, at most",
+    1.14,
+    "",
+    f"{_CACTI_RUN}: 512 bits in one piece ÷ eight of 64 bits, 4,096, 5,600 and 16,384 words: 1.10, 1.14 and 1.18",
+    "45 nm",
+)
 WRITE_RATIO = _constant(
     "energy of a write ÷ a read of the same word",
     1.0,
@@ -112,10 +122,10 @@ ACCESS_ROOT_BIT = _constant(
     "1.1 V",
 )
 LEAKAGE_HP = _constant(
-    "leakage per bit, high-performance cells and periphery",
-    1876.6e-6 / (2048 * 39),
+    "leakage per bit, high-performance cells, without what is around a small memory's cells",
+    1876.6e-6 / (2048 * 39) / (1 + (13.16 + 13.16) / math.sqrt(2048 * 39 * 0.346) * 0.75),
     "W",
-    f"{_FAKERAM}: fakeram45_2048x39, 1876.6 µW",
+    f"{_FAKERAM}: fakeram45_2048x39, 1876.6 µW, of which what is around the cells has its share of the area",
     "45 nm",
     "1.1 V",
 )
@@ -221,6 +231,7 @@ MEMORY: tuple[SourcedValue, ...] = (
     CACHE_32K,
     CACHE_1M,
     SHARED_BITS,
+    WIDE_WORD,
     WRITE_RATIO,
     ACCESS_BASE,
     ACCESS_ROOT_BIT,

@@ -12,7 +12,22 @@ from amaranth.hdl import ClockSignal, Instance, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from spikesim.errors import HardwareError
+
 MODULE = "spikesim_ram"
+
+MACRO_BITS = 64
+"""The word of one macro of a wide memory: that of published macros, and 8 lanes of row memory."""
+SMALLEST_MACRO = 1 << 15
+"""Bits of a macro below which a memory is not cut further: its decoders would grow more than its energy falls."""
+
+
+def macro_bits(width: int, depth: int) -> int:
+    """Bits of the word in each macro of a memory whose words of `width` bits serve lanes, or fields, side by side."""
+    bits = MACRO_BITS
+    while bits < width and (width % bits or bits * depth < SMALLEST_MACRO):
+        bits *= 2
+    return min(bits, width) if width % bits == 0 else width
 
 
 def memory_verilog() -> str:
@@ -32,14 +47,25 @@ class Ram(wiring.Component):
 
     Read data follow the address by one cycle and hold while `read[i].enable` is low. Reading the word that is
     being written returns the old word. `write.enable` has one bit per `granule` bits of the word.
-    `image`: the plusarg that names an initial image in simulation.
+    `image`: the plusarg that names an initial image in simulation. `macro`: bits of the word that one macro holds;
+    macros lie side by side, and `macro_bits` says how wide those of a wide memory are.
+
+    `depth` need not be a power of two: an address beyond it reads ones, which nothing may use, and writes nothing.
     """
 
     def __init__(
-        self, *, width: int, depth: int, reads: int = 1, granule: int | None = None, image: str = "none"
+        self,
+        *,
+        width: int,
+        depth: int,
+        reads: int = 1,
+        granule: int | None = None,
+        macro: int | None = None,
+        image: str = "none",
     ) -> None:
         self.width, self.depth, self.image = width, depth, image
         self.granule = granule or width
+        self.macro = macro or width
         self.address_bits = max(1, (depth - 1).bit_length())
         read = wiring.Signature(
             {"enable": Out(1), "address": Out(self.address_bits), "data": In(width)},
@@ -50,7 +76,11 @@ class Ram(wiring.Component):
         super().__init__({"read": In(read).array(reads), "write": In(write)})
 
     def elaborate(self, platform: Any) -> Module:
-        """An instance of the black box."""
+        """An instance of the black box. Raises HardwareError for macros that do not divide the word."""
+        if self.width % self.macro:
+            raise HardwareError(
+                f"macro of a memory must divide its word of {self.width} bits, not {self.macro}"
+            )
         m = Module()
         reads = len(self.read)
         enable = Signal(data.ArrayLayout(1, reads))
@@ -63,6 +93,7 @@ class Ram(wiring.Component):
             p_WIDTH=self.width,
             p_DEPTH=self.depth,
             p_GRANULE=self.granule,
+            p_MACRO=self.macro,
             p_READS=reads,
             p_ADDRESS=self.address_bits,
             p_IMAGE=self.image,

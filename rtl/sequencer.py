@@ -20,7 +20,7 @@ from spikesim.rtl.isa import (
     Extent,
     Unit,
 )
-from spikesim.rtl.memory import Ram
+from spikesim.rtl.memory import Ram, macro_bits
 
 COPY_BITS = 8
 """Bits of the number of a state's copy."""
@@ -79,7 +79,10 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """One state per step of an instruction."""
         m = Module()
-        m.submodules.memory = memory = Ram(width=512, depth=self.config.program_depth, image="program")
+        depth = self.config.program_depth
+        m.submodules.memory = memory = Ram(
+            width=512, depth=depth, macro=macro_bits(512, depth), image="program"
+        )
         counter = Signal(memory.address_bits)
         m.d.comb += [
             memory.write.enable.eq(self.program.enable),

@@ -52,15 +52,15 @@ class Log(NamedTuple):
     noted: Indices
 
 
-_WIDTH, _DEPTH, _GRANULES, _READS, _ADDRESS, _CHUNKS, _NODE = range(7)
-_WRITE_ENABLE, _WRITE_ADDRESS, _WRITE_DATA, _READ_ENABLE, _READ_ADDRESS = range(7, 12)
-_OUTPUT, _BLOCK, _BASE, _COPIES, _COUNTS = range(12, 17)
-_FIELDS = 17
+_WIDTH, _DEPTH, _GRANULES, _READS, _ADDRESS, _CHUNKS, _MACROS, _NODE = range(8)
+_WRITE_ENABLE, _WRITE_ADDRESS, _WRITE_DATA, _READ_ENABLE, _READ_ADDRESS = range(8, 13)
+_OUTPUT, _BLOCK, _BASE, _COPIES, _COUNTS = range(13, 18)
+_FIELDS = 18
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Parameters of one memory: `granules` write enables, `reads` ports."""
+    """Parameters of one memory: `granules` write enables, `reads` ports, `macros` side by side."""
 
     name: str
     width: int
@@ -68,6 +68,7 @@ class Shape:
     granules: int
     reads: int
     address: int
+    macros: int
 
     @property
     def chunks(self) -> int:
@@ -85,16 +86,26 @@ def shape_of(box: Box) -> Shape:
     if not box.module.endswith(MODULE):
         raise ToolError(f"box {box.name} must be a {MODULE} to be simulated, not a {box.module}")
     try:
-        width, depth, granule, reads, address = (
+        width, depth, granule, macro, reads, address = (
             value if isinstance(value := box.parameters[name], int) else int(value, 2)
-            for name in ("WIDTH", "DEPTH", "GRANULE", "READS", "ADDRESS")
+            for name in ("WIDTH", "DEPTH", "GRANULE", "MACRO", "READS", "ADDRESS")
         )
     except (KeyError, ValueError):
-        raise ToolError(f"memory {box.name} must state WIDTH, DEPTH, GRANULE, READS and ADDRESS") from None
-    if min(width, depth, granule, reads) < 1 or width % granule or not 1 <= address <= 32:
+        raise ToolError(
+            f"memory {box.name} must state WIDTH, DEPTH, GRANULE, MACRO, READS and ADDRESS"
+        ) from None
+    if min(width, depth, granule, macro, reads) < 1 or width % granule or not 1 <= address <= 32:
         raise ToolError(f"memory {box.name} must have sizes above 0 and whole granules")
+    if width % macro or max(macro, granule) % min(macro, granule):
+        raise ToolError(f"memory {box.name} must have whole macros, and whole granules in them")
     shape = Shape(
-        name=box.name, width=width, depth=depth, granules=width // granule, reads=reads, address=address
+        name=box.name,
+        width=width,
+        depth=depth,
+        granules=width // granule,
+        reads=reads,
+        address=address,
+        macros=width // macro,
     )
     for port, bits in _port_bits(shape).items():
         if port not in box.ports or box.ports[port].size != bits:
@@ -141,7 +152,15 @@ def build_memories(
         shape = shape_of(box)
         slot, block = program.box_slots[i]
         row = shapes[i]
-        row[:7] = shape.width, shape.depth, shape.granules, shape.reads, shape.address, shape.chunks, 0
+        row[:_NODE] = (
+            shape.width,
+            shape.depth,
+            shape.granules,
+            shape.reads,
+            shape.address,
+            shape.chunks,
+            shape.macros,
+        )
         row[_NODE] = program.clocks.box_node[i]
         row[_OUTPUT:] = slot, block, words, STREAMS * words, counts
         ports = ("write_enable", "write_address", "write_data", "read_enable", "read_address")
@@ -251,7 +270,7 @@ def clock_memories(
     """One clock edge of all memories, whose clocks reach the streams in `masks`, by node.
 
     Contents change at once; what is read goes to `pending`, and `active` says of which blocks. A word that is read
-    and written is read first. Addresses beyond the depth read 0 and write nothing. A port that is not `dirty`
+    and written is read first. Addresses beyond the depth read ones and write nothing. A port that is not `dirty`
     would read again what it has read.
     """
     address = np.empty(64, np.uint64)
@@ -289,7 +308,7 @@ def clock_memories(
                 transpose(square)
                 first = shape[_OUTPUT] + port * width + 64 * chunk
                 for b in range(min(64, width - 64 * chunk)):
-                    pending[first + b] = (v[first + b] & ~enabled) | (square[b] & inside & enabled)
+                    pending[first + b] = (v[first + b] & ~enabled) | ((square[b] | ~inside) & enabled)
         granules = shape[_GRANULES]
         written = np.uint64(0)
         for granule in range(granules):
@@ -297,7 +316,17 @@ def clock_memories(
         written &= mask
         if written == 0:
             continue
-        m.writes[i] += popcount(written)
+        macros = shape[_MACROS]
+        if granules <= macros:  # a granule covers whole macros
+            for granule in range(granules):
+                enabled = v[m.pins[shape[_WRITE_ENABLE] + granule]] & mask
+                m.writes[i] += popcount(enabled) * (macros // granules)
+        else:
+            for macro in range(macros):
+                enabled = np.uint64(0)
+                for granule in range(macro * granules // macros, (macro + 1) * granules // macros):
+                    enabled |= v[m.pins[shape[_WRITE_ENABLE] + granule]]
+                m.writes[i] += popcount(enabled & mask)
         dirty[shape[_BLOCK] : shape[_BLOCK] + shape[_READS]] = 1
         if not m.private[i]:
             m.private[i] = True

@@ -37,7 +37,7 @@ _LOG_LIMIT = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryCounts:
-    """Over all streams: `reads`, int64[ports]; `writes`, cycles with any write enable set."""
+    """Over all streams: `reads`, int64[ports]; `writes`: macros that are written, each once a cycle."""
 
     reads: Indices
     writes: int

@@ -5,13 +5,18 @@ supply by `scaling.scaled`. With b = words · bits_per_word, f the area of the c
 
 * area = b · 6T cell · f ÷ efficiency + √(b · 6T cell · f) · (column height + row depth) + write enables;
 * read = (e0 + e1 · √(b · f)) · (bits_per_word + shared bits) ÷ (64 + shared bits), e0 and e1 through the published
-  energies of 8 KB and 1 MB; that of 32 KB then comes out 6 % low;
+  energies of 8 KB and 1 MB; that of 32 KB then comes out 6 % low. A word wider than 64 bits costs no more than pieces
+  of 64 bits of the same depth do, and the wires between them: a compiler cuts such a memory inside;
 * access time = t0 + t1 · √(b · f);
-* leakage = b · leakage per bit of the kind of cell, more for more ports.
+* leakage = b · leakage per bit of the kind of cell, more for more ports, and as much more for what is around the cells
+  as that takes of the area.
+
+A memory of macros side by side (`macro_bits`) is their sum.
 
 Memories of at most `REGISTER_LIMIT` (1 kbit) are arrays of flip-flops, since compilers make no macros that small:
 their figures grow in proportion to their bits from library cells. A larger one is a macro and never cheaper, smaller
-or faster than registers of 1 kbit, so that no figure falls when a memory grows across the limit.
+or faster than registers of 1 kbit, so that no figure falls when a memory grows across the limit, but for leakage:
+flip-flops leak more than cells of memories do.
 
 Left out: redundancy, test, error correction, power switches, wires to the macro, refresh and standby of DRAM. See
 docs/memories.md for the sources and for how far off published macros it is.
@@ -53,6 +58,8 @@ _DRAM_J_PER_BIT = {
 _NODE, _VOLTAGE = "45 nm", 1.1
 _CACHE_VOLTAGE = 0.9
 _KILOBYTE = 8192  # bits
+_PUBLISHED_WIDTH = 64
+"""Bits of the word whose energies are published."""
 
 _SLOPE = (c.CACHE_1M.value - c.CACHE_8K.value) / (math.sqrt(1024 * _KILOBYTE) - math.sqrt(8 * _KILOBYTE))
 _OFFSET = c.CACHE_8K.value - _SLOPE * math.sqrt(8 * _KILOBYTE)
@@ -82,6 +89,7 @@ def sram(
     write_ports: int = 1,
     shared_port: bool = False,
     write_granule: int | None = None,
+    macro_bits: int | None = None,
     node: str | float = _NODE,
     voltage: float = _VOLTAGE,
     cells: Cells = "low_operating_power",
@@ -92,43 +100,53 @@ def sram(
       in the same cycle, so that writes use the read ports: one port is then a 6T cell; with a port of each kind an 8T
       cell is taken, and every further port widens the cell by as much as the second full port does.
     * `write_granule`: bits per write enable; the whole word by default.
+    * `macro_bits`: bits of the word that one macro holds, the whole word by default. An access reaches all macros side
+      by side, each with a decoder of its own; no word line and no bit line crosses to the next.
     * `node`: 7 to 180 nm; `voltage` in V. `cells`: kind of transistors.
 
     Raises HardwareError for sizes, ports, nodes and supplies that cannot be.
     """
     granule = bits_per_word if write_granule is None else write_granule
+    wide = bits_per_word if macro_bits is None else macro_bits
     for name, value in (
         ("words", words),
         ("bits_per_word", bits_per_word),
         ("read_ports", read_ports),
         ("write_ports", write_ports),
         ("write_granule", granule),
+        ("macro_bits", wide),
     ):
         if value < 1:
             raise HardwareError(f"{name} of a memory must be at least 1, not {value}")
+    if bits_per_word % wide:
+        raise HardwareError(
+            f"macro_bits of a memory must divide its word of {bits_per_word} bits, not {wide}"
+        )
     if cells not in _LEAKAGE:
         raise HardwareError(f"cells of a memory must be one of {', '.join(_LEAKAGE)}, not {cells!r}")
-    bits = words * bits_per_word
+    macros, bits = bits_per_word // wide, words * wide
     small = min(float(bits), c.REGISTER_LIMIT.value)
-    registers = _registers(small, bits_per_word, read_ports)
+    registers = _registers(small, wide, read_ports)
     factor = _cell_factor(read_ports, write_ports, shared=shared_port)
     ports = max(read_ports, write_ports) if shared_port else read_ports + write_ports
-    macro = _macro(bits, bits_per_word, factor, ports, _LEAKAGE[cells])
+    macro = _macro(bits, wide, factor, ports, _LEAKAGE[cells])
     is_registers = bits <= c.REGISTER_LIMIT.value
     area, read, write, leakage, access = (
         at_45 if is_registers else max(at_45, of_macro)
         for at_45, of_macro in zip(registers, macro, strict=True)
     )
-    area += math.ceil(bits_per_word / granule) * c.MASK_AREA.value
+    if not is_registers:
+        leakage = macro[3]
+    area = macros * area + max(macros, math.ceil(bits_per_word / granule)) * c.MASK_AREA.value
 
     def moved(joules: float) -> float:
         return scaled(joules, "energy", _NODE, node, from_voltage=_VOLTAGE, to_voltage=voltage)
 
     return Sram(
         area_um2=scaled(area, "area", _NODE, node),
-        read_energy_j=moved(read),
-        write_energy_j=moved(write),
-        leakage_w=leakage * _leakage_of(node, voltage),
+        read_energy_j=macros * moved(read),
+        write_energy_j=macros * moved(write),
+        leakage_w=macros * leakage * _leakage_of(node, voltage),
         access_s=scaled(access, "delay", _NODE, node, from_voltage=_VOLTAGE, to_voltage=voltage),
         registers=is_registers,
     )
@@ -222,10 +240,17 @@ def _registers(bits: float, width: int, reads: int) -> _Figures:
 def _macro(bits: int, width: int, factor: float, ports: int, leakage: float) -> _Figures:
     cells = bits * c.CELL_AREA.value * factor
     side = math.sqrt(bits * factor)
-    area = cells / c.ARRAY_EFFICIENCY.value + math.sqrt(cells) * (c.COLUMN_HEIGHT.value + c.ROW_DEPTH.value)
-    word = (width + c.SHARED_BITS.value) / (64 + c.SHARED_BITS.value)
+    inside = cells / c.ARRAY_EFFICIENCY.value
+    area = inside + math.sqrt(cells) * (c.COLUMN_HEIGHT.value + c.ROW_DEPTH.value)
+    around = area / inside
+    word = (width + c.SHARED_BITS.value) / (_PUBLISHED_WIDTH + c.SHARED_BITS.value)
+    energy = (_OFFSET + _SLOPE * side) * word
+    if width > _PUBLISHED_WIDTH:
+        pieces = width / _PUBLISHED_WIDTH
+        piece = _OFFSET + _SLOPE * side / math.sqrt(pieces)
+        energy = min(energy, pieces * piece * c.WIDE_WORD.value)
     read = scaled(
-        (_OFFSET + _SLOPE * side) * word,
+        energy,
         "energy",
         _NODE,
         _NODE,
@@ -236,7 +261,7 @@ def _macro(bits: int, width: int, factor: float, ports: int, leakage: float) -> 
         area,
         read,
         read * c.WRITE_RATIO.value,
-        bits * c.LEAKAGE_HP.value * leakage * (1 + (ports - 1) * c.LEAKAGE_PORT.value),
+        bits * c.LEAKAGE_HP.value * leakage * (1 + (ports - 1) * c.LEAKAGE_PORT.value) * around,
         c.ACCESS_BASE.value + c.ACCESS_ROOT_BIT.value * side,
     )
 

@@ -51,7 +51,7 @@ from spikesim.rtl.interface import (
     RunWriteSignature,
 )
 from spikesim.rtl.isa import ADDRESS, Unit
-from spikesim.rtl.memory import Ram
+from spikesim.rtl.memory import Ram, macro_bits
 
 
 class AddressMultiplier(wiring.Component):
@@ -392,7 +392,14 @@ class ArrayUnit(wiring.Component):
         m.d.sync += from_state.eq(self.control.instruction.fields.array.state)
         self.from_state = from_state
         for b in range(config.ways):
-            memory = Ram(width=config.lanes * 8, depth=config.row_depth, granule=8, image=f"row_{b:02}")
+            width = config.lanes * 8
+            memory = Ram(
+                width=width,
+                depth=config.row_depth,
+                granule=8,
+                macro=macro_bits(width, config.row_depth),
+                image=f"row_{b:02}",
+            )
             m.submodules[f"row_{b}"] = memory
             hosted = self.load.enable & (self.load.bank == b)
             stored = self.store.enable[b]
@@ -425,7 +432,13 @@ class ArrayUnit(wiring.Component):
         for lane in range(config.lanes):
             m.d.comb += state.update[lane].eq(scatter.update[lane])
         for b in range(config.ways if config.state_depth else 0):
-            memory = Ram(width=config.lanes * 16, depth=config.state_depth, image=f"state_{b:02}")
+            width = config.lanes * 16
+            memory = Ram(
+                width=width,
+                depth=config.state_depth,
+                macro=macro_bits(width, config.state_depth),
+                image=f"state_{b:02}",
+            )
             m.submodules[f"state_{b}"] = memory
             gathered = self.reader.read[b] & self.from_state
             place = Mux(state.read[b], state.place_read[b], self.reader.place[b])

@@ -16,18 +16,19 @@ from spikesim.results.comparison import Power, UnitFigures
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryMacro:
-    """One memory of a netlist, of `macros` macros. `part`: what it belongs to."""
+    """One memory of a netlist, of `macros` macros, of which `side_by_side` hold a word. `part`: what it belongs to."""
 
     name: str
     part: str
     macros: int
+    side_by_side: int
     model: Sram
 
 
 def macro(
     netlist: Netlist, number: int, part: str, *, access_s: float, node: str, voltage: float
 ) -> MemoryMacro:
-    """The model of box `number`, split so that it is read within `access_s` if that can be.
+    """The model of box `number`: macros side by side, split so that they are read within `access_s` if that can be.
 
     State and vector memory are written while they are read. All others are written by instructions or a host that
     read nothing of them at the time: one port serves both.
@@ -41,10 +42,17 @@ def macro(
         read_ports=shape.reads,
         shared_port=part not in (STATE_MEMORY, VECTOR_MEMORY),
         write_granule=shape.width // shape.granules,
+        macro_bits=shape.width // shape.macros,
         node=node,
         voltage=voltage,
     )
-    return MemoryMacro(name=box.name, part=part, macros=split.macros, model=split.whole)
+    return MemoryMacro(
+        name=box.name,
+        part=part,
+        macros=split.macros * shape.macros,
+        side_by_side=shape.macros,
+        model=split.whole,
+    )
 
 
 def memory_power(
@@ -55,11 +63,15 @@ def memory_power(
     quiet: PowerResult,
     frequency_hz: float,
 ) -> list[UnitFigures]:
-    """Per part, memories of which it consists: accesses are internal power, the nets they drive switching power."""
+    """Per part, memories of which it consists: accesses are internal power, the nets they drive switching power.
+
+    A read reaches all macros side by side, a write those with an enable set, as the simulation counted them.
+    """
     figures: dict[str, list[float]] = {}
     for box, entry in zip(netlist.boxes, macros, strict=True):
         count, model = counts[box.name], entry.model
-        energy = int(count.reads.sum()) * model.read_energy_j + count.writes * model.write_energy_j
+        write = model.write_energy_j / entry.side_by_side
+        energy = int(count.reads.sum()) * model.read_energy_j + count.writes * write
         nets = box.ports["read_data"]
         switching = float(quiet.net_switching_w[nets[nets > 1]].sum())
         total = figures.setdefault(entry.part, [0.0, 0.0, 0.0, 0.0])

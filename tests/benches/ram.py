@@ -12,6 +12,8 @@ from cocotb.triggers import FallingEdge
 
 SHAPE = json.loads(os.environ["BENCH"])
 WIDTH, DEPTH, READS, GRANULE = (SHAPE[key] for key in ("width", "depth", "reads", "granule"))
+ADDRESSES = 1 << max(1, (DEPTH - 1).bit_length())
+"""More than words, where those are no power of two: what lies beyond reads ones and keeps nothing."""
 
 
 def merged(old: int, new: int, enable: int) -> int:
@@ -33,15 +35,16 @@ async def random_traffic(dut):
         for port, value in enumerate(expected):
             if value is not None:
                 assert int(getattr(dut, f"read__{port}__data").value) == value
-        address = random.choice([*hot, random.randrange(DEPTH)])
+        address = random.choice([*hot, random.randrange(ADDRESSES)])
         enable = random.choice([0, random.getrandbits(WIDTH // GRANULE), (1 << WIDTH // GRANULE) - 1])
         word = random.getrandbits(WIDTH)
         dut.write__address.value, dut.write__enable.value, dut.write__data.value = address, enable, word
         for port in range(READS):
-            where = random.choice([address, *hot, random.randrange(DEPTH)])
+            where = random.choice([address, *hot, random.randrange(ADDRESSES)])
             enabled = random.random() < 0.7
             getattr(dut, f"read__{port}__address").value = where
             getattr(dut, f"read__{port}__enable").value = enabled
             if enabled:  # the old word where a write meets a read; without, the port holds
-                expected[port] = words[where]
-        words[address] = merged(words[address], word, enable)
+                expected[port] = words[where] if where < DEPTH else (1 << WIDTH) - 1
+        if address < DEPTH:
+            words[address] = merged(words[address], word, enable)

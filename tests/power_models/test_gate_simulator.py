@@ -413,7 +413,7 @@ def test_clocks_and_cells_that_cannot_be_simulated(cells, message):
 WIDTH, DEPTH, GRANULES, READS, ADDRESS = 100, 12, 4, 2, 4
 
 
-def memory_alone():
+def memory_alone(macros=1, **changes):
     wires = Wires()
     ports = {
         "clk": ["clk"],
@@ -426,9 +426,8 @@ def memory_alone():
     }
     for port, nets in ports.items():
         wires.port(port, "output" if port == "read_data" else "input", nets)
-    wires.memory(
-        "ram", ports, WIDTH=WIDTH, DEPTH=DEPTH, GRANULE=WIDTH // GRANULES, READS=READS, ADDRESS=ADDRESS
-    )
+    parameters = {"WIDTH": WIDTH, "DEPTH": DEPTH, "GRANULE": WIDTH // GRANULES, "MACRO": WIDTH // macros}
+    wires.memory("ram", ports, **parameters | {"READS": READS, "ADDRESS": ADDRESS} | changes)
     return wires.netlist()
 
 
@@ -436,8 +435,10 @@ def number(row, s):
     return sum((int(w) >> s & 1) << i for i, w in enumerate(row))
 
 
-def test_memory_is_that_of_memory_v():
-    netlist = memory_alone()
+@pytest.mark.parametrize("macros", [1, 2, 4, 20])
+def test_memory_is_that_of_memory_v(macros):
+    """However many macros lie side by side; of those, the written ones are counted: 20 are five in a granule."""
+    netlist = memory_alone(macros)
     rng = np.random.default_rng(8)
     cycles = 60
     words = {p: random_words(rng, cycles, n.size) for p, n in netlist.inputs.items() if p != "clk"}
@@ -457,11 +458,11 @@ def test_memory_is_that_of_memory_v():
                 if row["read_enable"] >> port & 1:
                     reads[port] += 1
                     address = row["read_address"] >> ADDRESS * port & (1 << ADDRESS) - 1
-                    data[port] = held[address] if address < DEPTH else 0
+                    data[port] = held[address] if address < DEPTH else (1 << WIDTH) - 1
             mask = sum(
                 granule << WIDTH // GRANULES * g for g in range(GRANULES) if row["write_enable"] >> g & 1
             )
-            writes += mask > 0
+            writes += sum(mask >> m * WIDTH // macros & (1 << WIDTH // macros) - 1 > 0 for m in range(macros))
             address = row["write_address"]
             if mask and address < DEPTH:
                 held[address] = (held[address] & ~mask) | (row["write_data"] & mask)
@@ -521,11 +522,24 @@ def test_a_log_has_a_limit():
         simulator.run(2, {"write_enable": 1}, log="ram", log_limit=100)
 
 
+@pytest.mark.parametrize("macro", [30, 20])
+def test_macros_that_are_not_whole(macro):
+    with pytest.raises(ToolError, match="memory ram must have whole macros, and whole granules in them"):
+        GateSimulator(memory_alone(MACRO=macro))
+
+
 def test_boxes_that_are_no_memories():
     wires = Wires()
     wires.port("clk", "input", ["clk"])
     wires.memory(
-        "ram", {"clk": ["clk"], "read_data": bus("rd", 4)}, WIDTH=4, DEPTH=4, GRANULE=4, READS=1, ADDRESS=2
+        "ram",
+        {"clk": ["clk"], "read_data": bus("rd", 4)},
+        WIDTH=4,
+        DEPTH=4,
+        GRANULE=4,
+        MACRO=4,
+        READS=1,
+        ADDRESS=2,
     )
     with pytest.raises(ToolError, match="a port write_enable of 1 bits"):
         GateSimulator(wires.netlist())

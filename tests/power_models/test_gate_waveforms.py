@@ -244,7 +244,7 @@ def test_memories_change_at_their_access_time():
     }
     wires.port("clk", "input", ["clk"])
     wires.port("a", "input", bus("a", 3))
-    wires.memory("ram", ports, WIDTH=3, DEPTH=8, GRANULE=3, READS=1, ADDRESS=3)
+    wires.memory("ram", ports, WIDTH=3, DEPTH=8, GRANULE=3, MACRO=3, READS=1, ADDRESS=3)
     wires.cell("inv", "INV_X1", A="rd0", ZN="z")
     wires.port("z", "output", ["z"])
     netlist = wires.netlist()

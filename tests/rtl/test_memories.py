@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.gate_netlists import Wires, bus
+from helpers.tried import tried
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,10 +24,13 @@ from spikesim.compare.parts import (
     memory_of,
     part_of,
 )
+from spikesim.errors import HardwareError
 from spikesim.power_models.gates.simulator import MemoryCounts
 from spikesim.power_models.memories.model import MOST_MACROS, Sram, sram, sram_within
 from spikesim.power_models.netlist.netlist import Netlist
 from spikesim.power_models.power.power import PowerResult
+from spikesim.rtl.memory import MACRO_BITS, SMALLEST_MACRO, Ram, macro_bits
+from spikesim.rtl.verilog import verilog
 
 DEPTH, WIDTH = 4096, 64
 NEVER = 1e-15
@@ -91,7 +95,8 @@ def test_small_memory_is_registers() -> None:
 
 def memory_netlist(**changes: int) -> Netlist:
     """One memory, of 4096 words of 64 bits in four granules, whose read data are the output."""
-    parameters = {"WIDTH": WIDTH, "DEPTH": DEPTH, "GRANULE": 16, "READS": 1, "ADDRESS": 12} | changes
+    parameters = {"WIDTH": WIDTH, "DEPTH": DEPTH, "GRANULE": 16, "MACRO": WIDTH, "READS": 1, "ADDRESS": 12}
+    parameters |= changes
     wires = Wires()
     reads, width = parameters["READS"], parameters["WIDTH"]
     ports = {
@@ -124,6 +129,43 @@ def test_macro_has_the_shape_of_its_box() -> None:
     assert macro_of(ROW_MEMORY, access_s=0.4e-9).macros > 1
 
 
+@given(st.integers(1, 64), st.integers(1, 2**16))
+def test_memories_are_cut_into_equal_macros(lanes: int, depth: int) -> None:
+    """Of 64 bits, or of as many more as they need to hold 32 kbit; a narrower or an odd word stays whole."""
+    width = 8 * lanes
+    bits = macro_bits(width, depth)
+    assert width % bits == 0
+    assert bits == width or (bits >= MACRO_BITS and bits * depth >= SMALLEST_MACRO)
+    assert width <= MACRO_BITS or lanes.bit_count() > 1 or depth < 512 or bits == MACRO_BITS
+
+
+def test_where_the_core_cuts_its_memories() -> None:
+    """Rows along lanes, states of few words less finely, programs by fields; the text says so to whoever builds it."""
+    assert (macro_bits(512, 5600), macro_bits(1024, 256), macro_bits(512, 4096)) == (64, 128, 64)
+    text = verilog(Ram(width=512, depth=600, granule=8, macro=macro_bits(512, 600)), "rows")
+    assert ".MACRO(32'd64)" in text
+
+
+@tried(15, "macros of a memory in RTL that do not divide its word", "one sentence")
+def test_macros_that_do_not_divide_the_word() -> None:
+    with pytest.raises(HardwareError, match="macro of a memory must divide its word of 64 bits, not 48"):
+        verilog(Ram(width=64, depth=16, macro=48), "rows")
+
+
+def test_macros_side_by_side_are_each_a_memory() -> None:
+    """512 bits cut along lanes: eight macros of 64, and of each as many as the time asks for."""
+    found = macro_of(ROW_MEMORY, WIDTH=512, MACRO=64)
+    one = macro_of(ROW_MEMORY)
+    assert (found.macros, found.side_by_side) == (8, 8)
+    assert found.model.read_energy_j == pytest.approx(8 * one.model.read_energy_j)
+    assert found.model.leakage_w == pytest.approx(8 * one.model.leakage_w)
+    assert found.model.area_um2 == pytest.approx(8 * one.model.area_um2)
+    assert found.model.access_s == one.model.access_s
+    fast = macro_of(ROW_MEMORY, WIDTH=512, MACRO=64, access_s=0.5e-9)
+    assert (fast.macros, fast.side_by_side) == (8 * macro_of(ROW_MEMORY, access_s=0.5e-9).macros, 8)
+    assert fast.macros > 8
+
+
 def quiet_of(netlist: Netlist, watts: float) -> PowerResult:
     """Every net that is not constant dissipates the same."""
     none = np.zeros(netlist.cells)
@@ -133,7 +175,8 @@ def quiet_of(netlist: Netlist, watts: float) -> PowerResult:
 
 
 def test_power_is_accesses_and_nets_by_hand() -> None:
-    """100 cycles at 1 GHz: energy of 30 reads and 5 writes ÷ 100 ns, 64 nets of 1 µW; two boxes of a part add up."""
+    """100 cycles at 1 GHz: energy of 30 reads and 5 writes ÷ 100 ns, 64 nets of 1 µW; two boxes of a part add up, the
+    other with writes of 12 of its four macros side by side."""
     netlist = memory_netlist()
     netlist = replace(netlist, boxes=[netlist.boxes[0], replace(netlist.boxes[0], name="other")])
     model = Sram(
@@ -145,15 +188,18 @@ def test_power_is_accesses_and_nets_by_hand() -> None:
         registers=False,
     )
     names = ("array.rows", "other")
-    macros = [MemoryMacro(name=name, part=ROW_MEMORY, macros=1, model=model) for name in names]
+    macros = [
+        MemoryMacro(name=name, part=ROW_MEMORY, macros=4, side_by_side=n, model=model)
+        for name, n in zip(names, (1, 4), strict=True)
+    ]
     counts = {
         "array.rows": MemoryCounts(reads=np.array([30]), writes=5),
-        "other": MemoryCounts(reads=np.array([0]), writes=0),
+        "other": MemoryCounts(reads=np.array([0]), writes=12),
     }
     (figures,) = memory_power(netlist, macros, counts, 100, quiet_of(netlist, 1e-6), 1e9)
     assert (figures.unit, figures.is_memory, figures.area_um2) == (ROW_MEMORY, True, 20.0)
     assert figures.power.leakage == pytest.approx(6.0)
-    assert figures.power.internal == pytest.approx(1e3 * (30 * 2e-12 + 5 * 4e-12) / 100e-9)
+    assert figures.power.internal == pytest.approx(1e3 * (30 * 2e-12 + (5 + 12 / 4) * 4e-12) / 100e-9)
     assert figures.power.switching == pytest.approx(2 * 64 * 1e-3)
     assert figures.power.glitch == 0
 

@@ -21,7 +21,7 @@ from spikesim.tools import verilator
 SHAPES = {
     "ram": {"width": 32, "depth": 100, "reads": 2, "granule": 8},
     "ram_single": {"width": 17, "depth": 1, "reads": 1, "granule": 17},
-    "ram_wide": {"width": 128, "depth": 33, "reads": 3, "granule": 16},
+    "ram_wide": {"width": 128, "depth": 33, "reads": 3, "granule": 16, "macro": 64},
 }
 
 
