@@ -121,9 +121,13 @@ ACCESS_ROOT_BIT = _constant(
     "45 nm",
     "1.1 V",
 )
+_AROUND_FAKERAM = (
+    ARRAY_EFFICIENCY.value * (COLUMN_HEIGHT.value + ROW_DEPTH.value) / math.sqrt(2048 * 39 * CELL_AREA.value)
+)
+"""Area around the cells of fakeram45_2048x39 ÷ that of its sub-arrays, by the model's own area."""
 LEAKAGE_HP = _constant(
     "leakage per bit, high-performance cells, without what is around a small memory's cells",
-    1876.6e-6 / (2048 * 39) / (1 + (13.16 + 13.16) / math.sqrt(2048 * 39 * 0.346) * 0.75),
+    1876.6e-6 / (2048 * 39) / (1 + _AROUND_FAKERAM),
     "W",
     f"{_FAKERAM}: fakeram45_2048x39, 1876.6 µW, of which what is around the cells has its share of the area",
     "45 nm",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _BENCH = "tests/verify/test_lockstep.py -k random_programs[row]"
 _COUNTERS = "tests/rtl/test_core.py"
+_MEMORY = "tests/rtl/test_verilog.py -k test_memory[ram]"
 
 MUTANTS = [
     {
@@ -75,6 +76,20 @@ MUTANTS = [
         "new": "words[write_address] <= write_data;",
         "why": "storing a key's feature overwrites its neighbours",
         "bench": _BENCH,
+    },
+    {
+        "file": "rtl/memory.v",
+        "old": ": {WIDTH{1'b1}};",
+        "new": ": {WIDTH{1'b0}};",
+        "why": "a word beyond the memory looks like one that was never written, and its use goes unnoticed",
+        "bench": _MEMORY,
+    },
+    {
+        "file": "rtl/memory.v",
+        "old": "words[write_address][granule*GRANULE +: GRANULE] <=",
+        "new": "words[write_address % (DEPTH - DEPTH / 4)][granule*GRANULE +: GRANULE] <=",
+        "why": "the last quarter of a memory's words lies over the first",
+        "bench": _MEMORY,
     },
     {
         "file": "rtl/core.py",
