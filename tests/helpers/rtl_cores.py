@@ -26,12 +26,12 @@ class Core:
 
     @property
     def hardware(self) -> HardwareConfig:
-        """Small memories compile and start faster."""
+        """Small memories compile and start faster. Their depths are no powers of two: words beyond read ones."""
         return HardwareConfig().replace(
             **{
                 "limits.max_context": 64,
-                "memory.row_kib": 512,
-                "memory.program_words": 16384,
+                "memory.row_kib": 500,
+                "memory.program_words": 16016,
                 **self.settings,
             }
         )
