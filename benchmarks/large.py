@@ -51,6 +51,10 @@ CONFIG = {
 }
 
 
+WHOLE = {"position": 1, "moba": 9, "full": 1, "sse": 26, "head": 1}
+"""Programs of the published model, of which the checkpoint has one or two of each kind."""
+
+
 def write_checkpoint(folder: Path) -> int:
     """Writes config.json, the shards and their index; returns the bytes of all tensors but the embedding."""
     config = DSSAConfig.from_dict(CONFIG)
@@ -87,6 +91,7 @@ def main() -> None:
     """Writes, maps in a child process, prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--cached", type=int, default=0, help="tokens before the ones that run")
     arguments = parser.parse_args()
     hardware = Path(__file__).parents[1] / "examples" / "hardware" / "spb2_64core.toml"
     with tempfile.TemporaryDirectory() as folder:
@@ -96,6 +101,7 @@ def main() -> None:
         print(f"checkpoint without embedding      {size / 1e9:8.2f} GB")
         command = [str(Path(sys.executable).parent / "spikesim"), "map", str(model), "-o", str(out)]
         command += ["--hardware", str(hardware), "--random-tokens", str(arguments.tokens)]
+        command += ["--cached", str(arguments.cached)]
         start = time.perf_counter()
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         peak = 0
@@ -109,6 +115,11 @@ def main() -> None:
     print(f"mapped and simulated, {arguments.tokens} tokens   {seconds:8.1f} s   {report['seconds']}")
     print(f"peak memory (bar: 6 GiB)          {peak / 2**30:8.2f} GiB")
     print(f"spiking / dense cycles per token  {report['cycles']['per_token']}")
+    by_kind = {layer["kind"]: layer["spiking"] / arguments.tokens for layer in report["cycles"]["by_layer"]}
+    whole = sum(count * by_kind[kind] for kind, count in WHOLE.items())
+    print(f"by kind of layer                  { {kind: round(cycles) for kind, cycles in by_kind.items()} }")
+    print(f"whole model, 36 layers            {whole:,.0f} spiking cycles per token, from {WHOLE}")
+    print(f"memories of a core                {report['cores']['memories']}")
     print(
         f"tokens per second                 {report['throughput_tokens_per_s']}, bound by {report['cores']['bound']}"
     )

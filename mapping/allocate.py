@@ -19,8 +19,12 @@ class Allocation(Generic[Name]):
     words: int
 
 
-def allocate(program: Program, pinned: Collection[str] = ()) -> Allocation[str]:
+def allocate(
+    program: Program, pinned: Collection[str] = (), words: Mapping[str, int] | None = None
+) -> Allocation[str]:
     """First fit by liveness: a vector occupies its words from the first write to the last read.
+
+    `words`: of every vector, if not all of them are on this core.
 
     Inputs are alive from the start, outputs to the end. `pinned` vectors have their place elsewhere. The
     same vector always gets the same address for the same program, so that emitted images are reproducible.
@@ -37,7 +41,7 @@ def allocate(program: Program, pinned: Collection[str] = ()) -> Allocation[str]:
         end = number
     last |= {name: end + 1 for name in text.output_names if name in names}
     spans = {name: (first[name], last[name]) for name in first}
-    return first_fit(spans, text.vectors)
+    return first_fit(spans, text.vectors if words is None else words)
 
 
 def first_fit(spans: Mapping[Name, tuple[int, int]], words: Mapping[Name, int]) -> Allocation[Name]:

@@ -55,8 +55,8 @@ class OpenedModel(Protocol):
     def output(self) -> End:
         """Where a step's result leaves."""
 
-    def check(self, length: int, hardware: HardwareConfig) -> None:
-        """Raises, before any work is done, for what the core lacks or sequences that it does not hold."""
+    def check(self) -> None:
+        """Raises, before any work is done, for what the core lacks."""
 
     def table(self) -> NDArray[Any]:
         """The host's rows of words, int16 or int32[items, words]."""
@@ -70,7 +70,8 @@ class OpenedModel(Protocol):
     ) -> Iterator[Lowered]:
         """Programs in order, each made while the float model runs items: int64[sequences, steps] one block further.
 
-        `examples`: sequences that set the ranges of activations; None for the items themselves.
+        `examples`: sequences that set the ranges of activations; None for the items themselves. Sequences of
+        `hardware.limits.max_context` steps must be possible, the context that was asked for.
         """
 
 

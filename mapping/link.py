@@ -1,14 +1,17 @@
 """Laying out a chain of programs on one core with everything resident: what the RTL is given.
 
+With several cores, a layout is the fullest core's share of everything: sizes, and where its words lie.
+
 Vector memory, from word 0: what passes from program to program, constants, what persists from step to step (decay
 factors, block sums, persistent vectors), scratch, and the vectors of the running program, which all programs share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
-from spikesim.hardware import KIB, STATE_BYTES, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.mapping.allocate import Allocation, allocate, first_fit
 from spikesim.program import CacheSpec, Chain, Decay, End, Gather, Pool, Program, Scatter, StateSpec
 from spikesim.program.accumulators import check_accumulators
@@ -21,7 +24,8 @@ from spikesim.program.layout import (
     block_bits,
 )
 from spikesim.program.scalar import FULL_FACTOR
-from spikesim.program.sizes import CacheShape, matrix_rows, state_rows
+from spikesim.program.shares import cache_heads, vector_shares
+from spikesim.program.sizes import CacheShape, chain_words, matrix_rows, state_rows
 from spikesim.program.verifier import verify_chain
 from spikesim.support.arithmetic import ceil_div
 
@@ -42,12 +46,29 @@ class _Counter:
         return first
 
 
-Allocator = Callable[[int, Program, Collection[str]], Allocation[str]]
-"""(number of the program, the program, vectors that have their place elsewhere) -> where its own vectors lie."""
+class Allocator(Protocol):
+    """How the linker asks for what it may be asked again; programs by their number in the chain."""
+
+    def shares(self, number: int, program: Program) -> Mapping[str, int]:
+        """Words of every vector on the core."""
+
+    def places(self, number: int, program: Program, pinned: Collection[str]) -> Allocation[str]:
+        """Where its own vectors lie; those that are `pinned` have their place elsewhere."""
 
 
-def _allocate(_number: int, program: Program, pinned: Collection[str]) -> Allocation[str]:
-    return allocate(program, pinned)
+class Allocating:
+    """Asks anew every time."""
+
+    def __init__(self, hardware: HardwareConfig) -> None:
+        self.hardware = hardware
+
+    def shares(self, number: int, program: Program) -> Mapping[str, int]:
+        """Words of every vector on the core."""
+        return vector_shares(program.text, cores=self.hardware.system.cores, lanes=self.hardware.array.lanes)
+
+    def places(self, number: int, program: Program, pinned: Collection[str]) -> Allocation[str]:
+        """By liveness."""
+        return allocate(program, pinned, self.shares(number, program))
 
 
 def link(chain: Chain, hardware: HardwareConfig) -> CoreLayout:
@@ -64,15 +85,15 @@ def link(chain: Chain, hardware: HardwareConfig) -> CoreLayout:
     return lay_out(chain, hardware)
 
 
-def lay_out(chain: Chain, hardware: HardwareConfig, allocator: Allocator = _allocate) -> CoreLayout:
-    """`link` by sizes alone: of constants and matrices only shapes are read. `allocator`: `allocate`, or one that
-    remembers what it was asked before, by the number of the program.
-    """
-    return _Linker(hardware, allocator).link(chain)
+def lay_out(chain: Chain, hardware: HardwareConfig, allocator: Allocator | None = None) -> CoreLayout:
+    """`link` by sizes alone: of constants and matrices only shapes are read. `allocator`: one that remembers."""
+    return _Linker(hardware, allocator or Allocating(hardware)).link(chain)
 
 
-def passing(chain: Chain) -> Allocation[End | None]:
+def passing(chain: Chain, shares: Sequence[Mapping[str, int]]) -> Allocation[End | None]:
     """Where the words lie that pass from program to program: each from its program to the last one that takes it.
+
+    `shares`: of every program, the words of its vectors on the core.
 
     What comes in from outside is there from the start, and a persistent vector always. The result joins them if that
     takes no more words; else it is one of its program's own vectors.
@@ -86,31 +107,28 @@ def passing(chain: Chain) -> Allocation[End | None]:
         return (-1, end) if source.port in chain.programs[number].text.persistent else (number, last)
 
     spans = {source: span(source, last) for source, last in chain.last_uses.items()}
-    words = {source: chain.input_words if source is None else chain.port(source).words for source in spans}
+    words = {source: _words(chain, shares, source) for source in spans}
     alone = first_fit(spans, words)
     result = chain.output
-    together = first_fit({**spans, result: span(result, end)}, {**words, result: chain.output_words})
+    together = first_fit(
+        {**spans, result: span(result, end)}, {**words, result: _words(chain, shares, result)}
+    )
     return together if result in spans or together.words == alone.words else alone
 
 
-def needed_memory(layout: CoreLayout, hardware: HardwareConfig, program_words: int) -> dict[str, int]:
-    """Memory settings that one core needs to hold a whole layout and its program, and the hardware lacks, by name."""
-    ways, lanes, memory = hardware.array.ways, hardware.array.lanes, hardware.memory
-    wanted = {
-        "memory.row_kib": (memory.row_kib, ceil_div(layout.row_words * ways * lanes, KIB)),
-        "memory.state_kib": (
-            memory.state_kib,
-            ceil_div(layout.state_words * ways * lanes * STATE_BYTES, KIB),
-        ),
-        "memory.vector_words": (memory.vector_words, layout.vector_words),
-        "memory.program_words": (memory.program_words, program_words),
-    }
-    return {name: least for name, (have, least) in wanted.items() if least > have}
+def _words(chain: Chain, shares: Sequence[Mapping[str, int]], source: End | None) -> int:
+    """Words on the core of what leaves at a port, or comes in from outside: all that its users need."""
+    users = [end for end, taken in chain.sources.items() if taken == source]
+    return max(
+        shares[chain.numbers[end.program]][end.port]
+        for end in (*users, *([] if source is None else [source]))
+    )
 
 
 class _Linker:
     def __init__(self, hardware: HardwareConfig, allocator: Allocator) -> None:
         self.allocator = allocator
+        self.cores = hardware.system.cores
         self.ways, self.lanes = hardware.array.ways, hardware.array.lanes
         self.vector, self.row, self.state = _Counter(), _Counter(), _Counter()
         self.encoder_rows = self.scatter_rows = 1
@@ -119,38 +137,42 @@ class _Linker:
 
     def link(self, chain: Chain) -> CoreLayout:
         programs = chain.programs
-        places = passing(chain)
+        shares = [self.allocator.shares(number, program) for number, program in enumerate(programs)]
+        places = passing(chain, shares)
         base = self.vector.take(places.words)
         passed = [_passed(chain, program, places.addresses, base) for program in programs]
         full_factor, clear_shift = self._literal(FULL_FACTOR), self._literal(CLEAR_SHIFT)
         constants = [
-            {name: self.vector.take(words.size) for name, words in sorted(program.constants.items())}
-            for program in programs
+            {name: self.vector.take(own[name]) for name in sorted(program.constants)}
+            for program, own in zip(programs, shares, strict=True)
         ]
         caches = [
-            {name: self._cache(spec, _scale(program, name)) for name, spec in program.text.caches.items()}
+            {name: self._cache(program, name, spec) for name, spec in program.text.caches.items()}
             for program in programs
         ]
         states = [
             {name: self._state(spec) for name, spec in program.text.states.items()} for program in programs
         ]
-        for program, here in zip(programs, passed, strict=True):
+        for program, here, own in zip(programs, passed, shares, strict=True):
             here |= {
-                name: self.vector.take(program.text.vectors[name])
-                for name in program.text.persistent
-                if name not in here
+                name: self.vector.take(own[name]) for name in program.text.persistent if name not in here
             }
-        groups = [i.dst.groups for p in programs for i in p.instructions() if isinstance(i, Decay)]
+        groups = [
+            ceil_div(i.dst.groups, self.cores)
+            for p in programs
+            for i in p.instructions()
+            if isinstance(i, Decay)
+        ]
         scratch = self.vector.take(max(groups, default=1))
         shared, words = self.vector.used, 0
         layouts = []
         for number, program in enumerate(programs):
-            allocation = self.allocator(number, program, passed[number])
-            own = {name: shared + address for name, address in allocation.addresses.items()}
+            allocation = self.allocator.places(number, program, passed[number])
+            placed = {name: shared + address for name, address in allocation.addresses.items()}
             words = max(words, allocation.words)
             layouts.append(
                 ProgramLayout(
-                    vectors={**passed[number], **constants[number], **own},
+                    vectors={**passed[number], **constants[number], **placed},
                     matrices={name: self._matrix(*m.shape) for name, m in sorted(program.matrices.items())},
                     caches=caches[number],
                     states=states[number],
@@ -168,6 +190,7 @@ class _Linker:
             clear_shift=clear_shift,
             literals=self.literals,
             vector_words=shared + words,
+            program_words=chain_words(program.text for program in programs),
             row_words=self.row.used,
             state_words=self.state.used,
             encoder_rows=self.encoder_rows,
@@ -181,19 +204,21 @@ class _Linker:
         return address
 
     def _matrix(self, outputs: int, channels: int) -> OperandLayout:
-        used = matrix_rows(outputs, channels, ways=self.ways, lanes=self.lanes)
+        used = matrix_rows(outputs, channels, ways=self.ways, lanes=self.lanes, cores=self.cores)
         return OperandLayout(base=self.row.take(used), chunk_stride=ceil_div(channels, self.ways))
 
-    def _cache(self, spec: CacheSpec, scale: int) -> CacheLayout:
+    def _cache(self, program: Program, name: str, spec: CacheSpec) -> CacheLayout:
+        held, _ = cache_heads(program.text, name, self.cores)
         shape = CacheShape.of(spec, ways=self.ways, lanes=self.lanes)
         rows, tokens = shape.feature_rows, shape.token_rows
-        keys = self._heads(spec.heads, rows, shape.blocks * shape.token_chunks, shape.token_chunks * rows)
-        values = self._heads(spec.heads, shape.blocks * tokens, shape.feature_chunks, tokens)
+        keys = self._heads(held, rows, shape.blocks * shape.token_chunks, shape.token_chunks * rows)
+        values = self._heads(held, shape.blocks * tokens, shape.feature_chunks, tokens)
         if not spec.block:
             return CacheLayout(keys=keys, values=values)
-        means = self._heads(spec.heads, rows, shape.mean_chunks, 0)
-        sums = self.vector.take(spec.heads * spec.size)
-        return CacheLayout(keys=keys, values=values, means=means, sums=sums, scale=self._literal(scale))
+        means = self._heads(held, rows, shape.mean_chunks, 0)
+        sums = self.vector.take(held * spec.size)
+        scale = self._literal(_scale(program, name))
+        return CacheLayout(keys=keys, values=values, means=means, sums=sums, scale=scale)
 
     def _heads(self, heads: int, rows: int, chunks: int, block_stride: int) -> OperandLayout:
         return OperandLayout(
@@ -208,13 +233,13 @@ class _Linker:
         per_head = rows * ceil_div(spec.size, self.lanes)
         return StateLayout(
             operand=OperandLayout(
-                base=self.state.take(state_rows(spec, ways=self.ways, lanes=self.lanes)),
+                base=self.state.take(state_rows(spec, ways=self.ways, lanes=self.lanes, cores=self.cores)),
                 head_stride=per_head,
                 chunk_stride=rows,
             ),
             rows=per_head,
             copy_stride=spec.heads * per_head,
-            factors=self.vector.take(spec.copies * spec.heads),
+            factors=self.vector.take(spec.copies * ceil_div(spec.heads, self.cores)),
         )
 
     def _measure(self, program: Program, instruction: object) -> None:

@@ -1,24 +1,39 @@
 """Placing programs on cores: what stays in row, state and vector memory, and what streams from DRAM for every token.
 
-All cores work on every layer: column chunks of matrices and heads of caches and states are dealt out evenly,
-so the fullest core holds ⌈chunks / cores⌉ chunks. Layers are given memory first come, first served; what does
-not fit any more streams.
+All cores work on every layer: column chunks of matrices and heads of caches and states are dealt out evenly
+(`spikesim.program.shares`), so the fullest core holds ⌈chunks / cores⌉ chunks.
+
+* Of a memory with a capacity, layers are given room first come, first served; what does not fit any more streams.
+* A memory that is fitted holds everything if that is at most `limits.resident_kib` a core. If it is more, nothing
+  stays: row memory then holds two column chunks of the tallest matrix or cache, one in use and one arriving, and state
+  memory the states of the layer that has most of them. Constants of a layer whose weights stream come with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from spikesim.errors import CapacityError
-from spikesim.hardware import STATE_BYTES, HardwareConfig
+from spikesim.hardware import KIB, STATE_BYTES, HardwareConfig
 from spikesim.mapping.allocate import Allocation, allocate
-from spikesim.mapping.link import lay_out, needed_memory
-from spikesim.program import CacheSpec, Chain, Link, Program, StateSpec, result_of
+from spikesim.mapping.link import lay_out
+from spikesim.program import Chain, Link, Program, result_of
 from spikesim.program.layout import CoreLayout
-from spikesim.program.sizes import cache_rows, chain_words, matrix_rows, program_words, state_rows
+from spikesim.program.shares import cache_heads, vector_shares
+from spikesim.program.sizes import (
+    CacheShape,
+    Needs,
+    cache_rows,
+    chain_words,
+    fitted,
+    lacking,
+    matrix_rows,
+    program_words,
+    state_rows,
+)
 from spikesim.support.arithmetic import ceil_div
 
 CONSTANT_BYTES = 4
@@ -30,10 +45,8 @@ class ProgramPlacement:
 
     `vector_words`: of its own vectors, which all programs' share. `addresses`: first words of all its vectors, as
     `spikesim.mapping.link` lays them out; `matrices`: first row of each resident matrix in every bank, behind all
-    resident caches, empty if the weights stream: both known once all programs are placed. `dram_bytes`:
-    moved per token for weights and constants; caches and states that stream are added by what a token touches
-    (`cache_resident`,
-    `state_resident`).
+    resident caches, empty if the weights stream: both known once all programs are placed, and so is what stays in
+    memories that are fitted. `constant_words`: of all cores together.
     """
 
     name: str
@@ -49,16 +62,22 @@ class ProgramPlacement:
     cache_resident: bool
     state_resident: bool
     constants_resident: bool
-    dram_bytes: int
     matrices: dict[str, int] = field(default_factory=dict)
     addresses: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def dram_bytes(self) -> int:
+        """Moved per token for weights and constants; caches and states that stream move what a token touches."""
+        return (0 if self.resident else self.weight_bytes) + (
+            0 if self.constants_resident else self.constant_words * CONSTANT_BYTES
+        )
 
 
 class Placer:
     """Places the programs of a model one after the other; remembers how full the fullest core is.
 
-    `outlines`: the programs so far with numbers of no account in place of their weights; `layout`: of one core that
-    holds all of them but constants that stream. `links`: of the whole model.
+    `outlines`: the programs so far with numbers of no account in place of their weights; `layout`: of the fullest core,
+    as if it held all of them but constants that stream. `links`: of the whole model.
     """
 
     def __init__(self, hardware: HardwareConfig, links: Sequence[Link]) -> None:
@@ -70,7 +89,9 @@ class Placer:
         self.placements: list[ProgramPlacement] = []
         self.outlines: list[Program] = []
         self.layout: CoreLayout | None = None
-        self._allocations: dict[tuple[int, frozenset[str]], Allocation[str]] = {}
+        self._whole: Needs | None = None
+        self._buffer = 0
+        self._memory = _Remembered(hardware)
 
     @property
     def vector_words(self) -> int:
@@ -83,28 +104,30 @@ class Placer:
         return chain_words(outline.text for outline in self.outlines)
 
     def place(self, program: Program) -> ProgramPlacement:
-        """Gives the program memory or marks it as streamed.
+        """Gives the program memory or marks it as streamed; of fitted memories it is not said before `finished`.
 
         Raises CapacityError if it cannot run at all: vectors, instructions, or a single column chunk do not fit.
         """
         hardware = self.hardware
+        row_fits, state_fits = hardware.memory.row_kib == "fit", hardware.memory.state_kib == "fit"
         text = program.text
         constant_words = sum(words.size for words in program.constants.values())
         layout, constants_resident = self._take_words(program)
-        cache = sum(self._cache_bytes(spec) for spec in text.caches.values())
-        state = sum(self._state_bytes(spec) for spec in text.states.values())
-        rows = {name: self._matrix_bytes(*matrix.shape) for name, matrix in program.matrices.items()}
+        cache = self._row_bytes(sum(self._cache_rows(program)))
+        state = self._row_bytes(sum(state_rows(s, **self._array) for s in text.states.values())) * STATE_BYTES
+        weights = self._row_bytes(
+            sum(matrix_rows(*matrix.shape, **self._array) for matrix in program.matrices.values())
+        )
         spare = self._streaming_buffer(program)
-        cache_resident = self.row_used + cache + spare <= hardware.row_memory_bytes
+        cache_resident = row_fits or self.row_used + cache + spare <= hardware.row_memory_bytes
         if cache_resident:
             self.row_used += cache
-        state_resident = self.state_used + state <= hardware.state_memory_bytes
+        state_resident = state_fits or self.state_used + state <= hardware.state_memory_bytes
         if state_resident:
             self.state_used += state
-        weights = sum(rows.values())
         # The last layers may use the streaming buffer too, as long as nothing streams; keeping it free is
         # simpler and safe.
-        resident = self.row_used + weights + spare <= hardware.row_memory_bytes
+        resident = row_fits or self.row_used + weights + spare <= hardware.row_memory_bytes
         if resident:
             self.row_used += weights
         placement = ProgramPlacement(
@@ -124,8 +147,6 @@ class Placer:
             cache_resident=cache_resident,
             state_resident=state_resident,
             constants_resident=constants_resident,
-            dram_bytes=(0 if resident else program.weight_bytes)
-            + (0 if constants_resident else constant_words * CONSTANT_BYTES),
         )
         self.placements.append(placement)
         return placement
@@ -134,6 +155,8 @@ class Placer:
         """All placements, with the places of vectors and matrices, which depend on all programs."""
         if self.layout is None:
             return []
+        self._whole = Needs.of(self.layout)
+        self._settle()
         bank = self.hardware.row_bytes * self.hardware.array.ways
         next_row = sum(p.cache_bytes for p in self.placements if p.cache_resident) // bank
         placements = []
@@ -141,17 +164,66 @@ class Placer:
             first: dict[str, int] = {}
             for name, matrix in sorted(outline.matrices.items()) if placement.resident else ():
                 first[name] = next_row
-                next_row += self._matrix_bytes(*matrix.shape) // bank
+                next_row += matrix_rows(*matrix.shape, **self._array)
             placements.append(
                 replace(placement, vector_words=own.own_words, addresses=own.vectors, matrices=first)
             )
         return placements
 
-    def beyond_rtl(self) -> dict[str, int]:
-        """Memory settings that one core needs to hold everything, as the RTL does, and the hardware lacks, by name."""
+    def sized(self) -> HardwareConfig:
+        """The hardware with a number for every memory: those that are fitted hold what `finished` says."""
         if self.layout is None:
+            return fitted(self.hardware)
+        bank = self.hardware.row_bytes * self.hardware.array.ways
+        streams = not all(p.resident and p.cache_resident for p in self.placements)
+        return fitted(
+            self.hardware,
+            Needs(
+                rows=max(self.row_used, self._buffer if streams else 0) // bank,
+                state_rows=self._states_held() // (STATE_BYTES * bank),
+                vector_words=self.vector_words,
+                program_words=self.program_words,
+            ),
+        )
+
+    def beyond_rtl(self) -> dict[str, int]:
+        """Memory settings that one core needs to hold everything, as the RTL does, and the hardware lacks, by name.
+
+        None of several cores, as the RTL is of one; known when `finished`.
+        """
+        if self._whole is None or self.cores > 1:
             return {}
-        return needed_memory(self.layout, self.hardware, self.program_words)
+        return lacking(self.sized(), self._whole)
+
+    def _settle(self) -> None:
+        """Decides what of fitted memories stays: everything or nothing."""
+        memory, most = self.hardware.memory, self.hardware.limits.resident_kib * KIB
+        if memory.row_kib == "fit" and self.row_used > most:
+            self.row_used = 0
+            self.placements = [
+                replace(
+                    p,
+                    resident=not p.weight_bytes,
+                    cache_resident=not p.cache_bytes,
+                    constants_resident=p.constants_resident
+                    and not (memory.vector_words == "fit" and p.weight_bytes),
+                )
+                for p in self.placements
+            ]
+            self.outlines = [
+                _outline(outline, constants=p.constants_resident)
+                for outline, p in zip(self.outlines, self.placements, strict=True)
+            ]
+            self._memory = _Remembered(self.hardware)
+            self.layout = lay_out(self._chain(), self.hardware, self._memory)
+        if memory.state_kib == "fit" and self.state_used > most:
+            self.state_used = 0
+            self.placements = [replace(p, state_resident=not p.state_bytes) for p in self.placements]
+
+    def _states_held(self) -> int:
+        """Bytes of state memory for what stays, or passes through."""
+        passing = [p.state_bytes for p in self.placements if not p.state_resident]
+        return max([self.state_used, *passing])
 
     def _take_words(self, program: Program) -> tuple[CoreLayout, bool]:
         """Lays out the vectors of one more program: the layout, and whether its constants stay.
@@ -159,70 +231,92 @@ class Placer:
         Those that do not pass through the words that all programs share. Raises CapacityError if nothing helps.
         """
         memory, name = self.hardware.memory, program.text.name
-        outline, resident = _outline(program, constants=True), True
-        layout = lay_out(self._chain(outline), self.hardware, self._allocate)
-        if layout.vector_words > memory.vector_words:
-            outline, resident = _outline(program, constants=False), False
-            layout = lay_out(self._chain(outline), self.hardware, self._allocate)
-        if layout.vector_words > memory.vector_words:
-            raise CapacityError(
-                f"memory.vector_words must be at least {layout.vector_words} for {name}, not {memory.vector_words}; "
-                "raise it, or lower limits.max_context"
-            )
+        outline, constants = _outline(program, constants=True), True
+        layout = lay_out(self._chain(outline), self.hardware, self._memory)
+        if memory.vector_words != "fit" and layout.vector_words > memory.vector_words:
+            self._memory.forget(len(self.outlines))
+            outline, constants = _outline(program, constants=False), False
+            layout = lay_out(self._chain(outline), self.hardware, self._memory)
+            if layout.vector_words > memory.vector_words:
+                raise CapacityError(
+                    f"memory.vector_words must be at least {layout.vector_words} for {name}, not "
+                    f"{memory.vector_words}; raise it, or map for a shorter context"
+                )
         self.outlines.append(outline)
         self.layout = layout
-        if self.program_words > memory.program_words:
+        if memory.program_words != "fit" and self.program_words > memory.program_words:
             raise CapacityError(
                 f"memory.program_words must be at least {self.program_words} for the programs up to "
                 f"{name}, not {memory.program_words}"
             )
-        return layout, resident
+        return layout, constants
 
-    def _chain(self, outline: Program) -> Chain:
+    def _chain(self, *more: Program) -> Chain:
         """The programs so far and one more."""
-        programs = (*self.outlines, outline)
+        programs = (*self.outlines, *more)
         names = {program.text.name for program in programs}
         links = tuple(link for link in self.links if link.to.program in names)
-        return Chain(programs=programs, links=links, output=result_of(outline.text))
-
-    def _allocate(self, number: int, program: Program, pinned: Collection[str]) -> Allocation[str]:
-        """`allocate`, once for every program and what is pinned of it."""
-        if number >= len(self.outlines):  # it may be tried twice
-            return allocate(program, pinned)
-        key = number, frozenset(pinned)
-        if key not in self._allocations:
-            self._allocations[key] = allocate(program, pinned)
-        return self._allocations[key]
+        return Chain(programs=programs, links=links, output=result_of(programs[-1].text))
 
     def _streaming_buffer(self, program: Program) -> int:
-        """Bytes for two column chunks of the tallest matrix: one in use, one arriving."""
+        """Bytes for two column chunks of the tallest matrix: one in use, one arriving.
+
+        A fitted memory may have to pass caches as well, whose chunks may be taller.
+        """
         ways, lanes = self.hardware.array.ways, self.hardware.array.lanes
         tallest = max((matrix.shape[1] for matrix in program.matrices.values()), default=0)
         needed = 2 * ceil_div(tallest, ways) * ways * lanes
-        if needed > self.hardware.row_memory_bytes:
+        shapes = [CacheShape.of(spec, ways=ways, lanes=lanes) for spec in program.text.caches.values()]
+        rows = max((max(shape.feature_rows, shape.token_rows) for shape in shapes), default=0)
+        self._buffer = max(self._buffer, needed, 2 * rows * ways * lanes)
+        if self.hardware.memory.row_kib != "fit" and needed > self.hardware.row_memory_bytes:
             raise CapacityError(
                 f"memory.row_kib must be at least {ceil_div(needed, 1024)} for {program.text.name}, "
                 f"two column chunks of {tallest} rows, not {self.hardware.memory.row_kib}"
             )
         return needed
 
-    def _matrix_bytes(self, outputs: int, channels: int) -> int:
-        return self._bytes(matrix_rows(outputs, channels, **self._array))
-
-    def _cache_bytes(self, spec: CacheSpec) -> int:
-        return self._bytes(cache_rows(spec, **self._array))
-
-    def _state_bytes(self, spec: StateSpec) -> int:
-        return self._bytes(state_rows(spec, **self._array)) * STATE_BYTES
+    def _cache_rows(self, program: Program) -> list[int]:
+        array, text = self.hardware.array, program.text
+        return [
+            cache_rows(spec, ways=array.ways, lanes=array.lanes, heads=cache_heads(text, name, self.cores)[0])
+            for name, spec in text.caches.items()
+        ]
 
     @property
     def _array(self) -> dict[str, int]:
         array = self.hardware.array
         return {"ways": array.ways, "lanes": array.lanes, "cores": self.cores}
 
-    def _bytes(self, rows: int) -> int:
+    def _row_bytes(self, rows: int) -> int:
         """Of so many rows in every bank, a byte per lane."""
         return rows * self.hardware.array.ways * self.hardware.array.lanes
+
+
+class _Remembered:
+    """An allocator that is asked for the same programs again whenever another one is placed behind them."""
+
+    def __init__(self, hardware: HardwareConfig) -> None:
+        self._deal = {"cores": hardware.system.cores, "lanes": hardware.array.lanes}
+        self._shares: dict[int, Mapping[str, int]] = {}
+        self._places: dict[tuple[int, frozenset[str]], Allocation[str]] = {}
+
+    def shares(self, number: int, program: Program) -> Mapping[str, int]:
+        """Words of every vector on the core."""
+        if number not in self._shares:
+            self._shares[number] = vector_shares(program.text, **self._deal)
+        return self._shares[number]
+
+    def places(self, number: int, program: Program, pinned: Collection[str]) -> Allocation[str]:
+        """Where its own vectors lie."""
+        key = number, frozenset(pinned)
+        if key not in self._places:
+            self._places[key] = allocate(program, pinned, self.shares(number, program))
+        return self._places[key]
+
+    def forget(self, number: int) -> None:
+        """The program of this number is tried another way."""
+        self._places = {key: places for key, places in self._places.items() if key[0] != number}
 
 
 def _outline(program: Program, *, constants: bool) -> Program:

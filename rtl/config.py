@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spikesim.errors import HardwareError
 from spikesim.hardware import Coding, HardwareConfig, Order
-from spikesim.program.sizes import INSTRUCTION_WORDS
+from spikesim.program.sizes import INSTRUCTION_WORDS, fitted
 from spikesim.rtl.isa import POSITION_BITS
 from spikesim.support.arithmetic import ceil_div
 
@@ -92,8 +92,10 @@ def core_config(
 ) -> CoreConfig:
     """The core of a hardware configuration; sizes of the encoder from the programs, else from `limits`.
 
+    Memories that are still to be fitted have the sizes of a core for models yet to come, `sizes.GENERAL`.
     `instructions`: program memory is at least this deep. Raises HardwareError for what cannot be built.
     """
+    hardware = fitted(hardware)
     array, memory = hardware.array, hardware.memory
     if skip_zeros and not dense:
         raise HardwareError("skip_zeros is of the dense twin: a spiking core has no events of zeros to skip")
@@ -120,8 +122,8 @@ def core_config(
         drain_width=array.drain_width,
         row_depth=hardware.rows_per_bank,
         state_depth=hardware.state_rows_per_bank,
-        vector_depth=memory.vector_words,
-        program_depth=max(memory.program_words // INSTRUCTION_WORDS, instructions, 2),
+        vector_depth=int(memory.vector_words),
+        program_depth=max(int(memory.program_words) // INSTRUCTION_WORDS, instructions, 2),
         encoder_rows=max(encoder_rows, 1),
         scatter_rows=ceil_div(256, array.ways) if scatter_rows is None else max(scatter_rows, 1),
         blocks=8 if blocks is None else max(blocks, 2),

@@ -8,6 +8,7 @@ from pathlib import Path
 from spikesim.hardware import HardwareConfig
 from spikesim.program import Chain
 from spikesim.program.layout import CoreLayout
+from spikesim.program.sizes import Needs, fitted
 from spikesim.rtl.assemble import Executable
 from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.rtl.core import SpikeCore
@@ -29,9 +30,9 @@ def emit_core(folder: Path, config: CoreConfig) -> Path:
 
 
 def resident_config(hardware: HardwareConfig, layout: CoreLayout, *, dense: bool = False) -> CoreConfig:
-    """The core of a hardware configuration with an event encoder that the programs fit into."""
+    """The core of a hardware configuration with an event encoder, and fitted memories, that hold the programs."""
     return core_config(
-        hardware,
+        fitted(hardware, Needs.of(layout)),
         dense=dense,
         encoder_rows=layout.encoder_rows,
         scatter_rows=layout.scatter_rows,

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spikesim.errors import CheckpointError, HardwareError, OutputError, TokenError
+from spikesim.errors import CapacityError, CheckpointError, HardwareError, OutputError, TokenError
 from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.frontend import DSSAFrontEnd
@@ -79,17 +79,22 @@ def map_model(
     hardware: HardwareConfig,
     request: InputRequest = DEFAULT_REQUEST,
     calibration: str | os.PathLike[str] | None = None,
+    context: int | None = None,
+    cached: int = 0,
     command: str = "",
     progress: Progress = SILENT,
 ) -> Report:
     """Maps a model onto the hardware and simulates it; writes the mapping into `output`, which exists and holds none.
 
-    Raises a SpikesimError for whatever the user can put right.
+    `context`: the longest sequence, in tokens, that the mapping is for, `cached` ones included; its caches and score
+    vectors have room for that, and its `limits.max_context` says so. The longest of this run if None. `cached`: see
+    `Runner`. Raises a SpikesimError for whatever the user can put right.
     """
     model = as_path(model, "a model", CheckpointError)
     output = _free_folder(as_path(output, "output", OutputError))
     calibration = None if calibration is None else as_path(calibration, "a calibration text", TokenError)
     _check_given(hardware, request, command, progress)
+    _check_cached(cached)
     stopwatch = Stopwatch()
     folder = output / PROGRAM_FOLDER
     with stopwatch.stage("load"), torch.no_grad():
@@ -98,14 +103,15 @@ def map_model(
         reader = model_reader(model_folder(model), items)
         length = request.sequence_length or min(DEFAULT_SEQUENCE, hardware.limits.max_context)
         run = evaluation_tokens(request, reader, beside(model, HELD_OUT_FILE), length=length)
-        opened.check(run.ids.shape[1], hardware)
+        opened.check()
+        hardware = _for_context(hardware, context, cached + run.ids.shape[1])
         examples = calibration_tokens(calibration, beside(model, CALIBRATION_FILE), reader, run)
         folder.mkdir()
         table = opened.table()
         write_table(folder, table)
         session = Session(opened.links, table[run.ids.T].astype(np.int32))
         del table
-    runner = Runner(hardware, session, run.ids.size, stopwatch, folder)
+    runner = Runner(hardware, session, run.ids.size, stopwatch, folder, cached)
     score, following = Score(), torch.from_numpy(targets(run).T)
     scored = bool((following >= 0).any())
     blocks: list[Block] = []
@@ -124,8 +130,8 @@ def map_model(
             blocks.append(block)
             advance()
     save_tokens(run, examples, folder)
-    placements = runner.placer.finished()
-    write_json_atomic(output / MAPPING_FILE, {"programs": [vars(placement) for placement in placements]})
+    placements = [{**vars(p), "dram_bytes": p.dram_bytes} for p in runner.finished()]
+    write_json_atomic(output / MAPPING_FILE, {"programs": placements})
     write_compiled(
         output,
         CompiledText(
@@ -158,13 +164,16 @@ def simulate_mapping(
     *,
     hardware: HardwareConfig | None = None,
     request: InputRequest = DEFAULT_REQUEST,
+    cached: int = 0,
     command: str = "",
     progress: Progress = SILENT,
 ) -> Report:
     """Runs a mapped model again, from the programs in `folder`: on the same tokens or others, on another array.
 
     `hardware` may change what changes cycles; the numerics are part of the programs and stay as they were mapped.
+    `cached`: see `Runner`.
     """
+    _check_cached(cached)
     folder = as_path(folder, "a mapping", CheckpointError)
     _check_given(HardwareConfig() if hardware is None else hardware, request, command, progress)
     compiled = open_compiled(folder)
@@ -173,10 +182,10 @@ def simulate_mapping(
     hardware = mapped if hardware is None else hardware.model_copy(update={"numerics": mapped.numerics})
     verify_for(compiled.texts, hardware)
     run = mapped_tokens(compiled, request)
-    compiled.check_steps(run.ids.shape[1])
+    compiled.check_steps(cached + run.ids.shape[1])
     stopwatch = Stopwatch()
     session = Session(text.links, compiled.words(run.ids.T))
-    runner = Runner(hardware, session, run.ids.size, stopwatch, None)
+    runner = Runner(hardware, session, run.ids.size, stopwatch, None, cached)
     score, following = Score(), torch.from_numpy(targets(run).T)
     with progress.stage("layers", len(text.programs)) as advance:
         for name in text.programs:
@@ -186,6 +195,7 @@ def simulate_mapping(
             take = _scored(score, following, compiled.result, None) if is_last else None
             runner.run(program, compiled.block(name), take)
             advance()
+    runner.finished()
     fidelity = score.fidelity(is_bytes=run.is_bytes)
     return summarise_run(summary, run, fidelity, runner, {"mapped in": str(folder)}, command)
 
@@ -197,6 +207,37 @@ def _free_folder(path: Path) -> Path:
     if os.path.lexists(path / PROGRAM_FOLDER):
         raise OutputError(f"output folder {path} must be new, not hold {PROGRAM_FOLDER} already")
     return path
+
+
+def _check_cached(cached: int) -> None:
+    """Raises CapacityError for what is no number of cached tokens."""
+    if type(cached) is not int or cached < 0:
+        raise CapacityError(f"cached tokens must be a whole number from 0 on, not {shown(cached)}")
+
+
+def _for_context(hardware: HardwareConfig, context: int | None, longest: int) -> HardwareConfig:
+    """The hardware with the context that is asked for as its limit; `longest`: tokens of a sequence of this run.
+
+    Raises CapacityError for a context beyond the limit of the hardware, or sequences beyond the context.
+    """
+    most = hardware.limits.max_context
+    if context is None and longest > most:
+        raise CapacityError(
+            f"the sequence length must be at most limits.max_context ({most}), not {longest}; "
+            "cut the sequence or raise the limit in the hardware file"
+        )
+    if context is None:
+        context = longest
+    if type(context) is not int or not 1 <= context <= most:
+        raise CapacityError(
+            f"the context must be a whole number from 1 to limits.max_context ({most}), not {shown(context)}"
+        )
+    if longest > context:
+        raise CapacityError(
+            f"the sequence length must be at most the context ({context}), not {longest}; "
+            "cut the sequence or ask for more context"
+        )
+    return hardware.replace(**{"limits.max_context": context})
 
 
 def _check_given(hardware: object, request: object, command: object, progress: object) -> None:

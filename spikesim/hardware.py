@@ -35,6 +35,8 @@ from spikesim.support.shown import shown
 Coding = Literal["bitwise", "ternary", "twos_complement", "signed_digit"]
 Activation = Literal["threshold", "int8"]
 Order = Literal["plane", "row", "window"]
+Fit = Literal["fit"]
+"""A size that follows from the programs."""
 
 KIB = 1024
 """Bytes in a KiB."""
@@ -44,18 +46,24 @@ STATE_BYTES = 2
 
 @dataclass(frozen=True)
 class Within:
-    """The legal range of a number, ends included; prints as the rule in the error sentence."""
+    """The legal range of a number, ends included; prints as the rule in the error sentence.
+
+    `or_fit`: "fit" in its place is legal too.
+    """
 
     low: int | float
     high: int | float
     power_of_two: bool = False
+    or_fit: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check the range after pydantic has checked the type."""
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
-    def check(self, value: float) -> float:
+    def check(self, value: float | str) -> float | str:
         """Return `value`, or raise `ValueError` if it is out of range (NaN always is)."""
+        if isinstance(value, str):
+            return value
         legal = self.low <= value <= self.high
         if self.power_of_two:
             legal = legal and int(value).bit_count() == 1
@@ -70,7 +78,7 @@ class Within:
         else:
             kind = "a whole number" if isinstance(self.low, int) else "a number"
         ends = (f"{end:g}" if isinstance(end, float) else str(end) for end in (self.low, self.high))
-        return f"{kind} from " + " to ".join(ends)
+        return ('"fit" or ' if self.or_fit else "") + f"{kind} from " + " to ".join(ends)
 
 
 class _Section(BaseModel):
@@ -155,17 +163,17 @@ class ClockConfig(_Section):
 
 
 class MemoryConfig(_Section):
-    """The memories of one core."""
+    """The memories of one core: a capacity, or "fit", what the programs need (`spikesim.program.sizes.fitted`)."""
 
     section: ClassVar[str] = "memory"
 
-    row_kib: Annotated[int, Within(1, 4_194_304)] = 2048
+    row_kib: Annotated[int | Fit, Within(1, 4_194_304, or_fit=True)] = "fit"
     """INT8 row memory in KiB: weights, K/V cache, block means."""
-    state_kib: Annotated[int, Within(1, 4_194_304)] = 256
+    state_kib: Annotated[int | Fit, Within(1, 4_194_304, or_fit=True)] = "fit"
     """INT16 SSE state in KiB."""
-    vector_words: Annotated[int, Within(256, 16_777_216)] = 65536
+    vector_words: Annotated[int | Fit, Within(256, 16_777_216, or_fit=True)] = "fit"
     """Vector memory in words of 32 bits."""
-    program_words: Annotated[int, Within(64, 16_777_216)] = 65536
+    program_words: Annotated[int | Fit, Within(64, 16_777_216, or_fit=True)] = "fit"
     """Program memory in words."""
 
 
@@ -197,7 +205,9 @@ class LimitsConfig(_Section):
     section: ClassVar[str] = "limits"
 
     max_context: Annotated[int, Within(1, 16_777_216)] = 4096
-    """Longest sequence in tokens that the K/V cache and the score vector have room for."""
+    """Longest sequence in tokens that a model may be mapped for; of a mapping, the longest it was mapped for."""
+    resident_kib: Annotated[int, Within(1, 4_194_304)] = 4096
+    """Largest row memory, and state memory, in KiB, that is fitted to hold everything; beyond it everything streams."""
     max_channels: Annotated[int, Within(1, 16_777_216)] = 16384
     """Most input channels of a matrix: what the event encoder of a core generated without a model has room for."""
 
@@ -212,6 +222,8 @@ class NumericsConfig(_Section):
     magnitude in bit planes), "twos_complement" or "ternary"."""
     activation: Activation = "threshold"
     """Where integers come from: the adaptive threshold per token, or INT8 scaled by the largest magnitude."""
+    head_activation: Activation = "int8"
+    """The same of the input of a language model's output head."""
     threshold_k: Annotated[float, Within(0.25, 16.0)] = 3.0
     """Threshold = mean |x| / threshold_k; larger means finer integers and more spikes."""
     window: Annotated[int, Within(1, 7)] = 7
@@ -300,8 +312,8 @@ class HardwareConfig(BaseModel):
 
     @property
     def row_memory_bytes(self) -> int:
-        """Row memory of one core in bytes."""
-        return self.memory.row_kib * KIB
+        """Row memory of one core in bytes. This and what follows of a memory is for sizes that are known."""
+        return _known(self.memory.row_kib, "memory.row_kib") * KIB
 
     @property
     def rows_per_bank(self) -> int:
@@ -316,7 +328,7 @@ class HardwareConfig(BaseModel):
     @property
     def state_memory_bytes(self) -> int:
         """State memory of one core in bytes."""
-        return self.memory.state_kib * KIB
+        return _known(self.memory.state_kib, "memory.state_kib") * KIB
 
     @property
     def state_rows_per_bank(self) -> int:
@@ -340,28 +352,37 @@ class HardwareConfig(BaseModel):
 
     def _check_sizes(self) -> None:
         """Raise `HardwareError` for settings that are legal each but not together."""
-        row_kib = math.ceil(self.array.ways * self.row_bytes / KIB)
-        if self.rows_per_bank < 1:
-            raise HardwareError(
-                f"memory.row_kib must be at least {row_kib}, one row of {self.array.lanes} lanes"
-                f" for each of {self.array.ways} ways, not {self.memory.row_kib}"
-            )
-        state_kib = math.ceil(self.array.ways * self.state_row_bytes / KIB)
-        if self.state_rows_per_bank < 1:
-            raise HardwareError(
-                f"memory.state_kib must be at least {state_kib}, one row of {self.array.lanes} lanes"
-                f" for each of {self.array.ways} ways, not {self.memory.state_kib}"
-            )
+        memory, lanes, ways = self.memory, self.array.lanes, self.array.ways
+        for name, have, least in (
+            ("row_kib", memory.row_kib, self.least_row_kib),
+            ("state_kib", memory.state_kib, self.least_state_kib),
+        ):
+            if have != "fit" and have < least:
+                raise HardwareError(
+                    f"memory.{name} must be at least {least}, one row of {lanes} lanes for each of {ways} ways, "
+                    f"not {have}"
+                )
         if self.array.order == "window" and self.numerics.coding == "bitwise" and self.array.row_planes > 6:
             raise HardwareError(
                 "array.row_planes must be at most 6 for the bitwise coding, whose 7 planes leave none above a window "
                 f"of more, not {self.array.row_planes}"
             )
-        if self.limits.max_context > self.memory.vector_words:
-            raise HardwareError(
-                f"limits.max_context must be at most memory.vector_words = {self.memory.vector_words},"
-                f" where the score vector lies, not {self.limits.max_context}"
-            )
+
+    @property
+    def least_row_kib(self) -> int:
+        """KiB of row memory for one row of every bank."""
+        return math.ceil(self.array.ways * self.row_bytes / KIB)
+
+    @property
+    def least_state_kib(self) -> int:
+        """KiB of state memory for one row of every bank."""
+        return math.ceil(self.array.ways * self.state_row_bytes / KIB)
+
+
+def _known(size: int | Fit, name: str) -> int:
+    if size == "fit":
+        raise HardwareError(f'{name} must be a number before it is used, not "fit"')
+    return size
 
 
 def _sentence(model: type[BaseModel], section: str, error: ValidationError) -> str:

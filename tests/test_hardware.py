@@ -36,12 +36,6 @@ def test_default_file_is_the_builtin_default_and_documents_every_setting() -> No
     assert [line for line in settings if not line.partition("#")[2].strip()] == []
 
 
-def test_spb2_state_memory_holds_one_layer() -> None:
-    hw = preset("spb2_64core.toml")
-    one_layer = 5 * 32 * 128 * 128 * 2  # states × heads × key × value × bytes
-    assert hw.system.cores * hw.state_memory_bytes == one_layer
-
-
 def test_small_preset_has_the_other_order() -> None:
     array = preset("small.toml").array
     assert (array.ways, array.lanes, array.order) == (4, 4, "row")
@@ -55,7 +49,7 @@ def test_every_setting_says_what_it_is() -> None:
 
 
 def test_derived_sizes() -> None:
-    hw = HardwareConfig()
+    hw = HardwareConfig().replace(**{"memory.row_kib": 2048, "memory.state_kib": 256})
     assert hw.row_bytes == 64
     assert hw.rows_per_bank == 2048 * 1024 // (8 * 64)
     assert hw.state_row_bytes == 128
@@ -64,6 +58,13 @@ def test_derived_sizes() -> None:
     assert hw.dram_bytes_per_cycle == pytest.approx(51.2)
     assert hw.numerics.limit == 127
     assert NumericsConfig(window=3).limit == 7
+
+
+def test_a_size_that_is_not_known_is_not_used() -> None:
+    """What a fitted memory holds is said by what fits it."""
+    for name in ("row_memory_bytes", "rows_per_bank", "state_memory_bytes", "state_rows_per_bank"):
+        with pytest.raises(HardwareError, match='must be a number before it is used, not "fit"'):
+            getattr(HardwareConfig(), name)
 
 
 def test_rows_that_do_not_divide_memory_are_rounded_down() -> None:
@@ -84,7 +85,14 @@ def test_values_key_sees_numerics_and_nothing_else() -> None:
     hw = HardwareConfig()
     for name in ("array.ways", "system.cores", "limits.max_context", "memory.row_kib"):
         assert hw.replace(**{name: 64}).values_key() == hw.values_key()
-    changed = {"coding": "ternary", "activation": "int8", "threshold_k": 2.0, "window": 3, "softmax_bits": 6}
+    changed = {
+        "coding": "ternary",
+        "activation": "int8",
+        "threshold_k": 2.0,
+        "window": 3,
+        "head_activation": "threshold",
+        "softmax_bits": 6,
+    }
     for name, value in changed.items():
         assert hw.replace(**{f"numerics.{name}": value}).values_key() != hw.values_key()
     assert set(changed) | {"state_bits"} == set(NumericsConfig.model_fields)
@@ -157,7 +165,10 @@ WRONG = {
     "clock.frequency_hz=5e8": (
         "clock.frequency_hz must be a whole number from 1000 to 10000000000, not 500000000.0"
     ),
-    "memory.row_kib=0": "memory.row_kib must be a whole number from 1 to 4194304, not 0",
+    "memory.row_kib=0": 'memory.row_kib must be "fit" or a whole number from 1 to 4194304, not 0',
+    'memory.state_kib="fits"': (
+        "memory.state_kib must be \"fit\" or a whole number from 1 to 4194304, not 'fits'"
+    ),
     "system.cores=0": "system.cores must be a whole number from 1 to 4096, not 0",
     "dram.bandwidth_bytes_per_s=0": "dram.bandwidth_bytes_per_s must be a number from 1000 to 1e+15, not 0",
     "dram.bandwidth_bytes_per_s=nan": (
@@ -178,10 +189,6 @@ WRONG = {
     ),
     "memory.state_kib=1\narray.ways=64\narray.lanes=256": (
         "memory.state_kib must be at least 32, one row of 256 lanes for each of 64 ways, not 1"
-    ),
-    "limits.max_context=65537": (
-        "limits.max_context must be at most memory.vector_words = 65536,"
-        " where the score vector lies, not 65537"
     ),
 }
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikesim.errors import CapacityError, ConfigError, NumericError
+from spikesim.errors import ConfigError, NumericError
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.builder import ProgramBuilder, Value
 from spikesim.mapping.dssa.config import DSSAConfig
@@ -104,8 +104,8 @@ def compile_head(
 
     `stream`: the binary point of "h".
 
-    Its input is always INT8 absmax: the published scheme leaves the head unspiked, and INT8 is the nearest the
-    core has.
+    Its input is encoded as `numerics.head_activation` says: the published scheme leaves the head unspiked, to which
+    INT8 is the nearest the core has.
     """
     builder = ProgramBuilder("head", _requires(hardware))
     tensors = {"norm": norm, "head": weight}
@@ -124,9 +124,9 @@ def compile_head(
             _with_peak(low, h),
             gain,
             fraction=fraction_for(peak, 2**15 - 1, 1.0),
-            statistic="max_abs",
+            statistic=statistic_for(low.numerics.head_activation),
         )
-        counts = encode(low, "head", x, int8=True)
+        counts = encode(low, "head", x, scheme=low.numerics.head_activation)
         logits = project(
             low,
             "head",
@@ -193,7 +193,12 @@ def _with_peak(low: Lowering, h: Value) -> Value:
 def _norm_and_encode_input(low: Lowering, h: Value, which: str):  # type: ignore[no-untyped-def]
     gain = low.real(f"{which}.weight")
     x = rms_norm(
-        low, which, h, gain, fraction=activation(low.ranges, which), statistic=statistic_for(low.numerics)
+        low,
+        which,
+        h,
+        gain,
+        fraction=activation(low.ranges, which),
+        statistic=statistic_for(low.numerics.activation),
     )
     return encode(low, which, x)
 
@@ -204,7 +209,7 @@ def _softmax_layer(low: Lowering, h: Value, kind: str, hardware: HardwareConfig)
     with builder.section("parallel"):
         counts = _norm_and_encode_input(low, _with_peak(low, h), "attn_norm")
         values = project(low, "attn.qkv", counts, attention_outputs(low, "attn", heads))
-    o = attend(low, "attn", kind, values, heads, hardware.limits.max_context)
+    o = attend(low, "attn", kind, values, heads, hardware)
     with builder.section("parallel"):
         h = with_room(low, h, "mix", "h_mid")
         output = Output(name="mix", weight="attn.o_proj.weight", fraction=h.fraction, limit=WORD_LIMIT)
@@ -222,7 +227,7 @@ def _sse_layer(low: Lowering, h: Value, hardware: HardwareConfig) -> Value:
     with builder.section("parallel"):
         h = with_room(low, h, "mix", "h_mid")
     sse = _merge(low, "sse", o, h.fraction)
-    o = attend(low, "swa", "window", values, heads, hardware.limits.max_context)
+    o = attend(low, "swa", "window", values, heads, hardware)
     swa = _merge(low, "swa", o, h.fraction)
     with builder.section("parallel"):
         mid = builder.add("h_sse", h, sse)
@@ -269,7 +274,7 @@ def _mlp(low: Lowering, h: Value) -> Value:
             gate,
             values["mlp.up"],
             fraction=activation(ranges, "mlp.act"),
-            statistic=statistic_for(low.numerics),
+            statistic=statistic_for(low.numerics.activation),
         )
         h = with_room(low, h, "mlp", "h_out")
         output = Output(name="mlp", weight="mlp.down_proj.weight", fraction=h.fraction, limit=WORD_LIMIT)
@@ -277,16 +282,7 @@ def _mlp(low: Lowering, h: Value) -> Value:
         return builder.add("h_out", h, down)
 
 
-def check_mappable(config: DSSAConfig, length: int, hardware: HardwareConfig) -> None:
-    """Raises, before any work is done, if the model or the input cannot be mapped.
-
-    ConfigError: the core lacks something the float model has. CapacityError: sequences of `length` tokens exceed what
-    the hardware's memories are laid out for.
-    """
+def check_mappable(config: DSSAConfig) -> None:
+    """Raises ConfigError, before any work is done, if the core lacks something the float model has."""
     if config.use_short_conv:
         raise ConfigError("use_short_conv must be false to map a model: the core has no short convolution")
-    if length > hardware.limits.max_context:
-        raise CapacityError(
-            f"the sequence length must be at most limits.max_context ({hardware.limits.max_context}), not {length}; "
-            "cut the sequence or raise the limit in the hardware file"
-        )

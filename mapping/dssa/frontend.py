@@ -98,9 +98,9 @@ class OpenedDSSA:
         """Binary point of the residual stream where it begins."""
         return stream_fraction(self._embedding())
 
-    def check(self, length: int, hardware: HardwareConfig) -> None:
-        """Raises ConfigError or CapacityError."""
-        check_mappable(self.config, length, hardware)
+    def check(self) -> None:
+        """Raises ConfigError."""
+        check_mappable(self.config)
 
     def table(self) -> NDArray[Any]:
         """int[vocab, hidden] in the narrowest type that holds it, rounded block by block."""

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.hardware import HardwareConfig
 from spikesim.mapping.builder import Value, known
 from spikesim.mapping.dssa.lowering import Lowering, Output, activation, encode, rms_norm, statistic_for, wide
 from spikesim.mapping.quantize import mantissas
@@ -36,7 +37,14 @@ SCORE_FRACTION = 10
 """Binary point of scores, in units of log2."""
 
 PASS_WORDS = 2**14
-"""Heads are processed in passes, so that the scores of one pass fit this many words of the vector memory."""
+"""Heads are processed in passes, so that the scores of one pass fit this many words of each core's vector memory.
+
+Heads of a pass are dealt to the cores that a model is mapped for. No head depends on another, so that passes change no
+value; the programs of a mapping say which there are, and run on any number of cores.
+"""
+
+PROVEN_KEYS = 4096
+"""Sums of weighted values are rounded to leave room for as many keys at least, whatever context is asked for."""
 
 
 def attention_outputs(low: Lowering, prefix: str, heads: int) -> list[Output]:
@@ -94,7 +102,7 @@ def _static_scales(peaks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def attend(
-    low: Lowering, prefix: str, kind: str, values: dict[str, Value], heads: int, max_context: int
+    low: Lowering, prefix: str, kind: str, values: dict[str, Value], heads: int, hardware: HardwareConfig
 ) -> Value:
     """Attention from the projected q, k, v to the concatenated head outputs, ready to be encoded.
 
@@ -102,6 +110,7 @@ def attend(
     """
     builder, config = low.builder, low.config
     kv_heads, size = config.attn_num_kv_heads, config.head_dim
+    max_context = hardware.limits.max_context
     cache = f"{prefix}.cache"
     tokens = config.window_size if kind == "window" else max_context
     block = config.moba_chunk_size if kind == "moba" else 0
@@ -126,8 +135,9 @@ def attend(
         if kind == "moba":
             _pool(low, keys.view, cache)
         counts = encode(low, f"{prefix}.q", q)
-    per_pass = max(1, PASS_WORDS // _longest_run(low, kind, max_context))
-    per_pass = _heads_per_pass(per_pass, heads, heads // kv_heads)
+    run = _longest_run(low, kind, max_context)
+    per_core = max(1, PASS_WORDS // run)
+    per_pass = _heads_per_pass(per_core * hardware.system.cores, heads, heads // kv_heads)
     to_log2 = math.log2(math.e) / math.sqrt(size) * counts.factor
     score_scales, score_fraction = builder.reals(
         f"{prefix}.score_scales", np.repeat(scales, heads // kv_heads) * to_log2
@@ -143,7 +153,6 @@ def attend(
             part = _Pass(first=first, heads=per_pass, sharing=heads // kv_heads, size=size)
             span = _keys(low, prefix, kind, cache, part, counts.view)
             name = f"{prefix}.{first}" if per_pass < heads else prefix
-            run = _longest_run(low, kind, max_context)
             sums = builder.vector(f"{name}.score_sums", per_pass * run, per_pass)
             builder.emit(
                 Gather(
@@ -195,7 +204,15 @@ def attend(
             )
             share = builder.invert(f"{name}.share", total.dst)
             _weighted_mean(
-                low, part, sums, run * COUNT_LIMIT**2, output_scales, value_fraction, share, out, fraction
+                low,
+                part,
+                sums,
+                _summed(low, kind, run) * COUNT_LIMIT**2,
+                output_scales,
+                value_fraction,
+                share,
+                out,
+                fraction,
             )
     return Value(view=out, fraction=fraction).flat()
 
@@ -229,7 +246,7 @@ def _normed_and_rotated(low: Lowering, prefix: str, letter: str, x: Value) -> Va
     half = config.head_dim // 2
     dst = builder.vector(f"{name}_rotated", x.view.words, x.view.groups)
     reduce = builder.reduction(
-        f"{name}_rotated", statistic_for(low.numerics) if letter == "q" else None, x.view.groups
+        f"{name}_rotated", statistic_for(low.numerics.activation) if letter == "q" else None, x.view.groups
     )
     builder.emit(
         Rotate(
@@ -286,6 +303,15 @@ def _longest_run(low: Lowering, kind: str, max_context: int) -> int:
     if kind == "moba":
         return min(low.config.moba_chunk_size * low.config.moba_topk, max_context)
     return max_context
+
+
+def _summed(low: Lowering, kind: str, run: int) -> int:
+    """Values that are summed at most, from the model where it says so: rounding must not follow a memory's size."""
+    if kind == "window":
+        return low.config.window_size
+    if kind == "moba":
+        return low.config.moba_chunk_size * low.config.moba_topk
+    return max(run, PROVEN_KEYS)
 
 
 def _heads_per_pass(limit: int, heads: int, sharing: int) -> int:

@@ -70,7 +70,10 @@ def sse_outputs(low: Lowering) -> list[Output]:
         low_rank.append(("sse.gate_low", "attn.sse_g_proj.0.weight"))
     outputs += [
         Output(
-            name=name, weight=weight, fraction=activation(ranges, name), statistic=statistic_for(low.numerics)
+            name=name,
+            weight=weight,
+            fraction=activation(ranges, name),
+            statistic=statistic_for(low.numerics.activation),
         )
         for name, weight in low_rank
     ]
@@ -145,7 +148,7 @@ def _encoded_sets(low: Lowering, values: dict[str, Value]) -> list[tuple[Counts,
         second = low.builder.add(f"sse.{letter}2_proj", first, change, limit=first.limit)
         for n, x in ((1, first), (2, second)):
             name = f"sse.{letter}{n}"
-            active = function(low, name, x, statistic=statistic_for(low.numerics))
+            active = function(low, name, x, statistic=statistic_for(low.numerics.activation))
             encoded[name] = encode(low, name, active, squares=True)
     return [(encoded[f"sse.q{n}"], encoded[f"sse.k{n}"]) for n in (1, 2)]
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikesim.hardware import NumericsConfig
+from spikesim.hardware import Activation, NumericsConfig
 from spikesim.mapping.builder import ProgramBuilder, Statistic, Value
 from spikesim.mapping.dssa.config import DSSAConfig
 from spikesim.mapping.quantize import quantize_rows
@@ -91,9 +91,9 @@ def wide(ranges: RangeRecorder, *names: str) -> int:
     return activation(ranges, *names) + WIDE_EXTRA_BITS
 
 
-def statistic_for(numerics: NumericsConfig) -> Statistic:
+def statistic_for(activation: Activation) -> Statistic:
     """The statistic from which counts get their scale: Σ|x| for the adaptive threshold, max|x| for INT8."""
-    return "sum_abs" if numerics.activation == "threshold" else "max_abs"
+    return "sum_abs" if activation == "threshold" else "max_abs"
 
 
 def rms_norm(
@@ -148,15 +148,17 @@ def _with_epsilon(low: Lowering, name: str, x: Value) -> Value:
     return low.builder.multiply(f"{name}.coarse", x, fraction=fraction, limit=x.limit, statistic=statistic)
 
 
-def encode(low: Lowering, name: str, x: Value, *, int8: bool = False, squares: bool = False) -> Counts:
-    """Counts of x, one scale per group: adaptive threshold or INT8 absmax (always the latter with `int8`).
+def encode(
+    low: Lowering, name: str, x: Value, *, scheme: Activation | None = None, squares: bool = False
+) -> Counts:
+    """Counts of x, one scale per group: adaptive threshold or INT8 absmax, `scheme` if given, else as numerics say.
 
     threshold: count = round(x · k · n / Σ|x|), saturated to the window. INT8: count = round(x · 127 / max|x|).
     `squares` leaves Σ count² per group as well.
     """
     builder, numerics = low.builder, low.numerics
-    threshold = numerics.activation == "threshold" and not int8
-    kind: Statistic = "sum_abs" if threshold else "max_abs"
+    scheme = scheme or numerics.activation
+    threshold, kind = scheme == "threshold", statistic_for(scheme)
     scale = x.statistic or builder.reduce(f"{name}.{kind}", x.view, kind)
     steps = numerics.threshold_k * x.view.length if threshold else float(COUNT_LIMIT)
     limit = 2**numerics.window - 1 if threshold else COUNT_LIMIT

@@ -44,6 +44,7 @@ def compare(
     max_tokens: options.MaxTokens = None,
     calibration: options.Calibration = None,
     hardware: options.Hardware = None,
+    longest: options.Context = None,
     clock_mhz: options.ClockMhz = None,
     coding: options.Coding = None,
     activation: options.Activation = None,
@@ -90,7 +91,7 @@ def compare(
         command = context.find_root().obj
         with TerminalProgress() as progress:
             if is_compiled(model):
-                options.refuse_numbers({**given, "calibration": calibration}, model)
+                options.refuse_numbers({**given, "calibration": calibration, "context": longest}, model)
                 mapped = open_compiled(model).text.hardware
                 # Numbers are part of the programs: they stay as they were mapped, whatever the hardware file says.
                 if hardware is None:
@@ -108,6 +109,7 @@ def compare(
                     hardware=config,
                     calibration=calibration,
                     request=request,
+                    context=longest,
                     command=command,
                     progress=progress,
                 )

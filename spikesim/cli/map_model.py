@@ -37,8 +37,10 @@ def map_command(
     seed: options.Seed = 0,
     sequence_length: options.SequenceLength = None,
     max_tokens: options.MaxTokens = None,
+    cached: options.Cached = 0,
     calibration: options.Calibration = None,
     hardware: options.Hardware = None,
+    longest: options.Context = None,
     clock_mhz: options.ClockMhz = None,
     coding: options.Coding = None,
     activation: options.Activation = None,
@@ -67,6 +69,10 @@ def map_command(
         window=window,
     )
     folder = output if output is not None else Path(f"{model.resolve().stem}-spikesim")
+    if cached and power:
+        raise typer.BadParameter(
+            "--cached does not go with --power, which runs whole tokens from empty caches"
+        )
     if liberty is not None and not power:
         raise typer.BadParameter("--liberty goes with --power")
 
@@ -87,6 +93,8 @@ def map_command(
                 hardware=config,
                 calibration=calibration,
                 request=request,
+                context=longest,
+                cached=cached,
                 command=context.find_root().obj,
                 progress=progress,
             )

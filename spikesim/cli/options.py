@@ -80,6 +80,38 @@ MaxTokens = Annotated[
         "--max-tokens", metavar="N", min=1, help="Run the first N tokens only.", rich_help_panel=INPUT
     ),
 ]
+Context = Annotated[
+    int | None,
+    typer.Option(
+        "--context",
+        metavar="N",
+        min=1,
+        help="Longest sequence that caches are laid out for, at most limits.max_context. Default: the longest of the "
+        "run.",
+        rich_help_panel=HARDWARE,
+    ),
+]
+CoreContext = Annotated[
+    int | None,
+    typer.Option(
+        "--context",
+        metavar="N",
+        min=1,
+        help="Longest sequence that caches are laid out for, at most limits.max_context. Default: 256, or --tokens if "
+        "that is more; what `spikesim map` wrote keeps its own.",
+        rich_help_panel=HARDWARE,
+    ),
+]
+Cached = Annotated[
+    int,
+    typer.Option(
+        "--cached",
+        metavar="N",
+        min=0,
+        help="Count cycles as if every sequence had N tokens behind it: the run's own keys and values, repeated.",
+        rich_help_panel=INPUT,
+    ),
+]
 Seed = Annotated[
     int, typer.Option("--seed", metavar="N", min=0, help="For random tokens.", rich_help_panel=INPUT)
 ]

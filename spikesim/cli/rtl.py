@@ -45,6 +45,7 @@ def rtl(
         ),
     ] = 4,
     hardware: options.Hardware = None,
+    context: options.CoreContext = None,
     coding: options.Coding = None,
     activation: options.Activation = None,
     threshold_k: options.ThresholdK = None,
@@ -74,7 +75,7 @@ def rtl(
         if model is None:
             job = self_test_job(one_core(config), tokens)
         else:
-            job = model_job(model, one_core(config), tokens=tokens, progress=progress)
+            job = model_job(model, one_core(config), tokens=tokens, context=context, progress=progress)
             sized, notes = enlarged(job.chain, job.hardware)
             job = replace(job, hardware=sized)
             for note in notes:

@@ -27,6 +27,7 @@ def simulate(
     seed: options.Seed = 0,
     sequence_length: options.SequenceLength = None,
     max_tokens: options.MaxTokens = None,
+    cached: options.Cached = 0,
     hardware: options.Hardware = None,
 ) -> None:
     """Run the programs in DIR on other tokens or on other hardware.
@@ -51,6 +52,7 @@ def simulate(
             folder,
             hardware=config,
             request=request,
+            cached=cached,
             command=context.find_root().obj,
             progress=progress,
         )

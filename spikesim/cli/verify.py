@@ -37,6 +37,7 @@ def verify(
         Which, typer.Option("--core", help="Which datapath.", rich_help_panel=options.HARDWARE)
     ] = Which.BOTH,
     hardware: options.Hardware = None,
+    context: options.CoreContext = None,
     coding: options.Coding = None,
     activation: options.Activation = None,
     threshold_k: options.ThresholdK = None,
@@ -83,7 +84,7 @@ def verify(
         from spikesim.verify.job import model_job
         from spikesim.verify.lockstep import BuiltCore, Lockstep, enlarged, one_core
 
-        job = model_job(model, one_core(config), tokens=tokens, seed=seed, progress=progress)
+        job = model_job(model, one_core(config), tokens=tokens, context=context, seed=seed, progress=progress)
         sized, notes = enlarged(job.chain, job.hardware)
         for note in notes:
             stdout().print(note, style="yellow")

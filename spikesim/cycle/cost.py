@@ -19,6 +19,8 @@ class Counters:
     * `row_reads`: row-memory words read by the spiking core; `row_reads_dense` by its twin.
     * `array_cycles`, `array_cycles_dense`: cycles in which the array takes operands.
     * `lane_cycles`, `lane_cycles_dense`: the same, times the lanes whose columns exist.
+    * `row_stores`: counts written into row memory by storing keys, values and block means, on all cores; the twin
+      writes the same. `row_fills`: rows written with what streams from DRAM, of which instructions know nothing.
     * `keys_read`, `keys_cached`: keys that attention reads, and those it could have read.
     """
 
@@ -31,6 +33,8 @@ class Counters:
     array_cycles_dense: int = 0
     lane_cycles: int = 0
     lane_cycles_dense: int = 0
+    row_stores: int = 0
+    row_fills: int = 0
     keys_read: int = 0
     keys_cached: int = 0
 

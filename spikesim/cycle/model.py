@@ -17,6 +17,7 @@ from spikesim import timing
 from spikesim.cycle.cost import Array, Cost, Counters
 from spikesim.hardware import HardwareConfig, Order
 from spikesim.program.layout import block_bits
+from spikesim.program.shares import cache_heads
 from spikesim.program.trace import Effects
 from spikesim.spikes.digits import digits
 from spikesim.spikes.events import EventStatistics, event_statistics
@@ -43,6 +44,7 @@ class CycleModel:
         self.broadcast_latency = hardware.system.broadcast_latency_cycles
         self.broadcast_words = hardware.system.broadcast_words_per_cycle
         self._planes = _planes_of_counts(self.coding)
+        self._heads_of: dict[str, tuple[int, int]] = {}
 
     def cost(self, instruction: isa.Instruction, effects: Effects) -> Cost:
         """What the instruction costs each token, all its hardware instructions from fetch to done."""
@@ -101,19 +103,23 @@ class CycleModel:
         return self._both(issue + timing.select_top(groups, i.count, candidates))
 
     def _store(self, i: isa.Store, effects: Effects) -> Cost:
-        spec = self.program.text.caches[i.cache]
-        stored = timing.store(ceil_div(spec.heads, self.cores), spec.size, self.fetched)
+        held, everywhere = self._cache_heads(i.cache)
+        size = self.program.text.caches[i.cache].size
         issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
-        return self._both(np.full(effects.batch, issue + stored))
+        cost = self._both(np.full(effects.batch, issue + timing.store(held, size, self.fetched)))
+        cost.counters.row_stores = effects.batch * everywhere * size
+        return cost
 
     def _pool(self, i: isa.Pool, effects: Effects) -> Cost:
-        heads, words = ceil_div(i.src.groups, self.cores), i.src.length
+        (heads, everywhere), words = self._cache_heads(i.cache), i.src.length
         ends = (effects.positions + 1) % i.block == 0
         slots = ceil_div(heads * words, self.words)
         mean = timing.pointwise(1, slots, words=self.words) + timing.store(heads, words, self.fetched)
         issue = 3 * (timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES)
         total = timing.pointwise(*self._shape(i), words=self.words) + np.where(ends, mean, 0)
-        return self._both(issue + total)
+        cost = self._both(issue + total)
+        cost.counters.row_stores = int(ends.sum()) * everywhere * words
+        return cost
 
     def _decay(self, i: isa.Decay, effects: Effects) -> Cost:
         size, heads = self.program.text.states[i.state].size, ceil_div(i.dst.groups, self.cores)
@@ -261,6 +267,12 @@ class CycleModel:
         return Cost(spiking=cycles(spiking), dense=cycles(dense), counters=counters)
 
     # Shared pieces.
+
+    def _cache_heads(self, cache: str) -> tuple[int, int]:
+        """Heads of a cache on the fullest core, and on all cores, copies included."""
+        if cache not in self._heads_of:
+            self._heads_of[cache] = cache_heads(self.program.text, cache, self.cores)
+        return self._heads_of[cache]
 
     def _statistics(self, counts: Counts, lengths: Array | None = None) -> EventStatistics:
         return _event_statistics(counts, self.hardware, lengths)

@@ -33,6 +33,15 @@ class Cache:
         else:
             self.values = np.concatenate([self.values, entries], axis=2)
 
+    def repeat(self, other: Cache, tokens: int) -> None:
+        """Hold `tokens` keys and values, those of another cache over and over; of none, zeros."""
+        for kind in ("keys", "values"):
+            known = getattr(other, kind)
+            sequences, heads, have, size = known.shape
+            if not have:
+                known, have = np.zeros((sequences, heads, 1, size), np.int8), 1
+            setattr(self, kind, np.ascontiguousarray(known[:, :, np.arange(tokens) % have]))
+
     def pool(self, instruction: Pool, src: NDArray[np.int32], position: int) -> tuple[int, int]:
         """Add src: int32[tokens, sequences, heads, size] to block sums; append the mean of every block that ends.
 

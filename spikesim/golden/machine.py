@@ -6,6 +6,7 @@ instructions may run for many tokens together (`spikesim.program.Section`); `tes
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, assert_never
 
@@ -106,6 +107,22 @@ class Machine:
             first += len(section.instructions)
         self.position += tokens
         return vectors
+
+    def continue_from(self, earlier: Machine, tokens: int) -> None:
+        """Be as after `tokens` tokens, though none of them has run: caches hold the keys and values that `earlier` has,
+        over and over; states and persistent vectors are what it left.
+        """
+        self.position = tokens
+        self.persistent = {name: words.copy() for name, words in earlier.persistent.items()}
+        self.states = copy.deepcopy(earlier.states)
+        for state in self.states.values():
+            state.overflows = 0
+        for name, cache in self.caches.items():
+            cache.repeat(earlier.caches[name], tokens)
+        for i in self.program.instructions():
+            if isinstance(i, isa.Pool):
+                cache = self.caches[i.cache]
+                cache.pool(i, cache.keys.transpose(2, 0, 1, 3).astype(np.int32), 0)
 
     def _run_recurrent(self, section: isa.Section, whole: Frame, first: int) -> None:
         """Step by step: what persists goes from one to the next. `first`: number of its first instruction."""

@@ -70,7 +70,7 @@ class CoreLayout:
     * `scratch`: words that an instruction may use until it is done.
     * `literals`: words that are no program's constants, by address; among them those at `full_factor`, the decay
       factor of an empty state, and `clear_shift`, a right shift that empties one.
-    * `vector_words`; `row_words`, `state_words` per bank: how much is used.
+    * `vector_words`, `program_words`; `row_words`, `state_words` per bank: how much is used.
     * `encoder_rows`, `scatter_rows`, `blocks`: what the event encoder must hold.
     """
 
@@ -82,6 +82,7 @@ class CoreLayout:
     clear_shift: int
     literals: dict[int, int]
     vector_words: int
+    program_words: int
     row_words: int
     state_words: int
     encoder_rows: int

@@ -1,6 +1,8 @@
 """How much memory things take: the one definition that placing, linking, assembling and reporting go by.
 
-Program memory in words, row and state memory in rows of a bank. Vector memory is laid out by `spikesim.mapping.link`.
+Program memory in words, row and state memory in rows of a bank. Vector memory is laid out by `spikesim.mapping.link`;
+`spikesim.program.shares` says what of it one of several cores holds. `fitted` turns the sizes of a hardware that are
+"fit" into numbers.
 """
 
 from __future__ import annotations
@@ -8,11 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from spikesim.hardware import KIB, STATE_BYTES, HardwareConfig
 from spikesim.program import CacheSpec, ProgramText, StateSpec
+from spikesim.program.layout import CoreLayout
 from spikesim.support.arithmetic import ceil_div
 
 INSTRUCTION_WORDS = 16
 """32-bit words of one hardware instruction."""
+
+GENERAL = {"row_kib": 2048, "state_kib": 256, "vector_words": 65536, "program_words": 65536}
+"""Sizes of fitted memories where there is no program to fit: a core for models yet to come."""
+
+LEAST_VECTOR_WORDS, LEAST_PROGRAM_WORDS = 256, 64
+"""As little as a hardware may have."""
 
 ENDS = 2
 """Hardware instructions that end a chain: one behind the instructions of a token, one behind those that clear."""
@@ -37,6 +47,52 @@ def program_words(text: ProgramText) -> int:
 def chain_words(texts: Iterable[ProgramText]) -> int:
     """Words of program memory of a chain of programs."""
     return sum(map(program_words, texts)) + ENDS * INSTRUCTION_WORDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What one core must hold: rows per bank of row and of state memory, words of vector and of program memory."""
+
+    rows: int
+    state_rows: int
+    vector_words: int
+    program_words: int
+
+    @staticmethod
+    def of(layout: CoreLayout) -> Needs:
+        """What a core must have to hold a whole layout and its program."""
+        return Needs(
+            rows=layout.row_words,
+            state_rows=layout.state_words,
+            vector_words=layout.vector_words,
+            program_words=layout.program_words,
+        )
+
+    def settings(self, hardware: HardwareConfig) -> dict[str, int]:
+        """The least settings of `memory` that hold it, by name."""
+        row = hardware.array.ways * hardware.array.lanes
+        return {
+            "row_kib": max(hardware.least_row_kib, ceil_div(self.rows * row, KIB)),
+            "state_kib": max(hardware.least_state_kib, ceil_div(self.state_rows * row * STATE_BYTES, KIB)),
+            "vector_words": max(LEAST_VECTOR_WORDS, self.vector_words),
+            "program_words": max(LEAST_PROGRAM_WORDS, self.program_words),
+        }
+
+
+def fitted(hardware: HardwareConfig, needs: Needs | None = None) -> HardwareConfig:
+    """The hardware with a number for every memory that is "fit": what is needed, or `GENERAL` if nothing says what."""
+    sizes = GENERAL if needs is None else needs.settings(hardware)
+    wanted = {f"memory.{name}": sizes[name] for name, size in hardware.memory if size == "fit"}
+    return hardware.replace(**wanted) if wanted else hardware
+
+
+def lacking(hardware: HardwareConfig, needs: Needs) -> dict[str, int]:
+    """Settings that are smaller than what is needed, by name, and the least that would do."""
+    return {
+        f"memory.{name}": least
+        for name, least in needs.settings(hardware).items()
+        if (have := getattr(hardware.memory, name)) != "fit" and have < least
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +136,10 @@ def matrix_rows(outputs: int, channels: int, *, ways: int, lanes: int, cores: in
     return ceil_div(ceil_div(outputs, lanes), cores) * ceil_div(channels, ways)
 
 
-def cache_rows(spec: CacheSpec, *, ways: int, lanes: int, cores: int = 1) -> int:
-    """Rows per bank of a cache, on the fullest of the cores that share its heads."""
-    return ceil_div(spec.heads, cores) * CacheShape.of(spec, ways=ways, lanes=lanes).rows
+def cache_rows(spec: CacheSpec, *, ways: int, lanes: int, heads: int | None = None) -> int:
+    """Rows per bank of so many heads of a cache, of all unless said."""
+    held = spec.heads if heads is None else heads
+    return held * CacheShape.of(spec, ways=ways, lanes=lanes).rows
 
 
 def state_rows(spec: StateSpec, *, ways: int, lanes: int, cores: int = 1) -> int:

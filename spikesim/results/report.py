@@ -65,6 +65,16 @@ class InputSummary(Result):
         ge=0, description="longest sequence, tokens; state and caches start empty in each"
     )
     sequences: int = Field(ge=0, description="number of sequences")
+    context: int | None = Field(
+        default=None,
+        ge=1,
+        description="longest sequence that caches are laid out for, tokens; None if not recorded",
+    )
+    cached_tokens: int = Field(
+        default=0,
+        ge=0,
+        description="tokens that cycles suppose before every sequence, with the run's own keys and values",
+    )
     left_out: int = Field(
         default=0, ge=0, description="tokens at the end of the input that fill no sequence and did not run"
     )

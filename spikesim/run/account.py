@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.cycle.cost import Counters
-from spikesim.hardware import HardwareConfig
-from spikesim.mapping.place import ProgramPlacement
+from spikesim.hardware import STATE_BYTES, HardwareConfig
+from spikesim.mapping.place import Placer, ProgramPlacement
 from spikesim.program import Decay, Program
 from spikesim.program.compiled import Block
+from spikesim.program.sizes import fitted, matrix_rows
 from spikesim.results.base import Pair, Rates
 from spikesim.results.report import (
     Cores,
@@ -33,10 +34,11 @@ from spikesim.run.saturation import SaturationTally
 from spikesim.run.simulator import Simulator
 from spikesim.spikes.digits import encoder_planes
 from spikesim.spikes.statistics import DEFINITIONS, SpikeStatistics
+from spikesim.support.arithmetic import ceil_div
 
 POPULATION = (
     "|s| of every element of the input of every spiked weight matrix, all tokens; an input shared by several matrices "
-    "(q, k and v, or gate and up) counts once; the output head, which is always INT8, is left out"
+    "(q, k and v, or gate and up) counts once; the output head is left out"
 )
 
 _COUNTER_MEANINGS = {
@@ -44,7 +46,13 @@ _COUNTER_MEANINGS = {
     "spikes": "spike events encoded, once per gather or scatter",
     "row_reads": "row and state memory rows read",
     "array_cycles": "cycles in which the array takes operands",
+    "row_stores": "counts of keys, values and block means written into row memory, a byte each, every copy",
+    "row_fills": "row memory rows written with what streams from DRAM: weights, keys and values; modelled, as the RTL "
+    "holds everything",
 }
+
+_SAME = ("row_stores", "row_fills")
+"""Counters of which the dense twin counts the same."""
 
 _LIMITS = (
     "Instructions of a core do not overlap; caches, states and weights are read without wait cycles.",
@@ -57,11 +65,24 @@ _LIMITS = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Streams:
+    """What a program's stores move to and from DRAM for all tokens, if they do not stay on chip.
+
+    `cache_bytes`: keys and values of what is read, this token's own entries among them; `state_bytes`: states that are
+    touched, there and back. `weight_rows`: rows of row memory that the weights are, all cores together, per token.
+    """
+
+    cache_bytes: int
+    state_bytes: int
+    weight_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProgramTally:
     """One program's share. `block`: what it is to a reader.
 
     `entries`: cycles per instruction; `copies`, `touched`: SSE states there are, and those a token touches; `chooses`:
-    whether it attends to chosen blocks.
+    whether it attends to chosen blocks; `streams`: what would stream.
     The program itself is not kept, so that a large model's weights are not.
     """
 
@@ -73,7 +94,7 @@ class ProgramTally:
     chooses: bool
     overflows: int
     placement: ProgramPlacement
-    dram_bytes: float
+    streams: Streams
     spikes: SpikeStatistics
     clipped: int
     encoded: Counters
@@ -83,7 +104,8 @@ class ProgramTally:
 class Tally:
     """Collects programs as they are simulated; afterwards fills the report.
 
-    `vector_words`, `program_words`: what all programs together take of these memories.
+    `settled` says what stays on chip, once all programs are placed; `sized`: the hardware with the sizes that its
+    memories then have. `vector_words`, `program_words`: what all programs together take of these memories.
     """
 
     hardware: HardwareConfig
@@ -91,6 +113,7 @@ class Tally:
     programs: list[ProgramTally] = field(default_factory=list)
     inputs: dict[str, tuple[SpikeStatistics, int]] = field(default_factory=dict)
     raster: Raster | None = None
+    sized: HardwareConfig | None = None
     vector_words: int = 0
     program_words: int = 0
     saturation: SaturationTally = field(default_factory=SaturationTally)
@@ -118,30 +141,53 @@ class Tally:
                 touched=_decays(program),
                 chooses=any(spec.block for spec in program.text.caches.values()),
                 overflows=simulator.overflows,
-                dram_bytes=self._dram_bytes(program, simulator, placement),
+                streams=self._streams(program, simulator),
                 spikes=spikes,
                 clipped=clipped,
                 encoded=encoded,
             )
         )
 
-    def _dram_bytes(self, program: Program, simulator: Simulator, placement: ProgramPlacement) -> float:
+    def settled(self, placer: Placer) -> None:
+        """Takes over what is known once all programs are placed."""
+        self.programs = [
+            replace(tally, placement=placement)
+            for tally, placement in zip(self.programs, placer.finished(), strict=True)
+        ]
+        self.sized = placer.sized()
+        self.vector_words, self.program_words = placer.vector_words, placer.program_words
+
+    def _streams(self, program: Program, simulator: Simulator) -> Streams:
+        array, text = self.hardware.array, program.text
+        size = max((spec.size for spec in text.caches.values()), default=0)
+        state = max((spec.heads * spec.size**2 for spec in text.states.values()), default=0)
+        rows = (matrix_rows(*m.shape, ways=array.ways, lanes=array.lanes) for m in program.matrices.values())
+        return Streams(
+            cache_bytes=2 * size * simulator.counters().keys_read,
+            state_bytes=2 * STATE_BYTES * _decays(program) * self.tokens * state,
+            weight_rows=array.ways * sum(rows),
+        )
+
+    def _dram_bytes(self, tally: ProgramTally) -> int:
         """Bytes for all tokens: streamed weights and constants, and what is touched of streamed caches and states."""
-        moved = float(placement.dram_bytes) * self.tokens
-        counters = simulator.counters()
+        placement, streams = tally.placement, tally.streams
+        moved = placement.dram_bytes * self.tokens
         if not placement.cache_resident:
-            size = max(spec.size for spec in program.text.caches.values())
-            # keys and values of what is read, and this token's own entries written
-            moved += 2.0 * size * counters.keys_read
+            moved += streams.cache_bytes
         if not placement.state_resident:
-            specs = program.text.states.values()
-            moved += (
-                2.0 * 2 * _decays(program) * self.tokens * max(spec.heads * spec.size**2 for spec in specs)
-            )
+            moved += streams.state_bytes
         return moved
 
+    def _row_fills(self, tally: ProgramTally) -> int:
+        """Rows of row memory that are written with what streams, for all tokens and on all cores."""
+        placement, streams = tally.placement, tally.streams
+        rows = 0 if placement.resident else streams.weight_rows * self.tokens
+        if not placement.cache_resident:
+            rows += ceil_div(streams.cache_bytes, self.hardware.row_bytes)
+        return rows
+
     def _dram_cycles(self, tally: ProgramTally) -> int:
-        return int(np.ceil(tally.dram_bytes / self.hardware.dram_bytes_per_cycle))
+        return int(np.ceil(self._dram_bytes(tally) / self.hardware.dram_bytes_per_cycle))
 
     def spikes(self) -> Spikes:
         """The spikes section: all layers' projection inputs."""
@@ -233,6 +279,7 @@ class Tally:
             spiking, dense = spiking + mine[0], dense + mine[1]
             elapsed, elapsed_dense = elapsed + max(mine[0], dram), elapsed_dense + max(mine[1], dram)
             counters.add(tally.counters)
+            counters.row_fills += self._row_fills(tally)
             for entry in tally.entries:
                 sums = by_instruction.setdefault(entry.label, [0, 0, 0])
                 sums[0] += entry.spiking
@@ -262,7 +309,7 @@ class Tally:
             counters={
                 name: Counter(
                     spiking=getattr(counters, name),
-                    dense=getattr(counters, f"{name}_dense", None),
+                    dense=getattr(counters, name if name in _SAME else f"{name}_dense", None),
                     meaning=meaning,
                 )
                 for name, meaning in _COUNTER_MEANINGS.items()
@@ -278,7 +325,7 @@ class Tally:
 
     def cores(self) -> Cores:
         """The cores section."""
-        hardware, memory = self.hardware, self.hardware.memory
+        hardware = fitted(self.hardware) if self.sized is None else self.sized
         placements = [tally.placement for tally in self.programs]
         by_layer = tuple(
             LayerPlacement(
@@ -314,13 +361,13 @@ class Tally:
                 MemoryUse(
                     name="vector memory",
                     used=self.vector_words,
-                    available=memory.vector_words,
+                    available=int(hardware.memory.vector_words),
                     unit="words",
                 ),
                 MemoryUse(
                     name="program memory",
                     used=self.program_words,
-                    available=memory.program_words,
+                    available=int(hardware.memory.program_words),
                     unit="words",
                 ),
             ),

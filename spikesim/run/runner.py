@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.place import Placer
+from spikesim.mapping.place import Placer, ProgramPlacement
 from spikesim.program import Program
 from spikesim.program.compiled import Block
 from spikesim.program.file import save_program
@@ -38,7 +39,13 @@ class Stopwatch:
 
 
 class Runner:
-    """Runs the programs of a session: place, simulate, tally; `folder`, if given, receives them."""
+    """Runs the programs of a session: place, simulate, tally; `folder`, if given, receives them.
+
+    `cached`: tokens that a sequence is supposed to have behind it already. Words go from program to program as if there
+    were none, from empty caches on; but costs and spikes of a program that attends are those of a second run of the
+    same inputs, which come after so many others: keys and values of the first run, repeated. What follows from
+    positions is exact, and so is all of the dense twin; which weights are 0 is that of the repeated keys.
+    """
 
     def __init__(
         self,
@@ -47,6 +54,7 @@ class Runner:
         tokens: int,
         stopwatch: Stopwatch,
         folder: Path | None,
+        cached: int = 0,
     ) -> None:
         self.hardware = hardware
         self.session = session
@@ -55,6 +63,7 @@ class Runner:
         self.tally = Tally(hardware=hardware, tokens=tokens)
         self.stopwatch = stopwatch
         self.folder = folder
+        self.cached = cached
 
     def run(self, program: Program, block: Block, take: Take | None = None) -> None:
         """The next program; `take` sees the words at its first output."""
@@ -64,10 +73,11 @@ class Runner:
         with self.stopwatch.stage("simulate"):
             observers = [] if raster is None else [raster]
             simulator = Simulator(program, self.hardware, self.sequences, observers=observers)
+            inputs = self.session.inputs(program) if self.cached and program.text.caches else None
             self.session.run(simulator, take)
+            if inputs is not None:
+                simulator = self._after_others(simulator, inputs)
         self.tally.add(program, simulator, placement, block)
-        self.tally.vector_words = self.placer.vector_words
-        self.tally.program_words = self.placer.program_words
         if raster is not None and raster.counts is not None and block.layer is not None:
             self.tally.raster = Raster(
                 layer=block.layer, kind=block.kind, name="attention input", counts=raster.counts
@@ -75,6 +85,25 @@ class Runner:
         if self.folder is not None:
             with self.stopwatch.stage("write"):
                 save_program(program, self.folder)
+
+    @property
+    def context(self) -> int:
+        """The longest sequence that the programs so far are for; the limit of the hardware if they do not say."""
+        steps = [outline.text.requires.steps for outline in self.placer.outlines]
+        return min((n for n in steps if n is not None), default=self.hardware.limits.max_context)
+
+    def finished(self) -> list[ProgramPlacement]:
+        """All placements, which the tally goes by from now on: what stays on chip depends on all programs."""
+        self.tally.settled(self.placer)
+        return [tally.placement for tally in self.tally.programs]
+
+    def _after_others(self, first: Simulator, inputs: Mapping[str, Words]) -> Simulator:
+        """The same run again with `cached` tokens before it."""
+        again = Simulator(first.program, self.hardware, self.sequences)
+        again.machine.continue_from(first.machine, self.cached)
+        for steps in self.session.blocks(first.program):
+            again.run({name: words[steps] for name, words in inputs.items()})
+        return again
 
     def _check_instructions(self) -> None:
         """Raises CapacityError if the program just placed does not fit the instruction words of a core."""

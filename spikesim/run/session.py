@@ -55,7 +55,7 @@ class Session:
         for end in wanted:
             self._values[end] = np.empty((*self._shape, program.text.vectors[end.port]), np.int32)
         first = program.text.outputs[0].name
-        for steps in self._blocks(program):
+        for steps in self.blocks(program):
             vectors = simulator.run({name: words[steps] for name, words in inputs.items()})
             for end in wanted:
                 self._values[end][steps] = vectors[end.port]
@@ -71,7 +71,8 @@ class Session:
     def _ends(self, program: Program) -> list[End]:
         return [End(program=program.text.name, port=name) for name in program.text.output_names]
 
-    def _blocks(self, program: Program) -> Iterator[slice]:
+    def blocks(self, program: Program) -> Iterator[slice]:
+        """The steps of a run in parts that do not take too much memory."""
         steps, sequences = self._shape
         block = max(1, BLOCK_WORDS // (sequences * sum(program.text.vectors.values())))
         return (slice(start, min(start + block, steps)) for start in range(0, steps, block))

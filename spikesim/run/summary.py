@@ -51,6 +51,8 @@ def summarise_run(
             n_bytes=tokens.origin.n_bytes,
             sequence_length=tokens.ids.shape[1],
             sequences=tokens.ids.shape[0],
+            context=runner.context,
+            cached_tokens=runner.cached,
             left_out=tokens.origin.left_out,
             special_tokens=tokens.special_tokens,
             unknown_tokens=tokens.unknown,
@@ -67,7 +69,7 @@ def summarise_run(
         raster=tally.raster,
         hardware=hardware.model_dump(mode="json"),
         quantisation={**hardware.numerics.model_dump(mode="json"), **settings},
-        warnings=(*_warnings(tokens, fidelity, saturation), *_beyond_rtl(runner)),
+        warnings=(*_warnings(tokens, fidelity, saturation), *_cached(runner), *_beyond_rtl(runner)),
         limits=tally.limits(),
         versions={
             "spikesim": __version__,
@@ -110,6 +112,16 @@ def _saturated(saturation: Saturation) -> str:
     )
 
 
+def _cached(runner: Runner) -> Iterator[str]:
+    """What costs mean that are not those of the run itself."""
+    if runner.cached:
+        yield (
+            f"Cycles are those of tokens with {runner.cached:,} others before them, whose keys and values are the "
+            "run's own, repeated: what follows from positions is exact, but which softmax weights are 0 is that of "
+            "repeated keys. Fidelity is that of the run itself, from empty caches on."
+        )
+
+
 def _beyond_rtl(runner: Runner) -> Iterator[str]:
     """What is simulated here and no core in RTL does."""
     missing = runner.placer.beyond_rtl()
@@ -118,10 +130,9 @@ def _beyond_rtl(runner: Runner) -> Iterator[str]:
         yield f"What does not fit streams from DRAM, in the cycle model only; a core in RTL needs {settings}."
     if runner.hardware.system.cores > 1:
         yield "Several cores are in the cycle model only; RTL is of one core."
-    longest = runner.hardware.limits.max_context
-    if longest > 2**POSITION_BITS:
+    if runner.context > 2**POSITION_BITS:
         yield (
-            f"Positions beyond {2**POSITION_BITS} are in the cycle model only; limits.max_context is {longest}."
+            f"Positions beyond {2**POSITION_BITS} are in the cycle model only; the context is {runner.context}."
         )
 
 

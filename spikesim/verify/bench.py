@@ -56,7 +56,7 @@ def write_design(folder: Path, job: Job, *, dense: bool = False, general: bool =
     chain, hardware = job.chain, job.hardware
     layout = link(chain, hardware)
     executable = assemble(chain, layout, ways=hardware.array.ways)
-    check_fits(hardware, layout, executable)
+    check_fits(hardware, layout)
     config = core_config(hardware, dense=dense) if general else resident_config(hardware, layout, dense=dense)
     emit_core(folder, config)
     emit_program(folder, config, chain, layout, executable)

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.errors import CapacityError
 from spikesim.flow import map_model
-from spikesim.hardware import HardwareConfig, MemoryConfig, Within
+from spikesim.hardware import HardwareConfig, MemoryConfig
 from spikesim.program import (
     ACTIVATION_LIMIT,
     Chain,
@@ -28,7 +29,7 @@ from spikesim.program import (
 )
 from spikesim.program.compiled import is_compiled, open_compiled
 from spikesim.run.saved_tokens import mapped_tokens, one_sequence
-from spikesim.run.tokens import InputRequest
+from spikesim.run.tokens import DEFAULT_SEQUENCE, InputRequest
 from spikesim.support.progress import SILENT, Progress
 from spikesim.support.temporary import temporary_folder
 
@@ -55,23 +56,33 @@ class Job:
 
 def _roomy(hardware: HardwareConfig) -> HardwareConfig:
     """The hardware with memories for any model: programs do not depend on them, and who takes them asks for room."""
-    ranges = {
-        name: next(rule.high for rule in field.metadata if isinstance(rule, Within))
-        for name, field in MemoryConfig.model_fields.items()
-    }
-    return hardware.replace(**{f"memory.{name}": high for name, high in ranges.items()})
+    return hardware.replace(**{f"memory.{name}": "fit" for name in MemoryConfig.model_fields})
 
 
 @contextmanager
 def _mapped(
-    model: Path, hardware: HardwareConfig, request: InputRequest, progress: Progress
+    model: Path, hardware: HardwareConfig, request: InputRequest, context: int | None, progress: Progress
 ) -> Iterator[Path]:
     """A folder as `spikesim map` writes it: the model itself if it is one, else a temporary one."""
     if is_compiled(model):
+        if context is not None:
+            raise CapacityError(
+                f"{model} keeps the context that it was mapped for: --context is for checkpoints"
+            )
         yield model
         return
+    if context is None:
+        usual = min(DEFAULT_SEQUENCE, hardware.limits.max_context)
+        context = max(usual, request.sequence_length or 1)
     with temporary_folder() as folder:
-        map_model(model, output=folder, hardware=_roomy(hardware), request=request, progress=progress)
+        map_model(
+            model,
+            output=folder,
+            hardware=_roomy(hardware),
+            request=request,
+            context=context,
+            progress=progress,
+        )
         yield folder
 
 
@@ -82,14 +93,17 @@ def model_job(
     tokens: int,
     seed: int = 0,
     text: Path | None = None,
+    context: int | None = None,
     progress: Progress = SILENT,
 ) -> Job:
     """All programs of a checkpoint or of a mapped folder, and the first `tokens` tokens of its input, or of `text`.
 
+    `context`: what a checkpoint's caches are laid out for; as `map` does without being asked if None.
+
     A mapped folder keeps the numbers it was mapped with. Raises a SpikesimError for whatever the user can put right.
     """
     request = InputRequest(max_tokens=tokens, sequence_length=tokens, text=text, seed=seed)
-    with _mapped(model, hardware, request, progress) as folder:
+    with _mapped(model, hardware, request, context, progress) as folder:
         return mapped_job(folder, hardware, tokens=tokens, text=text if folder == model else None)
 
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError, OutputError, ToolError
 from spikesim.hardware import HardwareConfig
-from spikesim.mapping.link import link, needed_memory
+from spikesim.mapping.link import link
 from spikesim.program import Chain
 from spikesim.program.layout import CoreLayout
-from spikesim.program.sizes import INSTRUCTION_WORDS
+from spikesim.program.sizes import Needs, fitted, lacking
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import TOP, emit_core, emit_program
@@ -52,14 +52,9 @@ def one_core(hardware: HardwareConfig) -> HardwareConfig:
     return hardware.replace(**{"system.cores": 1})
 
 
-def needed(hardware: HardwareConfig, layout: CoreLayout, executable: Executable) -> dict[str, int]:
-    """Memory settings that a chain of programs needs and the hardware lacks, by name."""
-    return needed_memory(layout, hardware, len(executable.instructions) * INSTRUCTION_WORDS)
-
-
-def check_fits(hardware: HardwareConfig, layout: CoreLayout, executable: Executable) -> None:
+def check_fits(hardware: HardwareConfig, layout: CoreLayout) -> None:
     """Raises CapacityError, naming the first setting that is too small, if not everything can be resident."""
-    for name, least in needed(hardware, layout, executable).items():
+    for name, least in lacking(hardware, Needs.of(layout)).items():
         section, _, setting = name.partition(".")
         have = getattr(getattr(hardware, section), setting)
         raise CapacityError(
@@ -99,13 +94,16 @@ def write_run(
 
 
 def enlarged(chain: Chain, hardware: HardwareConfig) -> tuple[HardwareConfig, tuple[str, ...]]:
-    """The hardware with memories large enough to hold all programs, and a sentence per setting that was raised."""
-    layout = link(chain, hardware)
-    missing = needed(hardware, layout, assemble(chain, layout, ways=hardware.array.ways))
+    """The hardware with memories that hold all programs, and a sentence per capacity that was raised for it.
+
+    What is fitted has a number then, however large: the RTL streams nothing from DRAM.
+    """
+    required = Needs.of(link(chain, hardware))
+    missing = lacking(hardware, required)
     notes = tuple(
         f"{name} raised to {least}, so that everything is resident" for name, least in missing.items()
     )
-    return hardware.replace(**missing), notes
+    return fitted(hardware.replace(**missing), required), notes
 
 
 class BuiltCore:
@@ -194,7 +192,7 @@ class Lockstep:
         self.dense = core.config.dense
         self.layout = link(chain, hardware)
         self.executable = assemble(chain, self.layout, ways=hardware.array.ways)
-        check_fits(hardware, self.layout, self.executable)
+        check_fits(hardware, self.layout)
         folder.mkdir(parents=True, exist_ok=True)
         self.images = emit_program(folder, core.config, chain, self.layout, self.executable)
         self.seconds: dict[str, float] = {}

@@ -132,7 +132,7 @@ def test_the_first_command_of_the_readme(tmp_path: Path) -> None:
     """`spikesim rtl` with the shipped model and no hardware file."""
     code, output = run("rtl", str(CHECKOUT / "examples" / "tiny_dssa"), "-o", str(tmp_path / "core"))
     assert code == 0, output
-    assert "memory.row_kib raised to 2800, so that everything is resident" in output
+    assert "raised" not in output
     assert (tmp_path / "core" / "spike_core.v").is_file()
 
 

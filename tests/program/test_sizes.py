@@ -23,7 +23,9 @@ from spikesim.mapping.place import Placer, ProgramPlacement
 from spikesim.program import Chain, series
 from spikesim.program.compiled import Block, open_compiled
 from spikesim.program.sizes import ENDS, INSTRUCTION_WORDS, chain_words, clearing_parts
+from spikesim.results.report import Report
 from spikesim.rtl.assemble import assemble
+from spikesim.rtl.emit import resident_config
 from spikesim.rtl.isa import INSTRUCTION
 from spikesim.run.runner import Runner, Stopwatch
 from spikesim.run.session import Session
@@ -120,20 +122,30 @@ def test_report_and_manifest_of_the_shipped_model(tmp_path: Path) -> None:
     instructions = len(assemble(chain, layout, ways=hardware.array.ways).instructions)
     used = {memory.name: memory.used for memory in report.cores.memories}
     assert used["program memory"] == instructions * 16 == 7184
-    assert used["vector memory"] == layout.vector_words == 43079
+    assert used["vector memory"] == layout.vector_words == 12095
     mapping = json.loads((tmp_path / "mapping.json").read_text(encoding="utf-8"))
     assert [p["addresses"] for p in mapping["programs"]] == [own.vectors for own in layout.programs]
-    assert any("needs memory.row_kib 2800" in warning for warning in report.warnings)
+    assert not any("a core in RTL needs" in warning for warning in report.warnings)
+    bank, available = hardware.array.ways * hardware.array.lanes, _available(report)
+    assert available["row memory"] == 1024 * -(-layout.row_words * bank // 1024)
+    assert available["state memory"] == 1024 * -(-layout.state_words * bank * 2 // 1024)
+    assert available["vector memory"] == layout.vector_words
+    assert available["program memory"] == layout.program_words == used["program memory"]
+    core = resident_config(hardware, layout)
+    assert core.row_depth == available["row memory"] // bank
+    assert core.vector_depth == layout.vector_words
+    assert core.program_depth == instructions
+
+
+def _available(report: Report) -> dict[str, int]:
+    return {memory.name: memory.available for memory in report.cores.memories}
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"system.cores": 2}, "Several cores are in the cycle model only"),
-        (
-            {"limits.max_context": 2**18, "memory.vector_words": 2**22, "numerics.softmax_bits": 2},
-            "Positions beyond 131072",
-        ),
+        ({"limits.max_context": 2**18, "numerics.softmax_bits": 2}, "Positions beyond 131072"),
         ({"memory.row_kib": 16, "limits.max_context": 64}, "a core in RTL needs memory.row_kib"),
         ({}, ""),
     ],
@@ -142,7 +154,8 @@ def test_map_says_what_only_the_cycle_model_does(changes: dict[str, Any], words:
     """Several cores, long contexts, streaming; of what the RTL can do as well, nothing."""
     request = InputRequest(random_tokens=4, sequence_length=4)
     roomy = HardwareConfig().replace(**{"memory.row_kib": 2**20, **changes})
-    report = map_model(TINY, output=tmp_path, hardware=roomy, request=request)
+    longest = changes.get("limits.max_context")
+    report = map_model(TINY, output=tmp_path, hardware=roomy, request=request, context=longest)
     # Static scales of four tokens hold no more than these: that some words are cut is said as well.
     said = [text for text in report.warnings if "random" not in text and "saturated" not in text]
     assert len(said) == bool(words)
