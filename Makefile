@@ -48,7 +48,7 @@ format: $(INSTALLED) ## format the code and mend what the linter can
 bench: $(INSTALLED) ## run every benchmark and print its figures; BENCH=benchmarks/bench_encode.py picks one
 	@set -e; for script in $(BENCH); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
 
-verify: $(INSTALLED) ## the shipped model on the RTL, spiking and dense, against the simulator
+verify: $(INSTALLED) ## the shipped model on the RTL, all three cores, against the simulator
 	$(BIN)/spikesim verify examples/tiny_dssa --tokens 16
 
 soak: $(INSTALLED) ## random programs on random cores in lockstep; ARGS="configurations programs seed"

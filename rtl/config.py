@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikesim.errors import HardwareError
-from spikesim.hardware import Coding, HardwareConfig, Order
+from spikesim.hardware import Coding, CoreName, HardwareConfig, Order
 from spikesim.program.sizes import INSTRUCTION_WORDS, fitted
 from spikesim.rtl.isa import POSITION_BITS
 from spikesim.support.arithmetic import ceil_div
@@ -50,6 +50,11 @@ class CoreConfig:
     pointwise_words: int = 4
 
     @property
+    def core(self) -> CoreName:
+        """Which of the cores that are compared this is."""
+        return "skipping" if self.skip_zeros else "dense" if self.dense else "spiking"
+
+    @property
     def loaded(self) -> int:
         """Counts that the encoders take per cycle, never two for the same bank."""
         return min(self.load_width, self.ways)
@@ -78,6 +83,15 @@ class CoreConfig:
     def vector_banks(self) -> int:
         """Banks of vector memory: as many as the longest run that is read or written in a cycle."""
         return max(self.read_words, self.written_words, self.loaded)
+
+
+def datapath(core: CoreName) -> dict[str, bool]:
+    """The flags of `CoreConfig` that make this core.
+
+    >>> datapath("spiking"), datapath("skipping")
+    ({'dense': False, 'skip_zeros': False}, {'dense': True, 'skip_zeros': True})
+    """
+    return {"dense": core != "spiking", "skip_zeros": core == "skipping"}
 
 
 def core_config(

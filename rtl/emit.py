@@ -29,11 +29,14 @@ def emit_core(folder: Path, config: CoreConfig) -> Path:
     return path
 
 
-def resident_config(hardware: HardwareConfig, layout: CoreLayout, *, dense: bool = False) -> CoreConfig:
+def resident_config(
+    hardware: HardwareConfig, layout: CoreLayout, *, dense: bool = False, skip_zeros: bool = False
+) -> CoreConfig:
     """The core of a hardware configuration with an event encoder, and fitted memories, that hold the programs."""
     return core_config(
         fitted(hardware, Needs.of(layout)),
         dense=dense,
+        skip_zeros=skip_zeros,
         encoder_rows=layout.encoder_rows,
         scatter_rows=layout.scatter_rows,
         blocks=layout.blocks,

@@ -143,7 +143,9 @@ def gap_words(span: int, ways: int, scan: int) -> int:
     return ceil_div(1 << (rows - 1).bit_length(), scan) - ceil_div(rows, scan)
 
 
-def gather(load: Cycles, outputs: Cycles, event_cycles: Cycles, *, lanes: int, drained: int, passes: int = 1) -> Cycles:
+def gather(
+    load: Cycles, outputs: Cycles, event_cycles: Cycles, *, lanes: int, drained: int, passes: int = 1
+) -> Cycles:
     """One group of a gather: load, then per column chunk the events, its results drained while the next chunk runs.
 
     `load`: cycles of loading the counts. `event_cycles`: cycles in which the array takes events, the same for every

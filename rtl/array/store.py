@@ -64,7 +64,10 @@ class StoreControl(wiring.Component):
         bits = width.bit_length() - 1
         reading, ending = Signal(), Signal()
         pointer, next_pointer = Signal(ADDRESS), Signal(ADDRESS)
-        last, highest = Signal(20), Signal(20)  # number of a head's last count, from the pointer and from its first
+        last, highest = (
+            Signal(20),
+            Signal(20),
+        )  # number of a head's last count, from the pointer and from its first
         heads = Signal(12)
         done = Signal()
         m.d.sync += [

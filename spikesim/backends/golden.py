@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.backends.execution import Outcome
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import CoreName, HardwareConfig
 from spikesim.program import Chain
 from spikesim.program.verifier import verify_chain
 from spikesim.run.session import run_chain
@@ -18,21 +18,21 @@ from spikesim.run.simulator import Simulator, step_cycles
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenBackEnd:
-    """`dense`: cycles of the dense twin in place of the spiking core's."""
+    """`core_name`: whose cycles."""
 
-    dense: bool = False
+    core_name: CoreName = "spiking"
     name: str = "golden"
 
     def open(self, chain: Chain, hardware: HardwareConfig, folder: Path) -> GoldenExecution:
         """Leaves `folder` empty."""
         verify_chain(chain)
-        return GoldenExecution(chain, hardware, "dense" if self.dense else "spiking")
+        return GoldenExecution(chain, hardware, self.core_name)
 
 
 class GoldenExecution:
     """Simulates; every run begins a sequence."""
 
-    def __init__(self, chain: Chain, hardware: HardwareConfig, core: str) -> None:
+    def __init__(self, chain: Chain, hardware: HardwareConfig, core: CoreName) -> None:
         self.chain, self.hardware, self.core = chain, hardware, core
 
     def run(self, words: NDArray[np.int32]) -> Outcome:

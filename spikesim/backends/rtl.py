@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.backends.execution import Outcome
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import CoreName, HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import Chain
+from spikesim.rtl.config import datapath
 from spikesim.rtl.emit import resident_config
 from spikesim.timing import ISSUE_CYCLES
 from spikesim.verify.lockstep import BuiltCore, Lockstep
@@ -22,15 +23,15 @@ LIMIT = 2**31 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class RTLBackEnd:
-    """A core that is generated for the chain, spiking or `dense`. `core`: one that is built already and holds it."""
+    """A core that is generated for the chain, of kind `core_name`. `core`: one that is built already and holds it."""
 
-    dense: bool = False
+    core_name: CoreName = "spiking"
     core: BuiltCore | None = None
     name: str = "RTL"
 
     def open(self, chain: Chain, hardware: HardwareConfig, folder: Path) -> RTLExecution:
         """Builds the core, if none is given, and loads it."""
-        config = resident_config(hardware, link(chain, hardware), dense=self.dense)
+        config = resident_config(hardware, link(chain, hardware), **datapath(self.core_name))
         core = self.core or BuiltCore(config, folder / "core")
         return RTLExecution(Lockstep(chain, hardware, core, folder / "run"))
 

@@ -81,7 +81,7 @@ def rtl(
             for note in notes:
                 stdout().print(note, style="yellow")
         with progress.stage("emit"):
-            files = write_design(workspace, job, dense=dense, general=model is None)
+            files = write_design(workspace, job, core="dense" if dense else "spiking", general=model is None)
     with failures_as_sentences(complete=folder):
         console = stdout()
         for name, what in files.items():

@@ -13,6 +13,7 @@ from spikesim.cli import options
 from spikesim.cli.console import stdout
 from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.progress import TerminalProgress
+from spikesim.hardware import CORES, CoreName
 
 if TYPE_CHECKING:
     from spikesim.verify.lockstep import BuiltCore, LockstepResult
@@ -21,9 +22,18 @@ if TYPE_CHECKING:
 class Which(StrEnum):
     """Cores to verify."""
 
+    ALL = "all"
     BOTH = "both"
     SPIKING = "spiking"
     DENSE = "dense"
+    SKIPPING = "skipping"
+
+    @property
+    def cores(self) -> tuple[CoreName, ...]:
+        """Their names. "both": without the twin that skips zeros."""
+        if self is Which.BOTH:
+            return ("spiking", "dense")
+        return tuple(core for core in CORES if self is Which.ALL or core == self.value)
 
 
 def verify(
@@ -34,8 +44,11 @@ def verify(
     ] = 16,
     seed: options.Seed = 0,
     core: Annotated[
-        Which, typer.Option("--core", help="Which datapath.", rich_help_panel=options.HARDWARE)
-    ] = Which.BOTH,
+        Which,
+        typer.Option(
+            "--core", help="Which datapath; both: spiking and dense.", rich_help_panel=options.HARDWARE
+        ),
+    ] = Which.ALL,
     hardware: options.Hardware = None,
     context: options.CoreContext = None,
     coding: options.Coding = None,
@@ -80,6 +93,7 @@ def verify(
             workspace = stack.enter_context(atomic_directory(output, inputs=(model, hardware), force=force))
         progress = stack.enter_context(TerminalProgress())
         from spikesim.mapping.link import link
+        from spikesim.rtl.config import datapath
         from spikesim.rtl.emit import resident_config
         from spikesim.verify.job import model_job
         from spikesim.verify.lockstep import BuiltCore, Lockstep, enlarged, one_core
@@ -89,8 +103,8 @@ def verify(
         for note in notes:
             stdout().print(note, style="yellow")
         layout = link(job.chain, sized)
-        for name in ("spiking", "dense") if core is Which.BOTH else (core.value,):
-            built = BuiltCore(resident_config(sized, layout, dense=name == "dense"), workspace / name)
+        for name in core.cores:
+            built = BuiltCore(resident_config(sized, layout, **datapath(name)), workspace / name)
             with progress.stage(f"build {name}"):
                 built.binary()
             with progress.stage(f"run {name}"):

@@ -15,10 +15,11 @@ from spikesim.compare.measure import core_source
 from spikesim.compare.settings import STREAMS
 from spikesim.compare.technology import Technology
 from spikesim.errors import NumericError
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import CoreName, HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import Chain
 from spikesim.rtl.assemble import assemble
+from spikesim.rtl.config import datapath
 from spikesim.rtl.emit import resident_config
 
 _LIMIT, _BLOCK = 1 << 24, 64
@@ -30,14 +31,14 @@ class GatesBackEnd:
     """`technology`: library and clock."""
 
     technology: Technology
-    dense: bool = False
+    core_name: CoreName = "spiking"
     name: str = "gates"
 
     def open(self, chain: Chain, hardware: HardwareConfig, folder: Path) -> GatesExecution:
         """Synthesises the core that holds the chain, unless the cache has it: minutes."""
         layout = link(chain, hardware)
         executable = assemble(chain, layout, ways=hardware.array.ways)
-        config = resident_config(hardware, layout, dense=self.dense)
+        config = resident_config(hardware, layout, **datapath(self.core_name))
         netlist = build(core_source(config, self.technology), self.technology).netlist
         contents = images_of(chain, layout, executable, config)
         return GatesExecution(GateCore(netlist, contents, layout, executable), chain.output_words)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spikesim.compare.settings import STREAMS
 from spikesim.golden.frame import Frame
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import CORES, CoreName, HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import Chain, Instruction, Program, is_matrix
 from spikesim.program.compiled import open_compiled
@@ -60,7 +60,7 @@ def array_cycles(
 class Work:
     """Programs and where they lie; `words` int32[tokens, streams, hidden] in, `outputs` int32[tokens, streams, …] out.
 
-    * `cycles`: {"spiking", "dense"} -> int64[tokens, streams], of whole tokens.
+    * `cycles`: per core int64[tokens, streams], of whole tokens.
     * `by_kind`: of all these tokens, per kind of instruction.
     * `gathers`: the matrix gathers of the last token.
     * `tokens`: all that ran; `ranges`: int64[sequences, length], those that set the ranges of activations.
@@ -73,7 +73,7 @@ class Work:
     executable: Executable
     words: NDArray[np.int32]
     outputs: NDArray[np.int32]
-    cycles: dict[str, NDArray[np.int64]]
+    cycles: dict[CoreName, NDArray[np.int64]]
     by_kind: dict[str, InstructionCost]
     gathers: list[GatherWork]
     tokens: Tokens
@@ -122,9 +122,7 @@ def prepare(folder: Path, hardware: HardwareConfig, request: InputRequest, *, to
     for simulator in simulators:
         for entry in simulator.cycles:
             kind = by_kind.setdefault(entry.label, InstructionCost(label=entry.label))
-            kind.spiking += entry.spiking
-            kind.dense += entry.dense
-            kind.counters.add(entry.counters)
+            kind.add(entry.cycles, entry.counters)
     return Work(
         chain=chain,
         hardware=sized,
@@ -133,9 +131,7 @@ def prepare(folder: Path, hardware: HardwareConfig, request: InputRequest, *, to
         executable=assemble(chain, layout, ways=sized.array.ways),
         words=words,
         outputs=outputs,
-        cycles={
-            core: step_cycles(simulators, core).reshape(tokens, STREAMS) for core in ("spiking", "dense")
-        },
+        cycles={core: step_cycles(simulators, core).reshape(tokens, STREAMS) for core in CORES},
         by_kind=by_kind,
         gathers=[gather for recorder in recorders for gather in recorder.gathers.values()],
         tokens=run,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from spikesim import program as isa
 from spikesim import timing
-from spikesim.cycle.cost import Array, Cost, Counters
-from spikesim.hardware import HardwareConfig, Order
+from spikesim.cycle.cost import Array, Cost, Counters, PerCore
+from spikesim.hardware import CORES, HardwareConfig, Order
 from spikesim.program.layout import block_bits
 from spikesim.program.shares import cache_heads
 from spikesim.program.trace import Effects
@@ -27,7 +27,7 @@ Counts = NDArray[np.int8]
 
 
 class CycleModel:
-    """Costs of a program's instructions on one hardware configuration, spiking and dense."""
+    """Costs of a program's instructions on one hardware configuration, on all three cores."""
 
     def __init__(self, program: isa.Program, hardware: HardwareConfig) -> None:
         self.program = program
@@ -77,7 +77,7 @@ class CycleModel:
             case _:
                 assert_never(instruction)
 
-    # Pointwise instructions cost the same on both cores.
+    # Pointwise instructions cost the same on all cores.
 
     def _pointwise(self, i: Any, effects: Effects) -> Cost:
         if i.cached is not None:
@@ -85,12 +85,12 @@ class CycleModel:
             # a header per group is in it; the last statistic's is in the rule's fixed part
             slots = self._slowest(timing.pointwise_slots(i, keys, words=self.words) + 1) - 1
             issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
-            return self._both(issue + timing.pointwise(1, slots, words=self.words))
+            return self._same(issue + timing.pointwise(1, slots, words=self.words))
         groups, slots = self._shape(i)
         cycles = timing.ISSUE_CYCLES + timing.pointwise(groups, slots, words=self.words)
         if self.cores > 1 and groups == 1 and (isinstance(i, isa.Reduce) or getattr(i, "reduce", None)):
             cycles += self.broadcast_latency
-        return self._both(np.full(effects.batch, cycles))
+        return self._same(np.full(effects.batch, cycles))
 
     def _select_top(self, i: isa.SelectTop, effects: Effects) -> Cost:
         groups = ceil_div(i.dst.groups, self.cores)
@@ -100,13 +100,13 @@ class CycleModel:
         else:
             candidates = effects.positions // i.keys.span
             issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
-        return self._both(issue + timing.select_top(groups, i.count, candidates))
+        return self._same(issue + timing.select_top(groups, i.count, candidates))
 
     def _store(self, i: isa.Store, effects: Effects) -> Cost:
         held, everywhere = self._cache_heads(i.cache)
         size = self.program.text.caches[i.cache].size
         issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
-        cost = self._both(np.full(effects.batch, issue + timing.store(held, size, self.fetched)))
+        cost = self._same(np.full(effects.batch, issue + timing.store(held, size, self.fetched)))
         cost.counters.row_stores = effects.batch * everywhere * size
         return cost
 
@@ -117,7 +117,7 @@ class CycleModel:
         mean = timing.pointwise(1, slots, words=self.words) + timing.store(heads, words, self.fetched)
         issue = 3 * (timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES)
         total = timing.pointwise(*self._shape(i), words=self.words) + np.where(ends, mean, 0)
-        cost = self._both(issue + total)
+        cost = self._same(issue + total)
         cost.counters.row_stores = int(ends.sum()) * everywhere * words
         return cost
 
@@ -128,7 +128,7 @@ class CycleModel:
         issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
         factors = timing.pointwise(*self._shape(i), words=self.words)
         fixed = 2 * issue + factors + heads * timing.SWEEP_GROUP + timing.SWEEP_LATENCY
-        return self._both(fixed + swept)
+        return self._same(fixed + swept)
 
     # Event-driven instructions.
 
@@ -140,21 +140,18 @@ class CycleModel:
         counts = _known(effects.counts)
         size, groups = i.counts.length, i.counts.groups
         statistics = self._statistics(counts.reshape(-1, size))
-        spiking = self._event_cycles(statistics).reshape(effects.batch, groups)
-        dense = np.full_like(spiking, ceil_div(size, self.ways))
         channels = np.full((effects.batch, groups), size)
+        busy = self._busy(statistics, ceil_div(channels, self.ways))
         if i.operand == "state":
             outputs = np.full((effects.batch, groups), size)
-            return self._gathered(
-                i, effects, statistics, channels, outputs, outputs, spiking, dense, passes=2
-            )
+            return self._gathered(i, effects, statistics, channels, outputs, outputs, busy, passes=2)
         if i.operand == "means":
             finished = effects.positions // _keys(i).span
             outputs = np.repeat(finished[:, None], groups, axis=1)
-            return self._gathered(i, effects, statistics, channels, outputs, outputs, spiking, dense)
+            return self._gathered(i, effects, statistics, channels, outputs, outputs, busy)
         outputs = self._keys_per_group(_keys(i), effects, groups)
         padded = self._padded(_keys(i), effects, groups, self.lanes, whole=False)
-        cost = self._gathered(i, effects, statistics, channels, outputs, padded, spiking, dense)
+        cost = self._gathered(i, effects, statistics, channels, outputs, padded, busy)
         cost.counters.keys_read = int(outputs.sum())
         cost.counters.keys_cached = int((effects.positions + 1).sum()) * groups
         return cost
@@ -162,14 +159,14 @@ class CycleModel:
     def _gather_matrix(self, i: isa.Gather, effects: Effects) -> Cost:
         groups, channels, outputs = i.counts.groups, i.counts.length, i.dst.length
         statistics = self._statistics(_known(effects.counts).reshape(-1, channels))
-        spiking = self._event_cycles(statistics)
-        dense = np.full_like(spiking, ceil_div(channels, self.ways))
+        every = np.full(effects.batch * groups, outputs)
+        busy = self._busy(statistics, np.full_like(every, ceil_div(channels, self.ways)))
         # Every core has all groups and its share of the column chunks.
         mine = min(outputs, ceil_div(ceil_div(outputs, self.lanes), self.cores) * self.lanes)
         fixed = timing.ISSUE_CYCLES
         if self.cores > 1:
             fixed += self.broadcast_latency + ceil_div(i.counts.words, self.broadcast_words)
-        load, one = timing.load_counts(channels, self.loaded), np.ones(spiking.size, np.int64)
+        load, one = timing.load_counts(channels, self.loaded), np.ones(every.size, np.int64)
 
         def cycles(events: Array) -> Array:
             per_group: Array = timing.gather(
@@ -178,13 +175,9 @@ class CycleModel:
             total: Array = fixed + per_group.reshape(effects.batch, groups).sum(axis=1)
             return total
 
-        every = np.full(spiking.size, outputs)
         return Cost(
-            spiking=cycles(spiking),
-            dense=cycles(dense),
-            counters=self._counters(
-                statistics, every, every, spiking, dense, np.full(spiking.size, channels)
-            ),
+            cycles={core: cycles(events) for core, events in busy.items()},
+            counters=self._counters(statistics, every, every, busy, np.full_like(every, channels)),
         )
 
     def _gather_values(self, i: isa.Gather, effects: Effects) -> Cost:
@@ -193,11 +186,10 @@ class CycleModel:
         rows, lengths = self._banked(keys, effects, weights)
         statistics = self._statistics(rows, lengths)
         groups, size = i.dst.groups, i.dst.length
-        spiking = self._event_cycles(statistics).reshape(effects.batch, groups)
         channels = self._keys_per_group(_keys(i), effects, groups)
-        dense = self._padded(keys, effects, groups, self.ways) // self.ways
+        busy = self._busy(statistics, self._padded(keys, effects, groups, self.ways) // self.ways)
         outputs = np.full((effects.batch, groups), size)
-        return self._gathered(i, effects, statistics, channels, outputs, outputs, spiking, dense)
+        return self._gathered(i, effects, statistics, channels, outputs, outputs, busy)
 
     def _gathered(
         self,
@@ -207,19 +199,18 @@ class CycleModel:
         channels: Array,
         outputs: Array,
         padded: Array,
-        spiking: Array,
-        dense: Array,
+        busy: PerCore,
         *,
         passes: int = 1,
     ) -> Cost:
         """Cost of a gather with one operand per group; all arrays are int64[batch, groups].
 
-        `padded`: outputs, where every block but the last is filled up to whole chunks. `spiking`, `dense`: event
-        cycles. Without outputs nothing is executed.
+        `padded`: outputs, where every block but the last is filled up to whole chunks. `busy`: event cycles. Without
+        outputs nothing is executed.
         """
         groups = channels.shape[1]
         load = timing.load_counts(channels, self.loaded)
-        spiking_load = np.zeros_like(load)
+        gaps = np.zeros_like(load)
         issue = timing.ISSUE_CYCLES
         if i.operand != "state":
             issue += timing.RESOLVE_CYCLES
@@ -231,7 +222,7 @@ class CycleModel:
             if i.operand == "values":
                 per_block = timing.load_counts(i.keys.span, self.loaded)
                 if self.order == "plane":
-                    spiking_load = past * timing.gap_words(i.keys.span, self.ways, self.scan)
+                    gaps = past * timing.gap_words(i.keys.span, self.ways, self.scan)
                 load = past * per_block + timing.load_counts(own, self.loaded)
             load = load + timing.block_list(past)
         some = outputs > 0
@@ -242,11 +233,18 @@ class CycleModel:
             )
             return issue + self._slowest(np.where(some, per_group, 0))
 
+        # Both twins keep rows, not words of planes: they have no gaps to empty.
+        loads = {core: load + gaps if core == "spiking" else load for core in CORES}
         counters = self._counters(
-            statistics, *(a.reshape(-1) for a in (outputs, padded, spiking, dense, channels)), passes=passes
+            statistics,
+            outputs.reshape(-1),
+            padded.reshape(-1),
+            {core: events.reshape(-1) for core, events in busy.items()},
+            channels.reshape(-1),
+            passes=passes,
         )
         return Cost(
-            spiking=cycles(spiking, load + spiking_load), dense=cycles(dense, load), counters=counters
+            cycles={core: cycles(events, loads[core]) for core, events in busy.items()}, counters=counters
         )
 
     def _scatter(self, i: isa.Scatter, effects: Effects) -> Cost:
@@ -254,8 +252,10 @@ class CycleModel:
         counts = _known(effects.counts).reshape(-1, size)
         statistics = self._statistics(counts)
         spiking = self._row_serial_cycles(counts)
-        # The dense twin multiplies bytes: a 16-bit update takes it two passes.
+        # The dense twins multiply bytes: a 16-bit update takes them two passes. No row is left out, be its count 0 or
+        # not, so that the banks stay in step.
         dense = np.full_like(spiking, 2 * ceil_div(size, self.ways))
+        busy: PerCore = {"spiking": spiking, "dense": dense, "skipping": dense}
         issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
 
         def cycles(events: Array) -> Array:
@@ -263,8 +263,8 @@ class CycleModel:
             return issue + self._slowest(per_group.reshape(effects.batch, groups))
 
         every = np.full(spiking.size, size)
-        counters = self._counters(statistics, every, every, spiking, dense, every, per_row=True)
-        return Cost(spiking=cycles(spiking), dense=cycles(dense), counters=counters)
+        counters = self._counters(statistics, every, every, busy, every, scattered=True)
+        return Cost(cycles={core: cycles(events) for core, events in busy.items()}, counters=counters)
 
     # Shared pieces.
 
@@ -277,8 +277,13 @@ class CycleModel:
     def _statistics(self, counts: Counts, lengths: Array | None = None) -> EventStatistics:
         return _event_statistics(counts, self.hardware, lengths)
 
-    def _event_cycles(self, statistics: EventStatistics) -> Array:
-        return _event_cycles(statistics, self.hardware)
+    def _busy(self, statistics: EventStatistics, dense: Array) -> PerCore:
+        """Cycles in which a gather's chunk takes events, in the shape of `dense`, those of the plain twin."""
+        return {
+            "spiking": _event_cycles(statistics, self.hardware).reshape(dense.shape),
+            "dense": dense,
+            "skipping": statistics.busiest_bank_active.astype(np.int64).reshape(dense.shape),
+        }
 
     def _row_serial_cycles(self, counts: Counts) -> Array:
         """int64[rows]: cycles of the bank that needs most to step through the planes of its rows one by one."""
@@ -293,34 +298,34 @@ class CycleModel:
         statistics: EventStatistics,
         outputs: Array,
         padded: Array,
-        spiking: Array,
-        dense: Array,
+        busy: PerCore,
         channels: Array,
         *,
         passes: int = 1,
-        per_row: bool = False,
+        scattered: bool = False,
     ) -> Counters:
         """One entry of every array per group; groups without outputs do nothing."""
         chunks = passes * ceil_div(padded, self.lanes)
         lanes = passes * outputs
         some = outputs > 0
-        events = statistics.events.astype(np.int64)
-        read = statistics.active_rows if per_row else _row_reads(statistics, self.order)
-        busy, busy_dense = np.maximum(spiking, 1), np.maximum(dense, 1)
-        return Counters(
-            events=int((events * chunks).sum()),
-            spikes=int((events * some).sum()),
-            spikes_dense=int((channels * some).sum()),
-            row_reads=int((read.astype(np.int64) * chunks).sum()),
-            row_reads_dense=int((channels * chunks).sum()),
-            array_cycles=int((busy * chunks).sum()),
-            array_cycles_dense=int((busy_dense * chunks).sum()),
-            lane_cycles=int((busy * lanes).sum()),
-            lane_cycles_dense=int((busy_dense * lanes).sum()),
-        )
+        events, active = statistics.events.astype(np.int64), statistics.active_rows.astype(np.int64)
+        taken: PerCore = {"spiking": events, "dense": channels, "skipping": channels if scattered else active}
+        read = {**taken, "spiking": active if scattered else _rows_read(statistics, self.order)}
+        counters = Counters(events=int((events * chunks).sum()))
+        for core in CORES:
+            ending = "" if core == "spiking" else f"_{core}"
+            cycles = np.maximum(busy[core], 1)
+            for name, each in (
+                ("spikes", taken[core] * some),
+                ("row_reads", read[core] * chunks),
+                ("array_cycles", cycles * chunks),
+                ("lane_cycles", cycles * lanes),
+            ):
+                setattr(counters, name + ending, int(each.sum()))
+        return counters
 
-    def _both(self, cycles: NDArray[Any]) -> Cost:
-        return Cost(spiking=cycles.astype(np.int64), dense=cycles.astype(np.int64))
+    def _same(self, cycles: NDArray[Any]) -> Cost:
+        return Cost(cycles=dict.fromkeys(CORES, cycles.astype(np.int64)))
 
     def _shape(self, instruction: Any) -> tuple[int, int]:
         """(groups, slots of each) of a pointwise instruction on the slowest core."""
@@ -416,6 +421,26 @@ def skip_cycles(counts: NDArray[np.int8], hardware: HardwareConfig) -> Array:
     return np.maximum(busiest, 1).astype(np.int64)
 
 
+def gather_reads(counts: NDArray[np.int8], hardware: HardwareConfig) -> PerCore:
+    """counts: int8[rows, channels] -> int64[rows] per core: words of row memory that a gather's chunk reads."""
+    statistics = _event_statistics(counts, hardware, None)
+    return {
+        "spiking": _rows_read(statistics, _order(hardware)),
+        "dense": np.full(len(counts), counts.shape[1], np.int64),
+        "skipping": statistics.active_rows.astype(np.int64),
+    }
+
+
+def _rows_read(statistics: EventStatistics, order: Order) -> Array:
+    """int64[rows]: by the spiking core; in plane order a row is read anew for every event."""
+    reads: dict[Order, NDArray[np.int32]] = {
+        "plane": statistics.events,
+        "row": statistics.active_rows,
+        "window": statistics.window_order_reads,
+    }
+    return reads[order].astype(np.int64)
+
+
 def _event_statistics(counts: Counts, hardware: HardwareConfig, lengths: Array | None) -> EventStatistics:
     array = hardware.array
     return event_statistics(
@@ -436,16 +461,6 @@ def _event_cycles(statistics: EventStatistics, hardware: HardwareConfig) -> Arra
         "window": statistics.window_order_cycles,
     }
     return cycles[_order(hardware)].astype(np.int64)
-
-
-def _row_reads(statistics: EventStatistics, order: Order) -> NDArray[np.int32]:
-    """int32[rows]: rows of memory that a chunk of a gather reads."""
-    reads: dict[Order, NDArray[np.int32]] = {
-        "plane": statistics.events,
-        "row": statistics.active_rows,
-        "window": statistics.window_order_reads,
-    }
-    return reads[order]
 
 
 def _order(hardware: HardwareConfig) -> Order:

@@ -4,9 +4,9 @@
 (`spikesim.report`, the command line, other tools). Every field states its unit. Numbers must be finite; what
 was not measured is `None`.
 
-Two cores are compared all through: the *spiking* core and its *dense* INT8 twin, same ways and lanes,
-the same program and the same clock. That is a comparison of cycles per unit; area, power and equal throughput are
-measured on request and then are in `Report.comparison` (`spikesim.results.comparison`).
+Three cores are compared all through: the *spiking* core, its *dense* INT8 twin, and the same twin *skipping* zeros;
+same ways and lanes, the same program and the same clock. That is a comparison of cycles per unit; area, power and equal
+throughput are measured on request and then are in `Report.comparison` (`spikesim.results.comparison`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from spikesim.results.base import Pair, Rates, Result
+from spikesim.results.base import SKIPPING, Rates, Result, Whole
 from spikesim.results.comparison import Comparison, Saving, SourcedValue, Timing
 from spikesim.results.lava import LavaRun
 
@@ -341,6 +341,7 @@ class LayerCycles(Result):
     kind: str = Field(description="kind of the layer, or head")
     spiking: int = Field(ge=0, description="compute cycles of the spiking core")
     dense: int = Field(ge=0, description="compute cycles of the dense twin")
+    skipping: int | None = Field(default=None, ge=0, description=SKIPPING)
     dram: int = Field(
         default=0, ge=0, description="cycles the DRAM needs to stream this layer, the same for both"
     )
@@ -353,6 +354,7 @@ class InstructionCycles(Result):
 
     spiking: int = Field(ge=0, description="compute cycles of the spiking core")
     dense: int = Field(ge=0, description="compute cycles of the dense twin")
+    skipping: int | None = Field(default=None, ge=0, description=SKIPPING)
     executed: int = Field(default=0, ge=0, description="instructions executed")
 
 
@@ -361,16 +363,18 @@ class Counter(Result):
 
     spiking: int = Field(ge=0, description="of the spiking core")
     dense: int | None = Field(default=None, description="of the dense twin; None where it has no such thing")
+    skipping: int | None = Field(default=None, description=SKIPPING)
     meaning: str = Field(default="", description="what is counted")
 
 
 class Cycles(Result):
     """Where the time goes. Totals, layers and instruction kinds sum up to the same compute cycles."""
 
-    basis: str = Field(default=COMPARISON_BASIS, description="on what basis the two cores are compared")
+    basis: str = Field(default=COMPARISON_BASIS, description="on what basis the cores are compared")
     spiking: int = Field(ge=0, description="compute cycles of the spiking core, all tokens")
     dense: int = Field(ge=0, description="compute cycles of the dense twin, all tokens")
-    elapsed: Pair = Field(
+    skipping: int | None = Field(default=None, ge=0, description=SKIPPING)
+    elapsed: Whole = Field(
         description="cycles from first to last, waiting for DRAM included; throughput uses these"
     )
     per_token: Rates = Field(description="compute cycles per token")
@@ -434,7 +438,10 @@ class Raster(Result):
 class Report(Result):
     """Everything one run of `spikesim map` or `spikesim simulate` measured."""
 
-    schema_version: Literal[1] = Field(default=1, description="version of this document's form")
+    schema_version: Literal[1, 2] = Field(
+        default=2,
+        description="version of this document's form; 1 is 2 without the twin that skips zeros, and is still read",
+    )
     model: ModelSummary = Field(description="what was mapped")
     input: InputSummary = Field(description="what was run through it")
     fidelity: Fidelity = Field(description="float against integer")

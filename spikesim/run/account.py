@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.cycle.cost import Counters
-from spikesim.hardware import STATE_BYTES, HardwareConfig
+from spikesim.hardware import CORES, STATE_BYTES, CoreName, HardwareConfig
 from spikesim.mapping.place import Placer, ProgramPlacement
 from spikesim.program import Decay, Program
 from spikesim.program.compiled import Block
 from spikesim.program.sizes import fitted, matrix_rows
-from spikesim.results.base import Pair, Rates
+from spikesim.results.base import Rates, Whole
 from spikesim.results.report import (
     Cores,
     Counter,
@@ -52,13 +52,13 @@ _COUNTER_MEANINGS = {
 }
 
 _SAME = ("row_stores", "row_fills")
-"""Counters of which the dense twin counts the same."""
+"""Counters of which the dense twins count the same."""
 
 _LIMITS = (
     "Instructions of a core do not overlap; caches, states and weights are read without wait cycles.",
     "DRAM traffic is counted at its sustained bandwidth and overlaps computation perfectly within a layer.",
-    "The dense twin has the same ways and lanes and takes one INT8 activation per way and cycle; "
-    "it does not skip zeros.",
+    "The dense twins have the same ways and lanes and take one INT8 activation per way and cycle; "
+    "one takes zeros, too, the other skips them.",
     "Cycles of several cores assume an even deal of chunks and heads plus the stated broadcast latency; "
     "only a single core has an RTL counterpart.",
 )
@@ -98,6 +98,10 @@ class ProgramTally:
     spikes: SpikeStatistics
     clipped: int
     encoded: Counters
+
+    def cycles(self, core: CoreName) -> int:
+        """Of all instructions."""
+        return sum(entry.cycles[core] for entry in self.entries)
 
 
 @dataclass(kw_only=True)
@@ -268,52 +272,44 @@ class Tally:
 
     def cycles(self) -> Cycles:
         """The cycles section."""
-        by_layer, by_instruction, counters = [], dict[str, list[int]](), Counters()
-        spiking = dense = elapsed = elapsed_dense = 0
+        by_layer, counters = [], Counters()
+        by_instruction: dict[str, InstructionCost] = {}
+        executed: dict[str, int] = {}
+        computed, elapsed = dict.fromkeys(CORES, 0), dict.fromkeys(CORES, 0)
         for tally in self.programs:
-            mine = [
-                sum(entry.spiking for entry in tally.entries),
-                sum(entry.dense for entry in tally.entries),
-            ]
+            mine = {core: tally.cycles(core) for core in CORES}
             dram = self._dram_cycles(tally)
-            spiking, dense = spiking + mine[0], dense + mine[1]
-            elapsed, elapsed_dense = elapsed + max(mine[0], dram), elapsed_dense + max(mine[1], dram)
+            for core in CORES:
+                computed[core] += mine[core]
+                elapsed[core] += max(mine[core], dram)
             counters.add(tally.counters)
             counters.row_fills += self._row_fills(tally)
             for entry in tally.entries:
-                sums = by_instruction.setdefault(entry.label, [0, 0, 0])
-                sums[0] += entry.spiking
-                sums[1] += entry.dense
-                sums[2] += self.tokens
+                known = by_instruction.setdefault(entry.label, InstructionCost(label=entry.label))
+                known.add(entry.cycles, entry.counters)
+                executed[entry.label] = executed.get(entry.label, 0) + self.tokens
             by_layer.append(
                 LayerCycles(
                     layer=self._shown_index(tally),
                     kind=tally.block.kind,
-                    spiking=mine[0],
-                    dense=mine[1],
+                    **mine,
                     dram=dram,
-                    bound="dram" if dram > mine[0] else "compute",
-                    bound_dense="dram" if dram > mine[1] else "compute",
+                    bound="dram" if dram > mine["spiking"] else "compute",
+                    bound_dense="dram" if dram > mine["dense"] else "compute",
                 )
             )
         return Cycles(
-            spiking=spiking,
-            dense=dense,
-            elapsed=Pair(spiking=elapsed, dense=elapsed_dense),
-            per_token=Rates(spiking=spiking / self.tokens, dense=dense / self.tokens),
+            spiking=computed["spiking"],
+            dense=computed["dense"],
+            skipping=computed["skipping"],
+            elapsed=Whole(**elapsed),
+            per_token=Rates(**{core: cycles / self.tokens for core, cycles in computed.items()}),
             by_layer=tuple(by_layer),
             by_instruction={
-                op: InstructionCycles(spiking=s, dense=d, executed=n)
-                for op, (s, d, n) in by_instruction.items()
+                label: InstructionCycles(**entry.cycles, executed=executed[label])
+                for label, entry in by_instruction.items()
             },
-            counters={
-                name: Counter(
-                    spiking=getattr(counters, name),
-                    dense=getattr(counters, name if name in _SAME else f"{name}_dense", None),
-                    meaning=meaning,
-                )
-                for name, meaning in _COUNTER_MEANINGS.items()
-            },
+            counters={name: _counter(counters, name) for name in _COUNTER_MEANINGS},
         )
 
     def _shown_index(self, tally: ProgramTally) -> int:
@@ -380,26 +376,20 @@ class Tally:
     def _occupancy(self, tallies: list[ProgramTally]) -> Rates:
         """Way slots that carry an operand ÷ all way slots while the programs compute, all cores together."""
         slots = self.hardware.array.ways * self.hardware.system.cores
-        busy = [0, 0]
-        cycles = [0, 0]
-        for tally in tallies:
-            counters = tally.counters
-            busy[0] += counters.events
-            busy[1] += counters.row_reads_dense
-            cycles[0] += sum(entry.spiking for entry in tally.entries)
-            cycles[1] += sum(entry.dense for entry in tally.entries)
-        shares = [b / (slots * c) if c else 0.0 for b, c in zip(busy, cycles, strict=True)]
-        return Rates(spiking=shares[0], dense=shares[1])
+
+        def share(core: CoreName) -> float:
+            cycles = sum(tally.cycles(core) for tally in tallies)
+            busy = sum(tally.counters.of(core).events for tally in tallies)
+            return busy / (slots * cycles) if cycles else 0.0
+
+        return Rates(**{core: share(core) for core in CORES})
 
     def throughput(self) -> tuple[Rates, Rates]:
         """Tokens per second at the clock, and microseconds per token."""
         elapsed = self.cycles().elapsed
         clock = self.hardware.clock.frequency_hz
-        per_second = Rates(
-            spiking=clock * self.tokens / max(elapsed.spiking, 1),
-            dense=clock * self.tokens / max(elapsed.dense, 1),
-        )
-        return per_second, Rates(spiking=1e6 / per_second.spiking, dense=1e6 / per_second.dense)
+        per_second = {core: clock * self.tokens / max(getattr(elapsed, core), 1) for core in CORES}
+        return Rates(**per_second), Rates(**{core: 1e6 / rate for core, rate in per_second.items()})
 
     @property
     def state_overflows(self) -> int:
@@ -409,6 +399,16 @@ class Tally:
     def limits(self) -> tuple[str, ...]:
         """What the model of time leaves out."""
         return _LIMITS
+
+
+def _counter(counters: Counters, name: str) -> Counter:
+    """The twins' events are rows read, and stand there."""
+    twins: dict[str, int | None] = dict.fromkeys(CORES[1:])
+    if name in _SAME:
+        twins = dict.fromkeys(CORES[1:], getattr(counters, name))
+    elif name != "events":
+        twins = {core: getattr(counters.of(core), name) for core in CORES[1:]}
+    return Counter(spiking=getattr(counters, name), meaning=_COUNTER_MEANINGS[name], **twins)
 
 
 def _decays(program: Program) -> int:

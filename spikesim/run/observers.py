@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,38 +12,56 @@ from spikesim.cycle.cost import Counters
 from spikesim.cycle.model import CycleModel
 from spikesim.golden.effects import effects
 from spikesim.golden.frame import Frame
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import CORES, CoreName, HardwareConfig
 from spikesim.program import Instruction, Program, View, is_matrix
 from spikesim.program.trace import Effects, Place, Trace
 from spikesim.spikes.statistics import SpikeStatistics
 
+PerToken = list[dict[CoreName, list[NDArray[np.int64]]]]
+"""Cycles per instruction and core, of every token, in parts."""
+
 
 @dataclass(kw_only=True)
 class InstructionCost:
-    """Cycles of one instruction summed over all tokens, and its counters.
+    """Cycles of one instruction summed over all tokens, per core, and its counters.
 
     `label`: its op, for a gather with what it reads: "gather matrix", "gather keys" …
     """
 
     label: str
-    spiking: int = 0
-    dense: int = 0
+    cycles: dict[CoreName, int] = field(default_factory=lambda: dict.fromkeys(CORES, 0))
     counters: Counters = field(default_factory=Counters)
+
+    @property
+    def spiking(self) -> int:
+        """Cycles of the spiking core."""
+        return self.cycles["spiking"]
+
+    @property
+    def dense(self) -> int:
+        """Cycles of its dense twin."""
+        return self.cycles["dense"]
+
+    def add(self, cycles: Mapping[CoreName, int], counters: Counters) -> None:
+        """What it cost once more."""
+        for core, more in cycles.items():
+            self.cycles[core] += more
+        self.counters.add(counters)
 
 
 class CycleObserver:
     """Adds up what every instruction of a program costs: `costs`, in program order.
 
-    With `detail` `per_token` has the cycles of every token: {"spiking", "dense"} -> int64[tokens · sequences] per
-    instruction, in the parts in which they were simulated.
+    With `detail` `per_token` has the cycles of every token: per instruction and core int64[tokens · sequences], in the
+    parts in which they were simulated.
     """
 
     def __init__(self, program: Program, hardware: HardwareConfig, *, detail: bool = False) -> None:
         self.model = CycleModel(program, hardware)
         self.costs = [InstructionCost(label=i.label) for i in program.instructions()]
-        self.per_token: list[dict[str, list[NDArray[np.int64]]]] | None = None
+        self.per_token: PerToken | None = None
         if detail:
-            self.per_token = [{"spiking": [], "dense": []} for _ in self.costs]
+            self.per_token = [{core: [] for core in CORES} for _ in self.costs]
 
     def executed(self, place: Place, instruction: Instruction, frame: Frame) -> None:
         """The cycles of an instruction that has just been executed."""
@@ -51,13 +70,12 @@ class CycleObserver:
     def add(self, place: Place, instruction: Instruction, found: Effects) -> None:
         """The cycles of an instruction of which the effects are known."""
         cost = self.model.cost(instruction, found)
-        entry = self.costs[place.number]
-        entry.spiking += int(cost.spiking.sum())
-        entry.dense += int(cost.dense.sum())
-        entry.counters.add(cost.counters)
+        self.costs[place.number].add(
+            {core: int(cycles.sum()) for core, cycles in cost.cycles.items()}, cost.counters
+        )
         if self.per_token is not None:
-            self.per_token[place.number]["spiking"].append(cost.spiking)
-            self.per_token[place.number]["dense"].append(cost.dense)
+            for core, cycles in cost.cycles.items():
+                self.per_token[place.number][core].append(cycles)
 
 
 def costs(program: Program, trace: Trace, hardware: HardwareConfig) -> list[InstructionCost]:

@@ -1,4 +1,4 @@
-"""The simulator: a program's values by the golden model, its cycles in closed form, spiking and dense at once."""
+"""The simulator: a program's values by the golden model, its cycles in closed form, of all cores at once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from spikesim.cycle.cost import Counters
 from spikesim.errors import HardwareError, ProgramError
 from spikesim.golden.frame import Words
 from spikesim.golden.machine import Machine, Observer
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import CoreName, HardwareConfig
 from spikesim.program import Program
 from spikesim.program.accumulators import check_accumulators
-from spikesim.run.observers import CycleObserver, InstructionCost, SpikeObserver
+from spikesim.run.observers import CycleObserver, InstructionCost, PerToken, SpikeObserver
 from spikesim.spikes.statistics import SpikeStatistics
 from spikesim.support.arguments import of_type
 from spikesim.support.shown import shown
@@ -28,9 +28,8 @@ class Simulator:
     """Runs one program for some sequences side by side and adds up what every instruction costs.
 
     `cycles`: one `InstructionCost` per instruction, in program order. `spikes`: statistics of every counts vector that
-    drives a weight matrix, by its name. `per_token`: with `detail`, per instruction the cycles of every token,
-    {"spiking", "dense"} -> int64[tokens · sequences]. `encoders`: the gathers whose counts are in `spikes`. `observers`
-    watch the run as well.
+    drives a weight matrix, by its name. `per_token`: with `detail`, per instruction and core the cycles of every token,
+    int64[tokens · sequences]. `encoders`: the gathers whose counts are in `spikes`. `observers` watch the run as well.
 
     Raises CapacityError for a program whose sums may not fit the hardware's accumulators: its values would not be the
     hardware's; ProgramError for a program, or inputs of a run, that break a rule.
@@ -70,7 +69,7 @@ class Simulator:
         return self._cycles.costs
 
     @property
-    def per_token(self) -> list[dict[str, list[NDArray[np.int64]]]] | None:
+    def per_token(self) -> PerToken | None:
         """With `detail`, the cycles of every token and instruction."""
         return self._cycles.per_token
 
@@ -102,11 +101,10 @@ class Simulator:
         return self.machine.clipped
 
 
-def step_cycles(simulators: Sequence[Simulator], core: str) -> NDArray[np.int64]:
+def step_cycles(simulators: Sequence[Simulator], core: CoreName) -> NDArray[np.int64]:
     """Cycles of every step of a chain, a simulator with `detail` for each program: int64[tokens · sequences].
 
-    All instructions, and the end of the step, which is fetched and decoded like any of them. `core`: "spiking" or
-    "dense".
+    All instructions, and the end of the step, which is fetched and decoded like any of them.
     """
     per_instruction = [
         np.concatenate(entry[core]) for simulator in simulators for entry in simulator.per_token or []

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from spikesim.hardware import CoreName
 from spikesim.mapping.link import link
 from spikesim.rtl.assemble import assemble
-from spikesim.rtl.config import core_config
+from spikesim.rtl.config import core_config, datapath
 from spikesim.rtl.emit import MANIFEST_FILE, VERILOG_FILE, emit_core, emit_program, resident_config
 from spikesim.support.array_files import write_raw
 from spikesim.verify.expected import expect
@@ -47,7 +48,9 @@ print(f"all {expected.size} words of the result are as expected")
 '''
 
 
-def write_design(folder: Path, job: Job, *, dense: bool = False, general: bool = False) -> dict[str, str]:
+def write_design(
+    folder: Path, job: Job, *, core: CoreName = "spiking", general: bool = False
+) -> dict[str, str]:
     """Writes Verilog, images, manifest and bench; returns what each file is. Raises CapacityError if memories are
     too small.
 
@@ -57,7 +60,8 @@ def write_design(folder: Path, job: Job, *, dense: bool = False, general: bool =
     layout = link(chain, hardware)
     executable = assemble(chain, layout, ways=hardware.array.ways)
     check_fits(hardware, layout)
-    config = core_config(hardware, dense=dense) if general else resident_config(hardware, layout, dense=dense)
+    flags = datapath(core)
+    config = core_config(hardware, **flags) if general else resident_config(hardware, layout, **flags)
     emit_core(folder, config)
     emit_program(folder, config, chain, layout, executable)
     expected = expect(chain, layout, hardware, job.words)
@@ -65,7 +69,7 @@ def write_design(folder: Path, job: Job, *, dense: bool = False, general: bool =
     with resources.as_file(harness) as path:
         shutil.copyfile(path, folder / "bench.cpp")
     (folder / "bench.py").write_text(SCRIPT, encoding="utf-8")
-    limit = cycle_limit(expected, layout, dense=dense)
+    limit = cycle_limit(expected, layout, core)
     write_run(folder / "run.txt", chain, layout, executable, steps=len(job.words), limit=limit)
     write_raw(folder / "input.bin", np.asarray(job.words, np.int32))
     write_raw(folder / "expected.bin", expected.outputs)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import timing
+from spikesim.hardware import CoreName
 from spikesim.program import Program
 from spikesim.rtl.assemble import Executable
 from spikesim.verify.expected import Expected
@@ -68,7 +69,9 @@ class LockstepComparison:
 
 
 class _Comparer:
-    def __init__(self, programs: Sequence[Program], executable: Executable, core: str, lanes: int) -> None:
+    def __init__(
+        self, programs: Sequence[Program], executable: Executable, core: CoreName, lanes: int
+    ) -> None:
         self.programs, self.core, self.lanes = programs, core, lanes
         self.ops = [[i.op for i in program.instructions()] for program in programs]
         self.units = {(i.program, i.instruction): i.unit.name.lower() for i in executable.instructions}
@@ -122,7 +125,7 @@ class _Comparer:
         place = f"lane {lane}, word {row[2]} of vector memory"
         return self.difference("value", token, row[:2], place, int(row[4]), wanted, int(row[3]))
 
-    def cycles(self, token: int, expected: list[dict[str, Integers]], got: TokenRecord) -> None:
+    def cycles(self, token: int, expected: list[dict[CoreName, Integers]], got: TokenRecord) -> None:
         for program, entry in enumerate(expected):
             want = entry[self.core][:, token]
             mine = got.instructions[got.instructions[:, 0] == program]
@@ -155,11 +158,10 @@ def compare(
     expected: Expected,
     record: RTLRecord,
     *,
-    dense: bool,
+    core: CoreName,
     lanes: int,
 ) -> LockstepComparison:
     """Every write, every instruction's cycles, every output word, every counter."""
-    core = "dense" if dense else "spiking"
     comparer = _Comparer(programs, executable, core, lanes)
     result = comparer.result
     for token, (writes, got) in enumerate(zip(expected.writes, record.tokens, strict=False)):
@@ -181,20 +183,20 @@ def compare(
     return result
 
 
-def _counters(programs: Sequence[Program], expected: Expected, core: str) -> dict[str, int]:
-    """What the core's counters must be. The dense twin takes rows in place of events."""
+def _counters(programs: Sequence[Program], expected: Expected, core: CoreName) -> dict[str, int]:
+    """What the core's counters must be."""
     counters, tokens = expected.counters, len(expected.writes)
-    dense = core == "dense"
+    own = counters.of(core)
     return {
         # The end of a program is fetched and decoded like any instruction.
         "cycles": sum(int(entry[core].sum()) for entry in expected.cycles) + tokens * timing.ISSUE_CYCLES,
         # Executed or skipped; nothing is left out or done twice.
         "instructions": tokens * sum(i.PARTS for program in programs for i in program.instructions()),
-        "events": counters.row_reads_dense if dense else counters.events,
-        "spikes": counters.spikes_dense if dense else counters.spikes,
-        "row_reads": counters.row_reads_dense if dense else counters.row_reads,
-        "array_cycles": counters.array_cycles_dense if dense else counters.array_cycles,
-        "lane_cycles": counters.lane_cycles_dense if dense else counters.lane_cycles,
+        "events": own.events,
+        "spikes": own.spikes,
+        "row_reads": own.row_reads,
+        "array_cycles": own.array_cycles,
+        "lane_cycles": own.lane_cycles,
         "keys_read": counters.keys_read,
         "keys_cached": counters.keys_cached,
         "clipped": expected.clipped,

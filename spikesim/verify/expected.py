@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spikesim import program as isa
 from spikesim.cycle.cost import Counters
 from spikesim.golden.frame import Frame
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import CORES, CoreName, HardwareConfig
 from spikesim.program import Chain, Program, View
 from spikesim.program.layout import CoreLayout, ProgramLayout
 from spikesim.program.trace import Place
@@ -29,12 +29,12 @@ class Expected:
     """What a chain of programs must do, token by token.
 
     * `writes`: per token int64[writes, 4]: program, instruction, address, word; sorted by the first three.
-    * `cycles`: per program {"spiking", "dense"} -> int64[instructions, tokens].
+    * `cycles`: per program and core int64[instructions, tokens].
     * `outputs`: int32[tokens, words].
     """
 
     writes: list[Integers]
-    cycles: list[dict[str, Integers]]
+    cycles: list[dict[CoreName, Integers]]
     outputs: NDArray[np.int32]
     counters: Counters
     clipped: int
@@ -54,12 +54,7 @@ def expect(chain: Chain, layout: CoreLayout, hardware: HardwareConfig, words: ND
     cycles, counters, clipped, overflows = [], Counters(), 0, 0
     for simulator in simulators:
         detail = simulator.per_token or []
-        cycles.append(
-            {
-                core: np.stack([np.concatenate(entry[core]) for entry in detail])
-                for core in ("spiking", "dense")
-            }
-        )
+        cycles.append({core: np.stack([np.concatenate(entry[core]) for entry in detail]) for core in CORES})
         counters.add(simulator.counters())
         clipped += sum(simulator.clipped.values())
         overflows += simulator.overflows

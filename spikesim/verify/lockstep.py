@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError, OutputError, ToolError
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import CoreName, HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import Chain
 from spikesim.program.layout import CoreLayout
@@ -63,9 +63,8 @@ def check_fits(hardware: HardwareConfig, layout: CoreLayout) -> None:
         )
 
 
-def cycle_limit(expected: Expected, layout: CoreLayout, *, dense: bool) -> int:
+def cycle_limit(expected: Expected, layout: CoreLayout, core: CoreName) -> int:
     """Clock cycles after which a step, or clearing, is given up: well beyond what the simulator says."""
-    core = "dense" if dense else "spiking"
     per_token = sum(entry[core].sum(axis=0) for entry in expected.cycles)
     return 4 * int(np.max(per_token)) + 10_000 + 4 * layout.state_words
 
@@ -189,7 +188,7 @@ class Lockstep:
 
     def __init__(self, chain: Chain, hardware: HardwareConfig, core: BuiltCore, folder: Path) -> None:
         self.chain, self.hardware, self.core, self.folder = chain, hardware, core, folder
-        self.dense = core.config.dense
+        self.core_name = core.config.core
         self.layout = link(chain, hardware)
         self.executable = assemble(chain, self.layout, ways=hardware.array.ways)
         check_fits(hardware, self.layout)
@@ -205,7 +204,7 @@ class Lockstep:
         start = time.perf_counter()
         expected = expect(self.chain, self.layout, self.hardware, words)
         self._took("simulator", start)
-        limit = cycle_limit(expected, self.layout, dense=self.dense)
+        limit = cycle_limit(expected, self.layout, self.core_name)
         start = time.perf_counter()
         clock = self._execute(self.core.binary(), words, limit, name)
         self._took("Verilator", start)
@@ -215,7 +214,7 @@ class Lockstep:
             self.executable,
             expected,
             record,
-            dense=self.dense,
+            core=self.core_name,
             lanes=self.hardware.array.lanes,
         )
         wave = None if comparison.agrees else self._wave(words, expected, comparison, name)
@@ -240,7 +239,7 @@ class Lockstep:
             f"+from={max(0, middle - WAVE_CYCLES)}",
             f"+to={middle + WAVE_CYCLES}",
         ]
-        limit = cycle_limit(expected, self.layout, dense=self.dense)
+        limit = cycle_limit(expected, self.layout, self.core_name)
         self._execute(self.core.binary(trace=True), words, limit, f"{name}_wave", window)
         return wave
 

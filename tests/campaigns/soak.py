@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import CORES, CoreName, HardwareConfig
 from spikesim.program import series
-from spikesim.rtl.config import core_config
+from spikesim.rtl.config import core_config, datapath
 from spikesim.verify.lockstep import BuiltCore, Lockstep
 from spikesim.verify.random_programs import RandomProgram
 
@@ -46,11 +46,12 @@ def main(configurations: int = 10, programs: int = 20, seed: int = 0) -> int:
     """1 if anything differs, with the seed that shows it."""
     for number in range(configurations):
         generator = np.random.default_rng([seed, number])
-        hardware, dense = random_hardware(generator), bool(generator.integers(0, 3) == 0)
+        hardware = random_hardware(generator)
+        core_name: CoreName = CORES[int(generator.choice(3, p=[0.6, 0.2, 0.2]))]
         ways = hardware.array.ways
         config = core_config(
             hardware,
-            dense=dense,
+            **datapath(core_name),
             encoder_rows=max(1, 128 // ways),
             scatter_rows=max(1, 32 // ways),
             blocks=4,
@@ -69,7 +70,7 @@ def main(configurations: int = 10, programs: int = 20, seed: int = 0) -> int:
                     return 1
         array = hardware.array
         print(
-            f"{number:3}: {'dense' if dense else 'spiking'} {array.ways} × {array.lanes} {array.order} "
+            f"{number:3}: {core_name} {array.ways} × {array.lanes} {array.order} "
             f"{hardware.numerics.coding}: {programs} programs, {values:,} values, {cycles:,} cycles agree "
             f"({time.monotonic() - start:.0f} s)",
             flush=True,

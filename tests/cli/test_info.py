@@ -75,7 +75,7 @@ def _case(
     [
         _case("empty", _bytes(b"")),
         _case("cut in the middle", lambda path: path.write_bytes(path.read_bytes()[:999])),
-        _case("of another schema version", _changed(schema_version=2)),
+        _case("of another schema version", _changed(schema_version=3)),
         _case("another JSON document", _bytes(b"[1, 2]")),
         _case("of wrong types", _changed(model__parameters="many")),
         _case("of unknown fields", _changed(model__colour="red")),

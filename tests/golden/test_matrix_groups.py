@@ -14,6 +14,7 @@ from spikesim import timing
 from spikesim.compare import work as compare_work
 from spikesim.flow import map_model
 from spikesim.golden.machine import Machine
+from spikesim.hardware import CORES as CORE_NAMES
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import (
@@ -119,10 +120,7 @@ def test_groups_cost_what_they_cost_one_by_one(order: str, cores: int) -> None:
         results.append(simulator.run({"h": _words(size)})["out"])
         assert simulator.per_token is not None
         costs.append(
-            {
-                core: sum(np.concatenate(entry[core]) for entry in simulator.per_token)
-                for core in ("spiking", "dense")
-            }
+            {core: sum(np.concatenate(entry[core]) for entry in simulator.per_token) for core in CORE_NAMES}
             | {"counters": vars(simulator.counters())}
         )
     assert np.array_equal(*results)
@@ -133,7 +131,7 @@ def test_groups_cost_what_they_cost_one_by_one(order: str, cores: int) -> None:
         words = hardware.system.broadcast_words_per_cycle
         once += (GROUPS - 1) * hardware.system.broadcast_latency_cycles
         once += GROUPS * ceil_div(CHANNELS, words) - ceil_div(size, words)
-    for core in ("spiking", "dense"):
+    for core in CORE_NAMES:
         assert (costs[1][core] - costs[0][core] == once).all()
 
 
@@ -153,14 +151,14 @@ def test_the_rtl_is_told_of_all_groups() -> None:
 
 
 def test_random_programs_in_lockstep_gather_groups() -> None:
-    """Lockstep cannot be blind to groups again: spiking and dense cores meet them, apart and overlapping."""
-    met: dict[bool, set[bool]] = {False: set(), True: set()}
+    """Lockstep cannot be blind to groups again: every kind of core meets them, apart and overlapping."""
+    met: dict[str, set[bool]] = {name: set() for name in CORE_NAMES}
     for core in CORES.values():
         for seed in range(core.first_seed, core.first_seed + core.programs):
             for i in RandomProgram(seed).program().instructions():
                 if is_matrix(i) and i.counts.groups > 1:
-                    met[core.dense].add(i.counts.stride < i.counts.length)
-    assert met == {False: {False, True}, True: {False, True}}
+                    met[core.core].add(i.counts.stride < i.counts.length)
+    assert met == {name: {False, True} for name in CORE_NAMES}
 
 
 # An input that several matrices share

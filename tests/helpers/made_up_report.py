@@ -40,11 +40,11 @@ from spikesim.results.report import (
     MacroSparsity,
     MemoryUse,
     ModelSummary,
-    Pair,
     Raster,
     Rates,
     Report,
     Spikes,
+    Whole,
     coarse_histogram,
 )
 from spikesim.spikes.digits import digits
@@ -261,7 +261,7 @@ def _cycles(kinds: tuple[str, ...], generator: np.random.Generator, tokens: int)
     return Cycles(
         spiking=spiking,
         dense=dense,
-        elapsed=Pair(
+        elapsed=Whole(
             spiking=sum(max(e.spiking, e.dram) for e in by_layer),
             dense=sum(max(e.dense, e.dram) for e in by_layer),
         ),

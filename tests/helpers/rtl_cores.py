@@ -8,8 +8,8 @@ from typing import Any
 
 from helpers.places import CHECKOUT
 
-from spikesim.hardware import HardwareConfig
-from spikesim.rtl.config import CoreConfig, core_config
+from spikesim.hardware import CoreName, HardwareConfig
+from spikesim.rtl.config import CoreConfig, core_config, datapath
 from spikesim.verify.lockstep import BuiltCore
 
 BUILDS = CHECKOUT / "build" / "cores"
@@ -20,7 +20,7 @@ class Core:
     """A configuration under test; `programs` random programs run on it, from `first_seed` on."""
 
     settings: dict[str, Any] = field(default_factory=dict)
-    dense: bool = False
+    core: CoreName = "spiking"
     first_seed: int = 0
     programs: int = 13
 
@@ -41,7 +41,7 @@ class Core:
         ways = self.hardware.array.ways
         return core_config(
             self.hardware,
-            dense=self.dense,
+            **datapath(self.core),
             encoder_rows=max(1, 128 // ways),
             scatter_rows=max(1, 32 // ways),
             blocks=4,
@@ -58,7 +58,7 @@ def _array(ways: int, lanes: int, order: str, coding: str, **more: Any) -> dict[
 
 CORES = {
     "plane": Core(settings=_array(16, 8, "plane", "bitwise"), first_seed=0),
-    "dense": Core(settings=_array(16, 8, "plane", "bitwise"), dense=True, first_seed=13),
+    "dense": Core(settings=_array(16, 8, "plane", "bitwise"), core="dense", first_seed=13),
     "row": Core(
         settings=_array(4, 4, "row", "signed_digit", **{"array.scan_bits": 8, POINTWISE: 1}),
         first_seed=26,
@@ -78,16 +78,20 @@ CORES = {
     ),
     "ternary_row": Core(settings=_array(8, 4, "row", "ternary", **{POINTWISE: 8}), first_seed=78),
     "dense_wide": Core(
-        settings=_array(2, 16, "row", "bitwise", **{"array.accumulator_bits": 40}), dense=True, first_seed=91
+        settings=_array(2, 16, "row", "bitwise", **{"array.accumulator_bits": 40}),
+        core="dense",
+        first_seed=91,
     ),
     "window": Core(settings=_array(8, 4, "window", "signed_digit"), first_seed=104),
     "window_bitwise": Core(
         settings=_array(4, 4, "window", "bitwise", **{"array.row_planes": 5}), first_seed=117
     ),
+    "skipping": Core(settings=_array(16, 8, "plane", "bitwise"), core="skipping", first_seed=130),
+    "skipping_small": Core(settings=_array(2, 2, "plane", "signed_digit"), core="skipping", first_seed=143),
 }
 """Codings, orders, one bank and many, narrow and wide, all numbers of words that the pointwise unit takes.
 
-With 13 random programs each, 130 in all.
+With 13 random programs each, 156 in all.
 """
 
 

@@ -229,7 +229,13 @@ MUTANTS = [
         "width",
         "words behind a block's last are skipped",
     ),
-    _mutant("array/load", "with m.If(part == parts - 1):", "with m.If(part == parts):", "rows do not rise", "plane_bitwise"),
+    _mutant(
+        "array/load",
+        "with m.If(part == parts - 1):",
+        "with m.If(part == parts):",
+        "rows do not rise",
+        "plane_bitwise",
+    ),
     _mutant(
         "array/unit",
         "loader.valid[word] & (loader.part == b // width)",

@@ -24,7 +24,15 @@ SMALL: dict[str, Any] = {
 }
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "plane_bitwise": {"ways": 8, "lanes": 4, "coding": "bitwise", "scan_bits": 8, "encoder_rows": 20, "load_width": 4, "drain_width": 2},
+    "plane_bitwise": {
+        "ways": 8,
+        "lanes": 4,
+        "coding": "bitwise",
+        "scan_bits": 8,
+        "encoder_rows": 20,
+        "load_width": 4,
+        "drain_width": 2,
+    },
     "plane_signed": {"ways": 2, "lanes": 4, "coding": "signed_digit", "scan_bits": 2, "drain_width": 1},
     "plane_twos": {
         "ways": 1,
@@ -34,7 +42,14 @@ SHAPES: dict[str, dict[str, Any]] = {
         "encoder_rows": 30,
         "skew": 0,
     },
-    "plane_ternary": {"ways": 4, "lanes": 2, "coding": "ternary", "scan_bits": 4, "accumulator_bits": 18, "load_width": 1},
+    "plane_ternary": {
+        "ways": 4,
+        "lanes": 2,
+        "coding": "ternary",
+        "scan_bits": 4,
+        "accumulator_bits": 18,
+        "load_width": 1,
+    },
     "row_bitwise": {
         "ways": 4,
         "lanes": 4,
@@ -43,9 +58,23 @@ SHAPES: dict[str, dict[str, Any]] = {
         "scan_bits": 8,
         "accumulator_bits": 48,
     },
-    "row_signed": {"ways": 8, "lanes": 4, "order": "row", "coding": "signed_digit", "accumulator_bits": 16, "drain_width": 2},
+    "row_signed": {
+        "ways": 8,
+        "lanes": 4,
+        "order": "row",
+        "coding": "signed_digit",
+        "accumulator_bits": 16,
+        "drain_width": 2,
+    },
     "row_ternary": {"ways": 4, "lanes": 4, "order": "row", "coding": "ternary", "load_width": 2},
-    "row_twos": {"ways": 2, "lanes": 8, "order": "row", "coding": "twos_complement", "load_width": 1, "drain_width": 4},
+    "row_twos": {
+        "ways": 2,
+        "lanes": 8,
+        "order": "row",
+        "coding": "twos_complement",
+        "load_width": 1,
+        "drain_width": 4,
+    },
     "window_signed": {"ways": 8, "lanes": 4, "order": "window", "coding": "signed_digit"},
     "window_bitwise": {
         "ways": 4,
@@ -66,7 +95,14 @@ SHAPES: dict[str, dict[str, Any]] = {
     "window_single": {"ways": 1, "lanes": 1, "order": "window", "row_planes": 6, "coding": "signed_digit"},
     "window_ternary": {"ways": 4, "lanes": 4, "order": "window", "coding": "ternary"},
     "dense": {"ways": 16, "lanes": 8, "dense": True},
-    "dense_skip": {"ways": 4, "lanes": 4, "dense": True, "skip_zeros": True, "load_width": 2, "drain_width": 2},
+    "dense_skip": {
+        "ways": 4,
+        "lanes": 4,
+        "dense": True,
+        "skip_zeros": True,
+        "load_width": 2,
+        "drain_width": 2,
+    },
     "dense_small": {"ways": 1, "lanes": 2, "dense": True, "coding": "ternary", "drain_width": 1},
 }
 

@@ -34,7 +34,7 @@ def _compared(executed: int) -> LockstepComparison:
     ]
     counters = dict.fromkeys(COUNTER_NAMES, 0) | {"instructions": TOKENS * executed}
     record = RTLRecord(tokens=tokens, counters=counters)
-    return compare(job.programs, executable, expected, record, dense=False, lanes=job.hardware.array.lanes)
+    return compare(job.programs, executable, expected, record, core="spiking", lanes=job.hardware.array.lanes)
 
 
 def _counter_differs(comparison: LockstepComparison) -> bool:

@@ -32,7 +32,7 @@ def _assert_agrees(result: LockstepResult) -> None:
     assert found.instructions > 0
 
 
-@pytest.mark.parametrize("name", ["plane", "dense", "row", "window"])
+@pytest.mark.parametrize("name", ["plane", "dense", "row", "window", "skipping"])
 def test_whole_model(name: str, tmp_path: Path) -> None:
     """All layers of a DSSA model, token after token: past windows, finished MoBA blocks, decayed states."""
     core = CORES[name]
