@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from spikesim import program as isa
 from spikesim.errors import CapacityError
 from spikesim.program import CacheKeys, Chain, Program, View
+from spikesim.program.kept import kept_counts
 from spikesim.program.layout import CoreLayout, OperandLayout, ProgramLayout, StateLayout, block_bits
 from spikesim.program.tables import EXP2_INDEX_BITS
 from spikesim.program.verifier import verify_chain
@@ -94,9 +95,11 @@ def _executed(
     program: Program, own: ProgramLayout, layout: CoreLayout, ways: int
 ) -> Iterator[tuple[int, HardwareInstruction]]:
     """(number of the instruction, hardware instruction) for a token, every field checked."""
-    assembler = _Assembler(program, own, layout, ways)
+    assembler, kept = _Assembler(program, own, layout, ways), kept_counts(program)
     for index, instruction in enumerate(program.instructions()):
         for part in assembler.assemble(instruction):
+            if index in kept:
+                part.fields["array"]["keep"] = 1
             part.check(f"{program.text.name}, instruction {index} ({instruction.op})")
             yield index, part
 

@@ -153,6 +153,7 @@ ARRAY = data.StructLayout(
         "run": RunLength,
         "state": 1,  # rows are those of the state memory, 16 bits, read in two passes
         "blocks": 1,  # keys: row addresses go through the block table of the group
+        "keep": 1,  # one group whose counts the encoders have from the gather before
         "counts": ADDRESS,
         "counts_stride": 20,
         "channels": 20,

@@ -34,6 +34,10 @@ SELECT_LATENCY = 2
 GATHER_LATENCY = 20
 """Start of a gather's group to its first event, and its last event to its first result."""
 
+KEPT_LOAD = -6
+"""In place of the load of a gather whose counts the event encoders keep: they are ready, and start as soon as the
+instruction's fields have arrived, where new counts would have to be encoded first."""
+
 BLOCK_LIST_CYCLES = 1
 """Start of reading which blocks of keys a group takes part in; each of them costs a cycle more."""
 
@@ -148,9 +152,9 @@ def gather(
 ) -> Cycles:
     """One group of a gather: load, then per column chunk the events, its results drained while the next chunk runs.
 
-    `load`: cycles of loading the counts. `event_cycles`: cycles in which the array takes events, the same for every
-    chunk of a pass, at least one. `drained` of a chunk's `lanes` results leave per cycle, so that a chunk takes
-    max(event_cycles, lanes / drained) but for the last, whose drain nothing hides.
+    `load`: cycles of loading the counts, or `KEPT_LOAD`. `event_cycles`: cycles in which the array takes events, the
+    same for every chunk of a pass, at least one. `drained` of a chunk's `lanes` results leave per cycle, so that a
+    chunk takes max(event_cycles, lanes / drained) but for the last, whose drain nothing hides.
     `passes`: 2 for 16-bit rows, read as two bytes.
     """
     chunks = ceil_div(outputs, lanes)

@@ -21,6 +21,9 @@ BEGIN_CYCLES = 2
 _BEGIN = 7
 """From the last count loaded to `begin`: every bank knows its codes, and the array its highest plane."""
 
+_KEPT = 6
+"""Of these, how many a gather does not wait whose counts the banks know already: its fields need the others."""
+
 _SETTLE = _BEGIN + BEGIN_CYCLES + 1
 """From the last count loaded to the first event of a spiking array; the dense one is deeper and waits as much less."""
 
@@ -38,7 +41,8 @@ def step_layout(config: CoreConfig) -> data.StructLayout:
 
 
 class GatherControl(wiring.Component):
-    """Group after group: start of the load, start of the banks, a step per cycle, until the drain has `finished`.
+    """Group after group: start of the load (unless the counts are kept), start of the banks, a step per cycle, until the
+    drain has `finished`.
 
     `step` belongs to the events that the banks show in the next cycle; with it come `offset`, from the first row of
     the head or block to that of the chunk, and `block`, the entry of the block table that holds this first row.
@@ -112,7 +116,7 @@ class GatherControl(wiring.Component):
             past_keys.eq(Mux(blocked & keys, self.resolved.blocks, 0)),
             self.by_row.eq(blocked & ~keys),
         ]
-        listing = Signal()
+        listing, placing = Signal(), Signal()
         m.d.comb += self.reads.eq(listing)
         with m.FSM():
             with m.State("IDLE"):
@@ -120,9 +124,12 @@ class GatherControl(wiring.Component):
                 with m.If(self.start):
                     m.next = "SETUP"
             with m.State("SETUP"):
-                m.d.comb += self.clear.eq(1)
+                m.d.comb += [self.clear.eq(~fields.keep), placing.eq(1)]
+                m.d.sync += settle.eq(_KEPT)
                 with m.If(blocked):
                     m.next = "LIST"
+                with m.Elif(fields.keep):
+                    m.next = "SETTLE"
                 with m.Else():
                     m.d.comb += self.load.eq(1)
                     m.next = "LOAD"
@@ -152,7 +159,7 @@ class GatherControl(wiring.Component):
                 m.d.comb += again.eq(1)
                 m.next = "SETUP"
         head = self._addresses(m, again)
-        self._blocks(m, listing, last_chunk, blocked, head)
+        self._blocks(m, listing, last_chunk, blocked, placing, head)
         chunk_end = self._chunks(m, past_keys, outputs, state, blocked & keys, running)
         self._planes(m, run, running, chunk_end, state)
         return m
@@ -183,8 +190,10 @@ class GatherControl(wiring.Component):
                 m.d.sync += [left.eq(fields.sharing), head.eq(head + fields.head_stride)]
         return head
 
-    def _blocks(self, m: Module, listing: Value, listed: Value, blocked: Value, head: Value) -> None:
-        """Fills the block table: of a list, a block per cycle, the token's own last; else the head alone."""
+    def _blocks(
+        self, m: Module, listing: Value, listed: Value, blocked: Value, placing: Value, head: Value
+    ) -> None:
+        """Fills the block table: of a list, one per cycle, the token's own last; else the head alone (`placing`)."""
         config = self.config
         index, address = Signal(8), Signal(ADDRESS)
         own = Signal()
@@ -207,7 +216,7 @@ class GatherControl(wiring.Component):
                 self.table_place.eq(head + self.product),
             ]
         with m.Else():
-            m.d.sync += [self.table_write.eq(self.load), self.table_index.eq(0), self.table_place.eq(head)]
+            m.d.sync += [self.table_write.eq(placing), self.table_index.eq(0), self.table_place.eq(head)]
 
     def _chunks(
         self, m: Module, past: Value, outputs: Value, state: Value, blocked_keys: Value, running: Value

@@ -22,9 +22,9 @@ class StoreControl(wiring.Component):
     * else: bank s mod ways, row head(h) + (f // lanes) · chunk_stride + s // ways, lane f mod lanes,
 
     head(h) = base + h · head_stride + q · block_stride; s, q: slot and block, of `finished` the block and 0.
-    A cycle takes `fetched` counts of a head, which are neighbours: banks of a lane with `columns`, else lanes of a bank.
-    `enable[b]` has the lanes to write in bank b, with the bytes of `row[b mod fetched]`. `factor_*` and `product`: the
-    multiplier, two cycles.
+    A cycle takes `fetched` counts of a head, which are neighbours: banks of a lane with `columns`, else lanes of a
+    bank. `enable[b]` has the lanes to write in bank b, with the bytes of `row[b mod fetched]`. `factor_*` and
+    `product`: the multiplier, two cycles.
     """
 
     def __init__(self, config: CoreConfig) -> None:

@@ -16,9 +16,10 @@ from spikesim import program as isa
 from spikesim import timing
 from spikesim.cycle.cost import Array, Cost, Counters, PerCore
 from spikesim.hardware import CORES, HardwareConfig, Order
+from spikesim.program.kept import kept_counts
 from spikesim.program.layout import block_bits
 from spikesim.program.shares import cache_heads
-from spikesim.program.trace import Effects
+from spikesim.program.trace import Effects, Place
 from spikesim.spikes.digits import digits
 from spikesim.spikes.events import EventStatistics, event_statistics
 from spikesim.support.arithmetic import ceil_div
@@ -31,6 +32,7 @@ class CycleModel:
 
     def __init__(self, program: isa.Program, hardware: HardwareConfig) -> None:
         self.program = program
+        self.kept = kept_counts(program)
         self.ways = hardware.array.ways
         self.lanes = hardware.array.lanes
         self.loaded, self.fetched = hardware.array.loaded, hardware.array.fetched
@@ -46,8 +48,11 @@ class CycleModel:
         self._planes = _planes_of_counts(self.coding)
         self._heads_of: dict[str, tuple[int, int]] = {}
 
-    def cost(self, instruction: isa.Instruction, effects: Effects) -> Cost:
-        """What the instruction costs each token, all its hardware instructions from fetch to done."""
+    def cost(self, place: Place, instruction: isa.Instruction, effects: Effects) -> Cost:
+        """What the instruction costs each token, all its hardware instructions from fetch to done.
+
+        `place`: where in the program it is.
+        """
         match instruction:
             case (
                 isa.Multiply()
@@ -71,7 +76,7 @@ class CycleModel:
             case isa.Decay():
                 return self._decay(instruction, effects)
             case isa.Gather():
-                return self._gather(instruction, effects)
+                return self._gather(instruction, effects, kept=place.number in self.kept)
             case isa.Scatter():
                 return self._scatter(instruction, effects)
             case _:
@@ -132,9 +137,9 @@ class CycleModel:
 
     # Event-driven instructions.
 
-    def _gather(self, i: isa.Gather, effects: Effects) -> Cost:
+    def _gather(self, i: isa.Gather, effects: Effects, *, kept: bool) -> Cost:
         if i.operand == "matrix":
-            return self._gather_matrix(i, effects)
+            return self._gather_matrix(i, effects, kept=kept)
         if i.operand == "values":
             return self._gather_values(i, effects)
         counts = _known(effects.counts)
@@ -156,7 +161,7 @@ class CycleModel:
         cost.counters.keys_cached = int((effects.positions + 1).sum()) * groups
         return cost
 
-    def _gather_matrix(self, i: isa.Gather, effects: Effects) -> Cost:
+    def _gather_matrix(self, i: isa.Gather, effects: Effects, *, kept: bool) -> Cost:
         groups, channels, outputs = i.counts.groups, i.counts.length, i.dst.length
         statistics = self._statistics(_known(effects.counts).reshape(-1, channels))
         every = np.full(effects.batch * groups, outputs)
@@ -164,9 +169,10 @@ class CycleModel:
         # Every core has all groups and its share of the column chunks.
         mine = min(outputs, ceil_div(ceil_div(outputs, self.lanes), self.cores) * self.lanes)
         fixed = timing.ISSUE_CYCLES
-        if self.cores > 1:
+        if self.cores > 1 and not kept:
             fixed += self.broadcast_latency + ceil_div(i.counts.words, self.broadcast_words)
-        load, one = timing.load_counts(channels, self.loaded), np.ones(every.size, np.int64)
+        load = timing.KEPT_LOAD if kept else timing.load_counts(channels, self.loaded)
+        one = np.ones(every.size, np.int64)
 
         def cycles(events: Array) -> Array:
             per_group: Array = timing.gather(

@@ -66,6 +66,7 @@ class RandomProgram:
         # Every program begins elsewhere, so that a few programs meet all stanzas.
         for n in range(stanzas):
             choices[(seed + n) % len(choices)]() if n < 4 else self._one(choices)()
+        self._same_counts()
         self._flush("parallel")
         with_output = View(name="h_out", length=INPUT_WORDS, stride=INPUT_WORDS)
         self.vectors["h_out"] = INPUT_WORDS
@@ -242,10 +243,7 @@ class RandomProgram:
 
     def _matrix(self) -> None:
         channels, outputs = self._int(1, 70), self._int(1, 40)
-        self.count += 1
-        name = f"m{self.count}"
-        low = self._one([-127, -128, 0])
-        self.matrices[name] = self.generator.integers(low, 128, (outputs, channels)).astype(np.int8)
+        name = self._weights(outputs, channels)
         groups = self._one([1, 1, 1, 2, 3])
         if groups > 1 and self._int(0, 1):
             # windows that overlap, as those of a convolution do
@@ -256,6 +254,29 @@ class RandomProgram:
         dst = self._new(outputs, groups, self._one([0, 0, 3]) if groups > 1 else 0)
         self.instructions.append(isa.Gather(dst=dst, counts=counts, operand="matrix", name=name))
         self.words.append(View(name=dst.name, length=outputs, stride=outputs))
+
+    def _weights(self, outputs: int, channels: int) -> str:
+        self.count += 1
+        name = f"m{self.count}"
+        low = self._one([-127, -128, 0])
+        self.matrices[name] = self.generator.integers(low, 128, (outputs, channels)).astype(np.int8)
+        return name
+
+    def _same_counts(self) -> None:
+        """Matrices of the same counts one after the other, which the encoders keep, but for others between them."""
+        length = self._int(2, 70)
+        counts, others = self._counts(length), self._counts(length)
+        shorter = View(name=counts.name, length=length - 1, stride=length - 1)
+        behind = View(name=counts.name, offset=1, length=length - 1, stride=length - 1)
+        for _ in range(6):
+            view = self._one([counts, counts, counts, counts, others, shorter, behind])
+            if self._int(0, 3) == 0:
+                self._activations(self._int(1, 9))
+            outputs = self._int(1, 40)
+            weights = self._weights(outputs, view.length)
+            self.instructions.append(
+                isa.Gather(dst=self._new(outputs), counts=view, operand="matrix", name=weights)
+            )
 
     def _select(self) -> None:
         groups, length = self._int(1, 3), self._int(1, 9)

@@ -34,6 +34,7 @@ class ArrayBench(Bench):
         self.seen = dict.fromkeys(COUNTERS, 0)
         self.counters = {name: getattr(dut, name) for name in COUNTERS}
         self.free = 1000
+        self.held: tuple[int, int] | None = None  # counts that the encoders keep: address and number
 
     async def cycle(self) -> None:
         await super().cycle()
@@ -127,6 +128,8 @@ class ArrayBench(Bench):
         """Runs it and compares; with `cut`, resets the unit in the middle first and then runs it."""
         kind = {Unit.SWEEP: "sweep", Unit.STORE: "store"}.get(unit, "array")
         layout = {"common": {"unit": unit, **common}, "fields": {kind: fields}}
+        if unit in (Unit.GATHER, Unit.SCATTER) or cut:
+            self.held = None
         if cut:
             await self.idle(SETTLING)
             await self.run(layout, resolved, reset_after=random.randrange(2, 60))
@@ -203,7 +206,14 @@ class ArrayBench(Bench):
         fields["outputs"] = outputs if fields["run"] is not RunLength.OUTPUTS else random.randrange(2**20)
         fields["dst_stride"] = outputs + random.randrange(3)
         fields["dst"] = self.space(fields["dst_stride"] * groups)
+        held, whole = self.held, form in ("matrix", "state", "keys")
+        fields["keep"] = int(held is not None and whole and not cut and random.random() < 0.6)
+        if fields["keep"]:
+            fields["counts"], fields["channels"] = held
+            common["groups"] = 1
         await self.instruction(Unit.GATHER, common, fields, resolved, cut=cut)
+        if whole and common["groups"] == 1:
+            self.held = fields["counts"], fields["channels"]
 
     async def scatter(self, *, cut: bool = False) -> None:
         most = CONFIG.scatter_rows

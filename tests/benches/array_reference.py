@@ -139,6 +139,8 @@ class Reference:
                 n = resolved["n"] if run is RunLength.CHANNELS else fields["channels"]
                 bank, row = np.arange(n) % ways, np.arange(n) // ways
                 place, load = row, timing.load_counts(n, self.config.loaded)
+                if fields["keep"]:
+                    load = timing.KEPT_LOAD
             # Columns: per chunk where its rows start, and how many there are.
             chunks, padded = [], 0
             outputs = resolved["n"] if run is RunLength.OUTPUTS else fields["outputs"]

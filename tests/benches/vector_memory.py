@@ -30,7 +30,9 @@ class ReadPort:
 
     def __init__(self, dut, name: str) -> None:
         self.enable, self.address = getattr(dut, f"{name}__enable"), getattr(dut, f"{name}__address")
-        self.words, self.halves = _handles(dut, f"{name}__data"), _handles(dut, f"{name}__low")
+        self.words, self.halves = _handles(dut, f"{name}__data"), []
+        if hasattr(dut, f"{name}__low__0"):
+            self.halves = _handles(dut, f"{name}__low")
         self.forget()
 
     def forget(self) -> None:
@@ -47,9 +49,9 @@ class ReadPort:
 
 
 def _handles(dut, name: str) -> list:
-    """A port, or the members of a port that is an array."""
-    found = [getattr(dut, f"{name}{suffix}", None) for suffix in ("", *(f"__{i}" for i in range(256)))]
-    return [handle for handle in found if handle is not None]
+    """The members of a port that is an array, or the port; inner signals may have the bare name, too."""
+    found = [getattr(dut, f"{name}__{i}", None) for i in range(256)]
+    return [handle for handle in found if handle is not None] or [getattr(dut, name)]
 
 
 class Bench:
@@ -57,7 +59,8 @@ class Bench:
 
     def __init__(self, dut) -> None:
         self.dut, self.memory = dut, VectorMemory()
-        names = ("read", "read_a", "read_b")
+        two = hasattr(dut, "read_a__enable")
+        names = ("read_a", "read_b") if two else ("read",)
         self.ports = [ReadPort(dut, name) for name in names if hasattr(dut, f"{name}__enable")]
         self.write_data = _handles(dut, "write__data")
         self.written: list[tuple[int, int]] = []

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikesim import timing
-from spikesim.cycle.model import skip_cycles
+from spikesim.cycle.model import CycleModel, skip_cycles
 from spikesim.golden.frame import Frame
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Decay, Gather, Instruction
-from spikesim.program.trace import Place
+from spikesim.program import Decay, Gather, Instruction, Program, ProgramText, Section, View
+from spikesim.program.trace import Effects, Place
 from spikesim.run.simulator import Simulator
 from spikesim.spikes.digits import digits
 
@@ -29,11 +29,9 @@ def _event_cycles(counts: np.ndarray, coding: str, hardware: HardwareConfig) -> 
     return plane_order_cycles(spikes, array.ways, skew=array.skew, scan=array.scan_bits)
 
 
-def _drained(
-    channels: int, outputs: int, events: int, lanes: int, passes: int, loaded: int, drained: int
-) -> int:
+def _drained(load: int, outputs: int, events: int, lanes: int, passes: int, drained: int) -> int:
     """Plays a gather: the array fills the accumulators, a drain buffer empties `drained` words per cycle beside it."""
-    now = -(-channels // loaded) + timing.GATHER_LATENCY
+    now = load + timing.GATHER_LATENCY
     buffer_free = now
     events = max(events, 1)  # the results are taken over in a cycle of their own if there is no event
     chunks = -(-outputs // lanes) * passes
@@ -65,7 +63,7 @@ def test_gather_closed_form(
     closed = timing.gather(
         load, np.int64(outputs), np.int64(events), lanes=lanes, drained=drained, passes=passes
     )
-    assert int(closed) == _drained(channels, outputs, events, lanes, passes, loaded, drained)
+    assert int(closed) == _drained(-(-channels // loaded), outputs, events, lanes, passes, drained)
 
 
 @settings(deadline=None, max_examples=8)
@@ -125,13 +123,10 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
             groups = vectors[view.name][token, 0, view.offset :][: view.words].reshape(
                 view.groups, view.length
             )
-            outputs = instruction.dst.length
+            loading, outputs = -(-view.length // min(load, ways)), instruction.dst.length
             passes = 2 if instruction.operand == "state" else 1
             expected = [
-                sum(
-                    _drained(view.length, outputs, e, lanes, passes, min(load, ways), min(drain, lanes))
-                    for e in events
-                )
+                sum(_drained(loading, outputs, e, lanes, passes, min(drain, lanes)) for e in events)
                 for events in (
                     [_event_cycles(group.astype(np.int8), coding, hardware) for group in groups],
                     [-(-view.length // ways)] * view.groups,
@@ -144,6 +139,32 @@ def test_every_gather_of_a_layer_costs_what_its_events_take(
             assert [spiking[token], dense[token], skipping[token]] == [cycles + issue for cycles in expected]
             checked += 1
     assert checked >= 13 * 4
+
+
+@pytest.mark.parametrize("cores", [1, 4])
+def test_counts_that_are_kept_are_neither_loaded_nor_sent(cores: int) -> None:
+    """The second gather of the same counts costs what the first does, without all that brings counts to the array."""
+    hardware = HardwareConfig().replace(**{"array.ways": 16, "array.load_width": 8, "system.cores": cores})
+    counts = View(name="counts", length=37, stride=37)
+    gathers = [
+        Gather(dst=View(name=name, length=20, stride=20), counts=counts, operand="matrix", name="m")
+        for name in ("a", "b")
+    ]
+    section = Section(kind="parallel", instructions=tuple(gathers))
+    text = ProgramText(name="p", outputs=(), vectors={}, sections=(section,))
+    model = CycleModel(
+        Program(text=text, constants={}, matrices={"m": np.zeros((20, 37), np.int8)}), hardware
+    )
+    found = Effects(positions=np.arange(3), counts=np.full((3, 1, 37), 5, np.int8))
+    first, second = (
+        model.cost(Place(program="p", number=n), gather, found) for n, gather in enumerate(gathers)
+    )
+    system = hardware.system
+    sent = system.broadcast_latency_cycles + -(-37 // system.broadcast_words_per_cycle) if cores > 1 else 0
+    saved = -(-37 // 8) + 6 + sent
+    assert (first.spiking - second.spiking).tolist() == [saved] * 3
+    assert (first.dense - second.dense).tolist() == [saved] * 3
+    assert first.counters == second.counters
 
 
 class WeightWatcher:
@@ -205,12 +226,12 @@ def test_attention_reads_only_what_the_window_and_the_blocks_hold(scan: int, loa
                     banked[slot] += head[p]
                 events = _event_cycles(banked, hardware.numerics.coding, hardware)
                 if cache == "swa":
-                    expected += _drained(len(valid), config.head_dim, events, 4, 1, load, 4)
+                    expected += _drained(-(-len(valid) // load), config.head_dim, events, 4, 1, 4)
                 else:
                     # cycles of each block by itself; the list of past blocks is read first
                     past = min(1, own)
                     loads = past * -(-5 // load) + -(-(position % 5 + 1) // load)
-                    expected += _drained(loads, config.head_dim, events, 4, 1, 1, 4) + timing.block_list(past)
+                    expected += _drained(loads, config.head_dim, events, 4, 1, 4) + timing.block_list(past)
             assert got == expected + fixed
 
 

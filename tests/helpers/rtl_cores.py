@@ -56,11 +56,15 @@ def _array(ways: int, lanes: int, order: str, coding: str, **more: Any) -> dict[
     return {**{f"array.{name}": value for name, value in names.items()}, "numerics.coding": coding, **more}
 
 
+def _widths(load: int, drain: int) -> dict[str, int]:
+    return {"array.load_width": load, "array.drain_width": drain}
+
+
 CORES = {
-    "plane": Core(settings=_array(16, 8, "plane", "bitwise"), first_seed=0),
+    "plane": Core(settings=_array(16, 8, "plane", "bitwise", **_widths(4, 2)), first_seed=0),
     "dense": Core(settings=_array(16, 8, "plane", "bitwise"), core="dense", first_seed=13),
     "row": Core(
-        settings=_array(4, 4, "row", "signed_digit", **{"array.scan_bits": 8, POINTWISE: 1}),
+        settings=_array(4, 4, "row", "signed_digit", **{"array.scan_bits": 8, POINTWISE: 1}, **_widths(1, 1)),
         first_seed=26,
     ),
     "naf": Core(
@@ -74,11 +78,14 @@ CORES = {
         first_seed=52,
     ),
     "ternary": Core(
-        settings=_array(4, 2, "plane", "ternary", **{"array.scan_bits": 4, POINTWISE: 2}), first_seed=65
+        settings=_array(4, 2, "plane", "ternary", **{"array.scan_bits": 4, POINTWISE: 2}, **_widths(2, 1)),
+        first_seed=65,
     ),
-    "ternary_row": Core(settings=_array(8, 4, "row", "ternary", **{POINTWISE: 8}), first_seed=78),
+    "ternary_row": Core(
+        settings=_array(8, 4, "row", "ternary", **{POINTWISE: 8}, **_widths(64, 64)), first_seed=78
+    ),
     "dense_wide": Core(
-        settings=_array(2, 16, "row", "bitwise", **{"array.accumulator_bits": 40}),
+        settings=_array(2, 16, "row", "bitwise", **{"array.accumulator_bits": 40}, **_widths(2, 16)),
         core="dense",
         first_seed=91,
     ),
@@ -89,7 +96,7 @@ CORES = {
     "skipping": Core(settings=_array(16, 8, "plane", "bitwise"), core="skipping", first_seed=130),
     "skipping_small": Core(settings=_array(2, 2, "plane", "signed_digit"), core="skipping", first_seed=143),
 }
-"""Codings, orders, one bank and many, narrow and wide, all numbers of words that the pointwise unit takes.
+"""Codings, orders, one bank and many, narrow and wide, words, counts and sums one by one and as many as there can be.
 
 With 13 random programs each, 156 in all.
 """

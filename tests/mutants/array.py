@@ -247,6 +247,21 @@ MUTANTS = [
         "array/load", " row.eq(next_block[:rows])", " row.eq(row + 1)", "blocks follow each other densely"
     ),
     _mutant(
+        "array/gather", "self.clear.eq(~fields.keep)", "self.clear.eq(1)", "counts that are kept are lost"
+    ),
+    _mutant(
+        "array/gather",
+        "self.table_write.eq(placing)",
+        "self.table_write.eq(self.load)",
+        "a gather that keeps its counts reads the rows of the one before",
+    ),
+    _mutant(
+        "array/gather",
+        "with m.Elif(fields.keep):",
+        "with m.Elif(0):",
+        "counts that are kept are loaded once more",
+    ),
+    _mutant(
         "array/gather",
         "doubling.eq(turn)]",
         "doubling.eq(turn & (self.base != 1))]",

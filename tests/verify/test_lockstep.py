@@ -101,12 +101,11 @@ def test_a_difference_is_named_and_leaves_a_waveform(tmp_path: Path) -> None:
     core = CORES["plane"]
     made = RandomProgram(3)
     lockstep = Lockstep(series([made.program()]), core.hardware, built_core("plane", core.config()), tmp_path)
-    image = tmp_path / "vector_00.hex"
-    lines = image.read_text().split("\n")
-    words = [n for n, line in enumerate(lines) if line.strip("0")]
-    for n in words[2:]:
-        lines[n] = f"{(int(lines[n], 16) ^ 0x3F) & 0xFFFFFFFF:08x}"
-    image.write_text("\n".join(lines))
+    for image in sorted(tmp_path.glob("vector_*.hex")):
+        lines = image.read_text().split("\n")
+        for n in [n for n, line in enumerate(lines) if line.strip("0")][1:]:
+            lines[n] = f"{(int(lines[n], 16) ^ 0x3F) & 0xFFFFFFFF:08x}"
+        image.write_text("\n".join(lines))
     result = lockstep.run(made.inputs())
     assert not result.comparison.agrees
     first = result.comparison.differences[0]
