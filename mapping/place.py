@@ -4,9 +4,10 @@ All cores work on every layer: column chunks of matrices and heads of caches and
 (`spikesim.program.shares`), so the fullest core holds ⌈chunks / cores⌉ chunks.
 
 * Of a memory with a capacity, layers are given room first come, first served; what does not fit any more streams.
-* A memory that is fitted holds everything if that is at most `limits.resident_kib` a core. If it is more, nothing
-  stays: row memory then holds two column chunks of the tallest matrix or cache, one in use and one arriving, and state
-  memory the states of the layer that has most of them. Constants of a layer whose weights stream come with them.
+* Row and state memory that are fitted hold everything if that is at most `limits.resident_kib` a core, both together.
+  If it is more, nothing stays: row memory then holds two column chunks of the tallest matrix or cache, one in use and
+  one arriving, and state memory the states of the layer that has most of them. Constants of a layer whose weights
+  stream come with them.
 """
 
 from __future__ import annotations
@@ -197,28 +198,35 @@ class Placer:
 
     def _settle(self) -> None:
         """Decides what of fitted memories stays: everything or nothing."""
-        memory, most = self.hardware.memory, self.hardware.limits.resident_kib * KIB
-        if memory.row_kib == "fit" and self.row_used > most:
-            self.row_used = 0
-            self.placements = [
-                replace(
-                    p,
-                    resident=not p.weight_bytes,
-                    cache_resident=not p.cache_bytes,
-                    constants_resident=p.constants_resident
-                    and not (memory.vector_words == "fit" and p.weight_bytes),
-                )
-                for p in self.placements
-            ]
-            self.outlines = [
-                _outline(outline, constants=p.constants_resident)
-                for outline, p in zip(self.outlines, self.placements, strict=True)
-            ]
-            self._memory = _Remembered(self.hardware)
-            self.layout = lay_out(self._chain(), self.hardware, self._memory)
-        if memory.state_kib == "fit" and self.state_used > most:
+        memory = self.hardware.memory
+        row_fits, state_fits = memory.row_kib == "fit", memory.state_kib == "fit"
+        held = (self.row_used if row_fits else 0) + (self.state_used if state_fits else 0)
+        if held <= self.hardware.limits.resident_kib * KIB:
+            return
+        if state_fits:
             self.state_used = 0
             self.placements = [replace(p, state_resident=not p.state_bytes) for p in self.placements]
+        if row_fits:
+            self.row_used = 0
+            self._stream_rows(constants=memory.vector_words == "fit")
+
+    def _stream_rows(self, *, constants: bool) -> None:
+        """Weights and caches of all programs stream, and with weights their `constants`."""
+        self.placements = [
+            replace(
+                p,
+                resident=not p.weight_bytes,
+                cache_resident=not p.cache_bytes,
+                constants_resident=p.constants_resident and not (constants and p.weight_bytes),
+            )
+            for p in self.placements
+        ]
+        self.outlines = [
+            _outline(outline, constants=p.constants_resident)
+            for outline, p in zip(self.outlines, self.placements, strict=True)
+        ]
+        self._memory = _Remembered(self.hardware)
+        self.layout = lay_out(self._chain(), self.hardware, self._memory)
 
     def _states_held(self) -> int:
         """Bytes of state memory for what stays, or passes through."""

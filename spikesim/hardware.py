@@ -211,7 +211,7 @@ class LimitsConfig(_Section):
     max_context: Annotated[int, Within(1, 16_777_216)] = 4096
     """Longest sequence in tokens that a model may be mapped for; of a mapping, the longest it was mapped for."""
     resident_kib: Annotated[int, Within(1, 4_194_304)] = 4096
-    """Largest row memory, and state memory, in KiB, that is fitted to hold everything; beyond it everything streams."""
+    """Most KiB of row and state memory together that are fitted to hold everything; beyond it everything streams."""
     max_channels: Annotated[int, Within(1, 16_777_216)] = 16384
     """Most input channels of a matrix: what the event encoder of a core generated without a model has room for."""
 

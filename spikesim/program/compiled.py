@@ -164,7 +164,8 @@ class Compiled:
         longest = min((t.requires.steps for t in self.texts if t.requires.steps is not None), default=steps)
         if steps > longest:
             raise CapacityError(
-                f"sequences must be at most {longest} tokens, for which the programs were compiled, not {steps}"
+                f"sequences must be at most {longest} tokens, for which the programs were compiled, not {steps}; "
+                f"map the model with --context {steps}"
             )
 
     def block(self, program: str) -> Block:

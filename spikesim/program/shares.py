@@ -29,7 +29,7 @@ def vector_shares(text: ProgramText, *, cores: int, lanes: int) -> dict[str, int
                 share = _share(instruction, field, view, alone=alone, cores=cores, lanes=lanes)
                 seen = parts.setdefault(view.name, {})
                 seen[key] = max(seen.get(key, 0), share)
-    return {name: _held(words, parts.get(name)) for name, words in text.vectors.items()}
+    return {name: _held(words, cores, parts.get(name)) for name, words in text.vectors.items()}
 
 
 def cache_heads(text: ProgramText, cache: str, cores: int) -> tuple[int, int]:
@@ -73,10 +73,13 @@ def _share(instruction: Operation, field: str, view: View, *, alone: bool, cores
     return dealt_columns(view.length, cores=cores, lanes=lanes) if alone else _extent(view)
 
 
-def _held(words: int, parts: dict[tuple[int, int], int] | None) -> int:
-    """Of a vector of so many words, those on the fullest core; `parts`: the shares of what instructions see of it."""
+def _held(words: int, cores: int, parts: dict[tuple[int, int], int] | None) -> int:
+    """Of a vector of so many words, those on the fullest core; `parts`: the shares of what instructions see of it.
+
+    Words that nobody sees are dealt evenly, so that all cores together hold every word.
+    """
     if parts is None:  # only passed on, so that nothing says how
         return words
     whole = [share for (_, extent), share in parts.items() if extent == words]
     partial = [share for (_, extent), share in parts.items() if extent < words]
-    return max(1, min(words, max([*whole, sum(partial)])))
+    return min(words, max([ceil_div(words, cores), *whole, sum(partial)]))
