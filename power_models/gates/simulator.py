@@ -24,6 +24,7 @@ from spikesim.power_models.gates.program import gate_program
 from spikesim.power_models.gates.waveforms import GateTimer
 from spikesim.power_models.gates.words import STREAMS, word_of
 from spikesim.power_models.netlist.netlist import Netlist
+from spikesim.support.together import go_on
 
 Words = NDArray[np.uint64]
 Indices = NDArray[np.int64]
@@ -147,6 +148,7 @@ class GateSimulator:
             self._power_up(constants, streams)
         step = int(min(_BLOCK_CYCLES, max(16, _BLOCK_WORK // max(1, self.program.slots))))
         for start, end, sampled in _spans(cycles, step, sample_every if timer else 0):
+            go_on()
             before = self._state.v.copy() if sampled else self._state.v
             outputs = np.empty((end - start, output_slots.size), np.uint64)
             run_cycles(

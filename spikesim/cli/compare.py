@@ -68,10 +68,11 @@ def compare(
         ),
     ] = False,
 ) -> None:
-    """Synthesise the spiking core and its dense twin, simulate their gates on MODEL, and compare area and power.
+    """Synthesise the spiking core and its dense twins, simulate their gates on MODEL, and compare area and power.
 
-    The report then has a section on area, power and energy per token on three bases: per unit, at equal throughput,
-    and the whole core with memories. It also has everything that `spikesim map` reports.
+    One twin takes zeros, too, the other skips them. The report then has a section on area, power, energy per token and
+    tokens per second at equal area on four bases: per unit, array and encoder at equal throughput, the same with row
+    memory, and the whole core with memories. It also has everything that `spikesim map` reports.
     """
     request = options.input_request(tokens, text, random_tokens, sequence_length, max_tokens, seed)
     given = {"coding": coding, "activation": activation, "threshold_k": threshold_k, "window": window}

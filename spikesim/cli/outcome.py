@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikesim.cli.console import stdout
-from spikesim.report import HTML_NAME
-from spikesim.report.comparison import basis_line
+from spikesim.report import HTML_NAME, energy
+from spikesim.report.comparison import basis_lines
 from spikesim.report.numbers import megahertz
 from spikesim.report.slack import slack_line, slack_warning
 from spikesim.report.summary import cycles_verdict, facts, is_random, verdict
@@ -32,6 +32,8 @@ def announce(report: Report, folder: Path | None) -> None:
         console.print(bases_table(report.comparison))
         missed = slack_warning(report.comparison)
         console.print(Text(missed or slack_line(report.comparison), style="red" if missed else ""))
+    if report.energy is not None:
+        console.print(Text(energy.line(report.energy)))
     if report.input.special_tokens:
         console.print(Text(f"special tokens: {report.input.special_tokens}"), soft_wrap=True)
     notes = [report.input.note] if report.input.note else []
@@ -76,9 +78,11 @@ def bases_table(comparison: Comparison) -> Table:
         box=box.SIMPLE_HEAD, title=Text(f"Spiking against dense INT8, {clock}"), title_justify="left"
     )
     table.add_column("")
-    for name in ("area", "power", "energy/token", "cycles"):
+    for name in ("area", "power", "energy/token", "cycles", "tokens/s*"):
         table.add_column(name, justify="right", no_wrap=True)
     for basis in comparison.bases:
-        label, *figures = basis_line(basis)
-        table.add_row(Text(label), *(Text(figure, style="bold") for figure in figures))
+        for label, *figures in basis_lines(basis):
+            table.add_row(Text(label), *(Text(figure, style="bold") for figure in figures))
+    table.caption = Text("* at equal area: designs repeated until they have the twin's area")
+    table.caption_justify = "left"
     return table

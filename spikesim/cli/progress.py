@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,13 @@ class TerminalProgress:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._depth = 0
+        self._thread = threading.get_ident()
+        self._depths = threading.local()
+
+    @property
+    def _depth(self) -> int:
+        """Of the stages in this thread; all of another one than the first are inside of something."""
+        return getattr(self._depths, "depth", int(threading.get_ident() != self._thread))
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -50,11 +57,11 @@ class TerminalProgress:
         def advance(n: int = 1) -> None:
             self._bars.advance(task, n)
 
-        self._depth += 1
+        self._depths.depth = depth + 1
         try:
             yield advance
         finally:
-            self._depth = depth
+            self._depths.depth = depth
         if depth:
             self._bars.remove_task(task)
             return

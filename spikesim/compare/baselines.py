@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spikesim.compare.bases import parts_of
 from spikesim.compare.designs import TOP, Source, build
 from spikesim.compare.keys import data_digest
+from spikesim.compare.measure import Job
 from spikesim.compare.measured import GateRun, delays, unit_figures
 from spikesim.compare.parts import ARRAY, OFFSET
 from spikesim.compare.settings import STREAMS
@@ -56,13 +57,13 @@ def fp16_baseline() -> Baseline:
     )
 
 
-def fp8_design(
+def fp8_job(
     technology: Technology, gathers: Sequence[GatherWork], ways: int, progress: Progress = SILENT
-) -> Design:
+) -> Job:
     """The FP8 array on the same gathers, a few columns of each, its numbers rounded to E4M3."""
     source = Source(text=verilog(Fp8Sum(ways=ways, lanes=FP8_LANES), TOP), lists_serve_gathers=False)
 
-    def measured() -> dict[str, Any]:
+    def measure() -> dict[str, Any]:
         with progress.stage("build FP8"):
             built = build(source, technology)
         simulator = GateSimulator(built.netlist)
@@ -104,7 +105,7 @@ def fp8_design(
 
     data = data_digest(*(part for gather in gathers for part in (gather.matrix, gather.counts)))
     inputs = [source.text, data, *technology.conditions(__name__)]
-    return Design.model_validate(technology.cache.get("design", inputs, measured))
+    return Job(inputs=inputs, measure=measure, technology=technology)
 
 
 def fp8_baseline(design: Design, *, ways: int, frequency_hz: float) -> Baseline:

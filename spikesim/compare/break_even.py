@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.compare.bases import Slice, parts_of
-from spikesim.compare.measure import measure_array
+from spikesim.compare.measure import Job, array_job, measured
 from spikesim.compare.parts import ARRAY, ENCODER, OFFSET
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work, array_cycles, prepare
@@ -84,12 +84,13 @@ def break_even(
     points = list(_points(work, origin if remap else None))
     names = _representative(work.gathers, work.hardware.numerics.coding)
     rows = work.layout.encoder_rows * work.hardware.array.ways
-    measured = []
-    with progress.stage("break-even points", len(points)) as advance:
-        for point in points:
-            measured.append(_measured(point, names, rows, technology))
-            advance()
-    return measured
+    jobs = [job for point in points for job in _jobs(point, names, rows, technology)]
+    with progress.stage("break-even points", len(jobs)) as advance:
+        designs = measured(jobs, advance)
+    return [
+        _point(point, spiking, dense)
+        for point, spiking, dense in zip(points, designs[::2], designs[1::2], strict=True)
+    ]
 
 
 def _points(work: Work, origin: WorkOrigin | None) -> Iterator[Point]:
@@ -131,13 +132,14 @@ def _remapped(origin: WorkOrigin, hardware: HardwareConfig) -> list[GatherWork]:
         return prepare(output, hardware, InputRequest(), tokens=1).gathers
 
 
-def _measured(point: Point, names: set[str], rows: int, technology: Technology) -> BreakEvenPoint:
-    """`names`: of the gathers that run on the netlists; `rows`: counts that the encoder holds, in all banks."""
+def _jobs(point: Point, names: set[str], rows: int, technology: Technology) -> list[Job]:
+    """Spiking and dense. `names`: of the gathers that run on the netlists; `rows`: counts that the encoder holds, in
+    all banks."""
     hardware = point.hardware.replace(**{"array.lanes": LANES})
-    lanes, encoder_rows = point.hardware.array.lanes, ceil_div(rows, hardware.array.ways)
+    encoder_rows = ceil_div(rows, hardware.array.ways)
     gathers = [gather for gather in point.gathers if gather.name in names]
-    spiking, dense = (
-        measure_array(
+    return [
+        array_job(
             _small(core_config(hardware, dense=is_dense, encoder_rows=encoder_rows, scatter_rows=1), gathers),
             technology,
             gathers,
@@ -145,7 +147,12 @@ def _measured(point: Point, names: set[str], rows: int, technology: Technology) 
             label="break-even point",
         )
         for is_dense in (False, True)
-    )
+    ]
+
+
+def _point(point: Point, spiking: Design, dense: Design) -> BreakEvenPoint:
+    lanes = point.hardware.array.lanes
+    hardware = point.hardware.replace(**{"array.lanes": LANES})
     ratio = _event_ratio(point)
     mine, its = _scaled(spiking, lanes), _scaled(dense, lanes)
     larger = _scaled(spiking, lanes * ratio)

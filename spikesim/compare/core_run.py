@@ -13,6 +13,7 @@ from spikesim.compare.settings import STREAMS
 from spikesim.compare.vector import GateVector
 from spikesim.compare.work import Work
 from spikesim.errors import NumericError
+from spikesim.hardware import CoreName
 from spikesim.power_models.gates.simulator import GateSimulator
 from spikesim.power_models.gates.waveforms import GateTimer
 from spikesim.power_models.netlist.netlist import Netlist
@@ -106,7 +107,7 @@ def run_core(
     timing: StaticTiming,
     work: Work,
     *,
-    dense: bool,
+    core_name: CoreName,
     sample_every: int,
     access_s: Mapping[str, float],
     progress: Progress = SILENT,
@@ -117,7 +118,7 @@ def run_core(
     """
     core = GateCore(netlist, images(work), work.layout, work.executable)
     simulator = core.simulator
-    expected = work.cycles["dense" if dense else "spiking"]
+    expected = work.cycles[core_name]
     core.clear()
     timer = GateTimer(simulator.program, delays(timing, access_s))
     activities, accesses = [], []

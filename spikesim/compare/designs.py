@@ -18,6 +18,7 @@ from spikesim.power_models.synthesis.synthesis import EFFORTS, Synthesis, just_m
 from spikesim.power_models.timing.analysis import StaticTiming, analyse
 from spikesim.results.comparison import Timing
 from spikesim.rtl.memory import MODULE
+from spikesim.support.together import go_on
 
 TOP = "top"
 """Every design's top module: equal parts of different designs then have equal names, and are mapped once."""
@@ -118,9 +119,12 @@ class _Mapped:
 
 
 def _map(source: Source, technology: Technology, kept: Sequence[str], efforts: dict[str, int]) -> _Mapped:
-    synthesis = technology.synthesiser.synthesise(
-        source.text, TOP, keep=kept, black_boxes=(MODULE,), unused=source.unused, efforts=efforts
-    )
+    # One design at a time: its parts are mapped on all processors, and equal parts of the next are then there.
+    with technology.building:
+        go_on()
+        synthesis = technology.synthesiser.synthesise(
+            source.text, TOP, keep=kept, black_boxes=(MODULE,), unused=source.unused, efforts=efforts
+        )
     if synthesis.latches or synthesis.unknown:
         found = synthesis.unknown[0] if synthesis.unknown else f"{synthesis.latches} latches"
         raise ToolError(f"synthesis must leave cells of the library alone, not {found}")
@@ -128,6 +132,7 @@ def _map(source: Source, technology: Technology, kept: Sequence[str], efforts: d
     netlist = read_netlist(module, library)
     timing = analyse(netlist, period_s=period)
     for _ in range(_BUFFERINGS):
+        go_on()
         if not (nets := overloaded(netlist, timing)):
             break
         bits = [netlist.bits[net] for net in nets]

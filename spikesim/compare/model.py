@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spikesim.compare.baselines import fp8_baseline, fp8_design, fp16_baseline, int8_baseline
-from spikesim.compare.bases import (
-    core_basis,
-    equal_throughput_basis,
-    memory_note,
-    unit_basis,
-    with_other,
-)
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.compare.baselines import fp8_baseline, fp8_job, fp16_baseline, int8_baseline
+from spikesim.compare.bases import core_basis, equal_throughput_basis, row_memory_basis, unit_basis
 from spikesim.compare.break_even import NOTE, WorkOrigin, break_even
-from spikesim.compare.measure import measure_array, measure_core
+from spikesim.compare.energies import energies_of
+from spikesim.compare.measure import array_job, core_job, measured
 from spikesim.compare.operations import RULE, amount_of, event_energies, operation_energies
 from spikesim.compare.settings import STREAMS, CompareSettings
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import Work, array_cycles, prepare
-from spikesim.cycle.model import gather_cycles, skip_cycles
-from spikesim.hardware import HardwareConfig
+from spikesim.cycle.model import Counts, gather_cycles, skip_cycles
+from spikesim.hardware import CORES, CoreName, HardwareConfig
 from spikesim.power_models.constants import MEMORY, PUBLISHED
 from spikesim.results.comparison import Basis, BreakEvenPoint, Comparison, Design, SourcedValue
 from spikesim.results.report import Report
-from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.config import datapath
 from spikesim.rtl.emit import resident_config
 from spikesim.run.runner import Stopwatch
 from spikesim.run.tokens import InputRequest
+from spikesim.support.arithmetic import ceil_div
 from spikesim.support.progress import SILENT, Progress
 
 _LIMITS = (
@@ -62,12 +62,8 @@ def add_comparison(
     technology = Technology.of(liberty, float(hardware.clock.frequency_hz), use_cache=settings.use_cache)
     with stopwatch.stage("prepare"):
         work = prepare(folder, hardware, request, tokens=settings.tokens)
-    with stopwatch.stage("arrays"):
-        arrays = _arrays(work, technology, progress)
-        skipping = _skipping(work, technology, progress)
-        fp8 = fp8_design(technology, work.gathers, work.hardware.array.ways, progress)
-    with stopwatch.stage("cores"):
-        cores = _cores(work, technology, progress)
+    with stopwatch.stage("designs"):
+        found = _measure(work, technology, progress)
     points: list[BreakEvenPoint] = []
     if not settings.quick:
         with stopwatch.stage("break-even"):
@@ -75,10 +71,8 @@ def add_comparison(
                 checkpoint=Path(report.model.path), tokens=work.tokens.ids, ranges=work.ranges
             )
             points = break_even(work, technology, origin, report.model.parameters, progress)
-    bases = _bases(report, work, arrays, skipping, cores, technology)
-    comparison = _comparison(
-        report, work, technology, arrays, (skipping, fp8), cores, bases, points, stopwatch
-    )
+    bases = _bases(report, work, found, technology)
+    comparison = _comparison(report, work, technology, found, bases, points, stopwatch)
     designs = {design.name: design.timing for design in comparison.designs}
     return report.model_copy(
         update={
@@ -93,135 +87,162 @@ def add_comparison(
     )
 
 
-def _configs(work: Work) -> tuple[CoreConfig, CoreConfig]:
-    return (
-        resident_config(work.hardware, work.layout),
-        resident_config(work.hardware, work.layout, dense=True),
-    )
+_NAMES: dict[CoreName, str] = {"spiking": "spiking", "dense": "dense", "skipping": "dense_skip"}
+_ARRAYS: dict[CoreName, str] = {
+    "spiking": "spiking array and encoder",
+    "dense": "dense array and encoder",
+    "skipping": "dense array that skips zeros",
+}
+_CORES: dict[CoreName, str] = {
+    "spiking": "spiking core",
+    "dense": "dense core",
+    "skipping": "dense core that skips zeros",
+}
 
 
-def _skipping(work: Work, technology: Technology, progress: Progress) -> Design:
-    """The twin's array with an encoder that lists what is not zero."""
-    return measure_array(
-        replace(_configs(work)[1], state_depth=0, skip_zeros=True),
-        technology,
-        work.gathers,
-        name="dense_skip_array",
-        label="dense array that skips zeros",
-        progress=progress,
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """All designs but break-even's. `plane`: the arrays, spiking in plane order, where that is not the hardware's."""
+
+    arrays: dict[CoreName, Design]
+    cores: dict[CoreName, Design]
+    plane: dict[CoreName, Design] | None
+    fp8: Design
+
+    @property
+    def designs(self) -> tuple[Design, ...]:
+        """Each once."""
+        plane = () if self.plane is None else (self.plane["spiking"],)
+        return (*self.cores.values(), *self.arrays.values(), *plane, self.fp8)
 
 
-def _skip_ratio(work: Work) -> float:
-    """Cycles in which the array takes operands, spiking ÷ dense without zeros, over the gathers' chunks."""
-    hardware, lanes = work.hardware, work.hardware.array.lanes
-    spiking = array_cycles(work.gathers, lanes, lambda counts: gather_cycles(counts, hardware))
-    return spiking / array_cycles(work.gathers, lanes, lambda counts: skip_cycles(counts, hardware))
-
-
-def _arrays(work: Work, technology: Technology, progress: Progress) -> tuple[Design, Design]:
-    spiking, dense = (
-        measure_array(
-            replace(config, state_depth=0),
+def _measure(work: Work, technology: Technology, progress: Progress) -> _Measured:
+    """Cores first: their simulations take longest."""
+    configs = {core: resident_config(work.hardware, work.layout, **datapath(core)) for core in CORES}
+    jobs = [
+        core_job(
+            configs[core],
             technology,
-            work.gathers,
-            name=f"{name}_array",
-            label=f"{name} array and encoder",
+            work,
+            name=f"{_NAMES[core]}_core",
+            label=_CORES[core],
             progress=progress,
         )
-        for name, config in zip(("spiking", "dense"), _configs(work), strict=True)
-    )
-    return spiking, dense
+        for core in CORES
+    ]
+    jobs += [
+        array_job(
+            replace(configs[core], state_depth=0),
+            technology,
+            work.gathers,
+            name=f"{_NAMES[core]}_array",
+            label=_ARRAYS[core],
+            progress=progress,
+        )
+        for core in CORES
+    ]
+    jobs.append(fp8_job(technology, work.gathers, work.hardware.array.ways, progress))
+    if work.hardware.array.order != "plane":
+        jobs.append(
+            array_job(
+                replace(configs["spiking"], state_depth=0, order="plane"),
+                technology,
+                work.gathers,
+                name="spiking_plane_array",
+                label="spiking array and encoder, plane order",
+                progress=progress,
+            )
+        )
+    with progress.stage("designs", len(jobs)) as advance:
+        found = measured(jobs, advance)
+    cores, arrays = (dict(zip(CORES, found[i : i + 3], strict=True)) for i in (0, 3))
+    plane = arrays | {"spiking": found[7]} if len(found) > 7 else None
+    return _Measured(cores=cores, arrays=arrays, fp8=found[6], plane=plane)
 
 
-def _cores(work: Work, technology: Technology, progress: Progress) -> tuple[Design, Design]:
-    spiking, dense = (
-        measure_core(config, technology, work, name=f"{name}_core", label=f"{name} core", progress=progress)
-        for name, config in zip(("spiking", "dense"), _configs(work), strict=True)
-    )
-    return spiking, dense
-
-
-def _bases(
-    report: Report,
-    work: Work,
-    arrays: tuple[Design, Design],
-    skipping: Design,
-    cores: tuple[Design, Design],
-    technology: Technology,
-) -> tuple[Basis, ...]:
+def _bases(report: Report, work: Work, found: _Measured, technology: Technology) -> tuple[Basis, ...]:
     frequency = technology.frequency_hz
-    cycles = report.cycles.counters["array_cycles"]
-    ratio = cycles.spiking / (cycles.dense or 1)
-    other, slower = "dense that skips zeros", _skip_ratio(work)
+    counted = report.cycles.counters["array_cycles"]
+    cycles = {core: float(getattr(counted, core) or 1) for core in CORES}
+    in_plane: tuple[Basis, ...] = ()
+    if found.plane is not None:
+        # What the run counted was in another order: of plane order, the last token's gathers are counted.
+        in_plane = (unit_basis(found.plane, _gathered(work), frequency, name="unit_plane"),)
     return (
-        with_other(
-            unit_basis(*arrays, ratio, frequency),
-            other,
-            unit_basis(arrays[0], skipping, slower, frequency),
-        ),
-        with_other(
-            equal_throughput_basis(*arrays, ratio, frequency),
-            other,
-            equal_throughput_basis(arrays[0], skipping, slower, frequency),
-        ),
-        core_basis(*cores, frequency),
+        unit_basis(found.arrays, cycles, frequency, published=found.plane is None),
+        *in_plane,
+        equal_throughput_basis(found.arrays, cycles, frequency),
+        row_memory_basis(found.arrays, cycles, frequency),
+        core_basis(found.cores, frequency),
     )
+
+
+def _gathered(work: Work) -> dict[CoreName, float]:
+    """Cycles in which the arrays take operands in the work's gathers, spiking in plane order."""
+    hardware = work.hardware.replace(**{"array.order": "plane"})
+    ways, lanes = hardware.array.ways, hardware.array.lanes
+    of_counts: dict[CoreName, Callable[[Counts], NDArray[np.int64]]] = {
+        "spiking": lambda counts: gather_cycles(counts, hardware),
+        "dense": lambda counts: np.full(len(counts), ceil_div(counts.shape[1], ways), np.int64),
+        "skipping": lambda counts: skip_cycles(counts, hardware),
+    }
+    return {core: float(array_cycles(work.gathers, lanes, of_counts[core])) for core in CORES}
 
 
 def _comparison(
     report: Report,
     work: Work,
     technology: Technology,
-    arrays: tuple[Design, Design],
-    others: tuple[Design, Design],
-    cores: tuple[Design, Design],
+    found: _Measured,
     bases: tuple[Basis, ...],
     points: list[BreakEvenPoint],
     stopwatch: Stopwatch,
 ) -> Comparison:
-    frequency = technology.frequency_hz
-    array = work.hardware.array
-    amount = amount_of(work.gathers, work.hardware.numerics.coding, array.lanes)
-    skipping, fp8 = others
-    per_event, per_product, per_other_product = (
+    frequency, array = technology.frequency_hz, work.hardware.array
+    amount = amount_of(work.gathers, work.hardware)
+    named: tuple[tuple[CoreName, float, str, str], ...] = (
+        ("spiking", amount.additions, "spiking, per event", "the array of this comparison: one addition"),
+        (
+            "dense",
+            amount.products,
+            "dense INT8",
+            "the twin of this comparison: Booth multipliers, gated clocks",
+        ),
+        (
+            "skipping",
+            amount.products,
+            "dense INT8 that skips zeros",
+            "the same, with lists of what is not zero; per product, those with 0 included",
+        ),
+    )
+    int8 = (
         int8_baseline(
-            design, count, ways=array.ways, lanes=array.lanes, label=label, note=note, frequency_hz=frequency
+            found.arrays[core],
+            count,
+            ways=array.ways,
+            lanes=array.lanes,
+            label=label,
+            note=note,
+            frequency_hz=frequency,
         )
-        for design, count, label, note in (
-            (arrays[0], amount.additions, "spiking, per event", "the array of this comparison: one addition"),
-            (
-                arrays[1],
-                amount.products,
-                "dense INT8",
-                "the twin of this comparison: Booth multipliers, gated clocks",
-            ),
-            (
-                skipping,
-                amount.products,
-                "dense INT8 that skips zeros",
-                "the same, with lists of what is not zero; per product, those with 0 included",
-            ),
-        )
+        for core, count, label, note in named
     )
     return Comparison(
         clock_mhz=frequency / 1e6,
         library=technology.facts,
         tokens=f"{work.words.shape[0]} tokens of each of {STREAMS} pieces of the input ({report.input.kind})",
         bases=bases,
-        designs=(*cores, *arrays, skipping, fp8),
+        designs=found.designs,
         baselines=(
-            per_event,
-            per_product,
-            per_other_product,
-            fp8_baseline(fp8, ways=array.ways, frequency_hz=frequency),
+            *int8,
+            fp8_baseline(found.fp8, ways=array.ways, frequency_hz=frequency),
             fp16_baseline(),
         ),
-        operations=tuple(operation_energies(work, *cores, frequency)),
-        events=tuple(event_energies(arrays, cores, amount, frequency)),
+        operations=tuple(operation_energies(work, found.cores, frequency)),
+        events=tuple(event_energies(found.arrays, found.cores, amount, frequency)),
         break_even=tuple(points),
+        energies=energies_of(work, found.arrays, found.cores, technology, report),
         notes=(
-            memory_note(*arrays, bases[1].cycle_ratio),
             *_LIMITS,
             RULE,
             *((NOTE,) if points else ()),

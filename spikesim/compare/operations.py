@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from spikesim.compare.bases import parts_of
+from spikesim.compare.bases import Designs, parts_of
 from spikesim.compare.parts import (
     ADDRESSING,
     ARRAY,
@@ -19,27 +19,41 @@ from spikesim.compare.parts import (
     UPDATE_MEMORY,
 )
 from spikesim.compare.work import GatherWork, Work
+from spikesim.cycle.model import gather_reads
+from spikesim.hardware import CORES, CoreName, HardwareConfig
 from spikesim.results.comparison import Design, EventEnergy, OperationEnergy
-from spikesim.run.observers import InstructionCost
 from spikesim.spikes.digits import digits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """What the gathers of one token are: `products` of a count and a weight, `additions` of an event and a weight."""
+    """What the gathers of one token are: `products` of a count and a weight, `additions` of an event and a weight.
+
+    `weights_read`: of row memory, per core; a row of a bank has `lanes` of them.
+    """
 
     products: float
     additions: float
+    weights_read: Mapping[CoreName, float]
     lanes: int
 
 
-def amount_of(gathers: Sequence[GatherWork], coding: str, lanes: int) -> Amount:
+def amount_of(gathers: Sequence[GatherWork], hardware: HardwareConfig) -> Amount:
     """Mean over the streams."""
+    coding = hardware.numerics.coding
     events = [float((digits(g.counts, coding) != 0).sum()) / len(g.counts) for g in gathers]
+    rows = [gather_reads(gather.counts, hardware) for gather in gathers]
     return Amount(
         products=float(sum(gather.matrix.size for gather in gathers)),
         additions=sum(e * gather.matrix.shape[0] for e, gather in zip(events, gathers, strict=True)),
-        lanes=lanes,
+        weights_read={
+            core: sum(
+                float(read[core].mean()) * gather.matrix.shape[0]
+                for read, gather in zip(rows, gathers, strict=True)
+            )
+            for core in CORES
+        },
+        lanes=hardware.array.lanes,
     )
 
 
@@ -54,24 +68,24 @@ _GATHERING = (ARRAY, OFFSET, ENCODER, ENCODER_MEMORY, ADDRESSING, ROW_MEMORY)
 _UPDATING = (UPDATE, UPDATE_MEMORY, STATE_MEMORY)
 
 
-def operation_energies(
-    work: Work, spiking: Design, dense: Design, frequency_hz: float
-) -> list[OperationEnergy]:
+def operation_energies(work: Work, cores: Designs, frequency_hz: float) -> list[OperationEnergy]:
     """µJ per token of every kind of instruction, by `RULE`."""
-    mine = _shares(work, spiking, dense=False, frequency_hz=frequency_hz)
-    its = _shares(work, dense, dense=True, frequency_hz=frequency_hz)
-    energies = [OperationEnergy(operation=kind, spiking_uj=mine[kind], dense_uj=its[kind]) for kind in mine]
+    shares = {core: _shares(work, core, design, frequency_hz) for core, design in cores.items()}
+    energies = [
+        OperationEnergy(operation=kind, **{f"{core}_uj": energy[kind] for core, energy in shares.items()})
+        for kind in work.by_kind
+    ]
     return sorted(energies, key=lambda entry: -entry.dense_uj)
 
 
-def _shares(work: Work, design: Design, *, dense: bool, frequency_hz: float) -> dict[str, float]:
+def _shares(work: Work, core: CoreName, design: Design, frequency_hz: float) -> dict[str, float]:
     kinds = work.by_kind
 
     def cycles(kind: str) -> float:
-        return kinds[kind].dense if dense else kinds[kind].spiking
+        return kinds[kind].cycles[core]
 
     def rows(kind: str) -> float:
-        return _rows(kinds[kind], dense=dense)
+        return kinds[kind].counters.of(core).row_reads
 
     updates = [kind for kind in kinds if kind in _UPDATES]
     gathers = [kind for kind in kinds if kind.startswith("gather")]
@@ -100,40 +114,28 @@ def _shares(work: Work, design: Design, *, dense: bool, frequency_hz: float) -> 
     return energy
 
 
-def _rows(entry: InstructionCost, *, dense: bool) -> float:
-    return entry.counters.row_reads_dense if dense else entry.counters.row_reads
+def event_energies(arrays: Designs, cores: Designs, amount: Amount, frequency_hz: float) -> list[EventEnergy]:
+    """pJ of single things."""
 
+    def of(
+        name: str, designs: Designs, parts: tuple[str, ...] | None, counts: Mapping[CoreName, float]
+    ) -> EventEnergy:
+        energies = {
+            f"{core}_pj": 1e9
+            * parts_of(design, parts).power
+            * design.cycles_per_token
+            / frequency_hz
+            / counts[core]
+            for core, design in designs.items()
+        }
+        return EventEnergy(name=name, **energies)
 
-def event_energies(
-    arrays: tuple[Design, Design], cores: tuple[Design, Design], amount: Amount, frequency_hz: float
-) -> list[EventEnergy]:
-    """pJ of single things; `arrays` and `cores`: spiking and dense."""
-
-    def picojoules(designs: tuple[Design, Design], parts: tuple[str, ...] | None) -> tuple[float, float]:
-        mine, its = (
-            1e9 * parts_of(design, parts).power * design.cycles_per_token / frequency_hz for design in designs
-        )
-        return mine, its
-
-    array = picojoules(arrays, (ARRAY, OFFSET))
-    both = picojoules(arrays, (ARRAY, OFFSET, ENCODER))
-    rows = picojoules(arrays, (ROW_MEMORY,))
-    whole = picojoules(cores, None)
+    weights = dict.fromkeys(CORES, amount.products)
+    operations = weights | {"spiking": amount.additions}
+    reads = {core: count / amount.lanes for core, count in amount.weights_read.items()}
     return [
-        EventEnergy(
-            name="per event (an addition) or multiply-accumulate: array",
-            spiking_pj=array[0] / amount.additions,
-            dense_pj=array[1] / amount.products,
-        ),
-        EventEnergy(
-            name="per weight: array and encoder",
-            spiking_pj=both[0] / amount.products,
-            dense_pj=both[1] / amount.products,
-        ),
-        EventEnergy(
-            name=f"per row read ({amount.lanes} weights of a bank)",
-            spiking_pj=rows[0] * amount.lanes / amount.additions,
-            dense_pj=rows[1] * amount.lanes / amount.products,
-        ),
-        EventEnergy(name="per token: whole core", spiking_pj=whole[0], dense_pj=whole[1]),
+        of("per event (an addition) or multiply-accumulate: array", arrays, (ARRAY, OFFSET), operations),
+        of("per weight: array and encoder", arrays, (ARRAY, OFFSET, ENCODER), weights),
+        of(f"per row read ({amount.lanes} weights of a bank)", arrays, (ROW_MEMORY,), reads),
+        of("per token: whole core", cores, None, dict.fromkeys(CORES, 1.0)),
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from spikesim.power_models.cache import ResultCache
@@ -21,13 +22,17 @@ _SHOWN_REASONS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Technology:
-    """A library at a clock. `node`: by the library's name. `cache`: of all that was synthesised or simulated."""
+    """A library at a clock. `node`: by the library's name. `cache`: of all that was synthesised or simulated.
+
+    `building`: held while a design is synthesised.
+    """
 
     liberty: Path
     library: Library
     frequency_hz: float
     node: LibraryNode
     cache: ResultCache
+    building: Lock = field(default_factory=Lock, compare=False)
 
     @classmethod
     def of(cls, liberty: Path | None, frequency_hz: float, *, use_cache: bool) -> Technology:

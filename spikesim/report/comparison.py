@@ -18,6 +18,7 @@ from spikesim.report.numbers import (
     nanoseconds,
     percent,
     quantities,
+    si,
     significant,
 )
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from spikesim.results.base import Rates
     from spikesim.results.comparison import (
         Basis,
+        Beside,
         Comparison,
         Design,
         EventEnergy,
@@ -45,11 +47,16 @@ PUBLISHED_NOTE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A figure of a card: what it is of, its value, and whether it is less or more than dense ("" for neither)."""
+    """A figure of a card: what it is of, its value, and whether it is better ("less") or worse ("more") than dense.
+
+    `skipping`: the same beside the twin that skips zeros; empty where that is not known.
+    """
 
     name: str
     value: str
     tone: str = ""
+    skipping: str = ""
+    skipping_tone: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +67,11 @@ class Card:
     figures: tuple[Figure, ...]
     condition: str
     published: bool = False
+
+    @property
+    def both(self) -> bool:
+        """Whether its figures stand beside either twin."""
+        return any(figure.skipping for figure in self.figures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +87,13 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class BasisRows:
-    """The rows of one basis, and its reductions against other baselines by their labels."""
+    """The rows of one basis, as many beside the twin that skips zeros or none, and its reductions against other
+    baselines by their labels."""
 
     title: str
     condition: str
     rows: tuple[Row, ...]
+    skipping: tuple[Row, ...]
     others: tuple[tuple[str, tuple[Figure, ...]], ...]
 
 
@@ -124,7 +138,11 @@ def cards(report: Report, comparison: Comparison) -> tuple[Card, ...]:
     return (
         *((known_card,) if figures else ()),
         *(
-            Card(title=sentence(basis.label), figures=_figures(basis.reduction), condition=basis.condition)
+            Card(
+                title=sentence(basis.label),
+                figures=_figures(basis.reduction, basis.skipping),
+                condition=basis.condition,
+            )
             for basis in comparison.bases
         ),
     )
@@ -136,25 +154,14 @@ def basis_rows(comparison: Comparison) -> tuple[BasisRows, ...]:
         BasisRows(
             title=sentence(basis.label),
             condition=basis.condition,
-            rows=(
-                _row("area", basis.area_um2, AREA, basis.reduction.area),
-                _row("power with glitches", basis.power_mw, POWER, basis.reduction.power),
-                _row(
-                    "power, zero delay",
-                    basis.power_zero_delay_mw,
-                    POWER,
-                    basis.reduction.power_zero_delay,
-                ),
-                _row("energy per token", basis.energy_per_token_uj, ENERGY, basis.reduction.energy),
-                Row(
-                    name="cycles for the same work",
-                    spiking=f"{significant(basis.cycle_ratio)} ×",
-                    dense="1 ×",
-                    change=change(1 - basis.cycle_ratio),
-                    tone=_tone(1 - basis.cycle_ratio),
-                ),
+            rows=_rows(basis),
+            skipping=() if basis.skipping is None else _rows(basis.skipping),
+            # Of the twin that skips zeros there is more to say than this.
+            others=tuple(
+                (label, _figures(other))
+                for label, other in basis.others.items()
+                if basis.skipping is None or other != basis.skipping.reduction
             ),
-            others=tuple((label, _figures(other)) for label, other in basis.others.items()),
         )
         for basis in comparison.bases
     )
@@ -214,14 +221,13 @@ def power_kinds(spiking: Design, dense: Design) -> tuple[tuple[str, str, str, st
     return tuple(rows)
 
 
-def event_cells(event: EventEnergy) -> tuple[str, str, str]:
-    """Spiking, dense and the change, of the energy of a single thing."""
-    left, right = event.spiking_pj, event.dense_pj
-    saved = 1 - left / right if left is not None and right else None
-    spiking, dense = quantities(
-        ENERGY, None if left is None else left * PJ, None if right is None else right * PJ
-    )
-    return spiking, dense, change(saved)
+def event_cells(event: EventEnergy) -> tuple[str, str, str, str, str]:
+    """The energy of a single thing: spiking, then dense and the change, then dense that skips zeros and the change."""
+    energies = (event.spiking_pj, event.dense_pj, event.skipping_pj)
+    spiking, *twins = quantities(ENERGY, *(None if pj is None else pj * PJ for pj in energies))
+    mine = energies[0]
+    changes = [change(1 - mine / pj if mine is not None and pj else None) for pj in energies[1:]]
+    return spiking, twins[0], changes[0], twins[1], changes[1]
 
 
 def baseline_rows(comparison: Comparison) -> tuple[BaselineRow, ...]:
@@ -275,22 +281,31 @@ def context(report: Report, comparison: Comparison) -> dict[str, Any]:
 def verdict_of(comparison: Comparison) -> str:
     """One sentence on what spiking takes, on the basis that counts for a whole design where there is one."""
     chosen = {basis.name: basis for basis in comparison.bases}
-    parts: list[str] = []
-    for name in ("equal_throughput", "core", "unit"):
-        if name in chosen and len(parts) < 2:
-            parts.append(_summary(chosen[name]))
+    names = ("row_memory" if "row_memory" in chosen else "equal_throughput", "core", "unit")
+    parts = [_summary(chosen[name]) for name in names if name in chosen][:2]
     return f"Spiking against dense {'; '.join(parts)}." if parts else ""
 
 
-def basis_line(basis: Basis) -> tuple[str, str, str, str, str]:
-    """A basis for the terminal: label, then the change of area, power, energy and cycles."""
-    saved = basis.reduction
-    return (
-        basis.label,
-        change(saved.area),
-        change(saved.power),
-        change(saved.energy),
-        f"{significant(basis.cycle_ratio)} ×",
+def basis_lines(basis: Basis) -> tuple[tuple[str, ...], ...]:
+    """A basis for the terminal: label, then the change of area, power, energy, cycles, and tokens/s at equal area.
+
+    A second line is beside the twin that skips zeros.
+    """
+    lines = [(basis.label, basis.reduction, basis.cycle_ratio)]
+    if basis.skipping is not None:
+        lines.append(
+            ("  against dense that skips zeros", basis.skipping.reduction, basis.skipping.cycle_ratio)
+        )
+    return tuple(
+        (
+            label,
+            change(saved.area),
+            change(saved.power),
+            change(saved.energy),
+            f"{significant(ratio)} ×",
+            _gain(saved),
+        )
+        for label, saved, ratio in lines
     )
 
 
@@ -304,19 +319,69 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _figures(saved: Saving) -> tuple[Figure, ...]:
+def _figures(saved: Saving, beside: Beside | None = None) -> tuple[Figure, ...]:
+    """Of a saving, and the same beside the twin that skips zeros."""
+    columns = [_shown(saved), {} if beside is None else _shown(beside.reduction)]
     return tuple(
-        Figure(name=name, value=change(value), tone=_tone(value))
-        for name, value in (
-            ("area", saved.area),
-            ("power", saved.power),
-            ("energy per token", saved.energy),
+        Figure(
+            name=name,
+            value=value,
+            tone=tone,
+            skipping=columns[1].get(name, ("", ""))[0],
+            skipping_tone=columns[1].get(name, ("", ""))[1],
         )
+        for name, (value, tone) in columns[0].items()
     )
 
 
-def _row(name: str, pair_of: Rates, ladder: Ladder, saved: float) -> Row:
-    spiking, dense = quantities(ladder, pair_of.spiking, pair_of.dense)
+def _shown(saved: Saving) -> dict[str, tuple[str, str]]:
+    """Text and tone by name."""
+    shown = {
+        name: (change(value), _tone(value))
+        for name, value in (("area", saved.area), ("power", saved.power), ("energy per token", saved.energy))
+    }
+    if saved.tokens_per_s is not None:
+        shown["tokens/s, equal area"] = (_gain(saved), _tone(saved.tokens_per_s))
+    return shown
+
+
+def _gain(saved: Saving) -> str:
+    """More tokens per second: "+20 %" is more."""
+    return change(None if saved.tokens_per_s is None else -saved.tokens_per_s)
+
+
+def _rows(beside: Beside) -> tuple[Row, ...]:
+    saved, ratio = beside.reduction, beside.cycle_ratio
+    rows = [
+        _row("area", beside, beside.area_um2, AREA, saved.area),
+        _row("power with glitches", beside, beside.power_mw, POWER, saved.power),
+        _row("power, zero delay", beside, beside.power_zero_delay_mw, POWER, saved.power_zero_delay),
+        _row("energy per token", beside, beside.energy_per_token_uj, ENERGY, saved.energy),
+        Row(
+            name="cycles for the same work",
+            spiking=f"{significant(ratio)} ×",
+            dense="1 ×",
+            change=change(1 - ratio),
+            tone=_tone(1 - ratio),
+        ),
+    ]
+    tokens = beside.tokens_per_s_at_equal_area
+    if tokens is not None and saved.tokens_per_s is not None:
+        mine, its = (si(float(getattr(tokens, core))) for core in ("spiking", beside.twin))
+        rows.append(
+            Row(
+                name="tokens/s at equal area",
+                spiking=mine,
+                dense=its,
+                change=_gain(saved),
+                tone=_tone(saved.tokens_per_s),
+            )
+        )
+    return tuple(rows)
+
+
+def _row(name: str, beside: Beside, rates: Rates, ladder: Ladder, saved: float) -> Row:
+    spiking, dense = quantities(ladder, rates.spiking, getattr(rates, beside.twin))
     return Row(name=name, spiking=spiking, dense=dense, change=change(saved), tone=_tone(saved))
 
 
@@ -326,7 +391,7 @@ def _summary(basis: Basis) -> str:
 
 
 def _tone(saved: float) -> str:
-    """ "less" or "more" than dense, or neither, as far as the digits shown tell."""
+    """ "less" or "more" than dense, or neither, as far as the digits shown tell; of tokens/s "less" is for more."""
     if abs(saved) < 0.0005:
         return ""
     return "less" if saved > 0 else "more"

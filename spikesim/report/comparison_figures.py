@@ -46,10 +46,16 @@ _LABELLED = 0.085
 
 
 def bases(comparison: Comparison) -> str:
-    """Draw spiking as a share of dense on every basis, with the published shares as marks."""
-    ratios = [1 - float(getattr(basis.reduction, name)) for basis in comparison.bases for name in _MEASURES]
+    """Draw spiking as a share of dense on every basis; marks: the published shares, and those of the other twin."""
+    savings = [
+        beside.reduction
+        for basis in comparison.bases
+        for beside in (basis, basis.skipping)
+        if beside is not None
+    ]
+    ratios = [1 - float(getattr(saving, name)) for saving in savings for name in _MEASURES]
     longest = min(MOST_RATIO, max(1.0, *ratios))
-    marked = False
+    marked = other = False
     with style():
         figure = new_figure(5.6, 1.72 * len(comparison.bases) + 0.7)
         axes = figure.add_subplot()
@@ -67,6 +73,12 @@ def bases(comparison: Comparison) -> str:
                 if shown < 1 - saved:
                     axes.text(shown, y, f"{significant(1 - saved)} × →", va="center", ha="right", color=_CARD)
                 _outside(axes, y, change(saved))
+                if basis.skipping is not None:
+                    beside = 1 - float(getattr(basis.skipping.reduction, name))
+                    axes.plot(
+                        min(beside, longest), y, "D", color=_CARD, markeredgecolor=INK, markersize=5, zorder=5
+                    )
+                    other = True
                 if name in basis.published:
                     marked = True
                     x = 1 - basis.published[name]
@@ -84,6 +96,10 @@ def bases(comparison: Comparison) -> str:
         handles = [Line2D([], [], color=MUTED, linewidth=1.3, linestyle=(0, (3, 2)), label="dense INT8")]
         if marked:
             handles.append(Line2D([], [], color=INK, linewidth=2.4, label="published"))
+        if other:
+            diamond = Line2D([], [], marker="D", markersize=5, markerfacecolor=_CARD, markeredgecolor=INK)
+            diamond.set(linestyle="none", label="against dense that skips zeros")
+            handles.append(diamond)
         _legend_above(axes, handles)
         return to_svg(figure, "bases", "Spiking as a share of dense on each basis, beside published figures")
 
@@ -98,7 +114,11 @@ def power_by_unit(comparison: Comparison) -> str:
     return _stacked(comparison, "power", POWER, lambda unit: unit.power.total)
 
 
-def energy_by_operation(operations: Sequence[OperationEnergy]) -> str:
+def energy_by_operation(
+    operations: Sequence[OperationEnergy],
+    name: str = "operations",
+    title: str = "Energy per token by operation, spiking against dense",
+) -> str:
     """Draw energy per token of each operation, spiking against dense, most expensive first."""
     entries = sorted(operations, key=lambda entry: max(entry.spiking_uj, entry.dense_uj))[-MOST_OPERATIONS:]
     totals = (sum(entry.spiking_uj for entry in operations), sum(entry.dense_uj for entry in operations))
@@ -123,7 +143,7 @@ def energy_by_operation(operations: Sequence[OperationEnergy]) -> str:
         axes.set_xlabel(f"{unit} per token (labels: share of the design's energy)")
         horizontal_grid(axes)
         _legend_above(axes, [Patch(color=_SPIKING, label="spiking"), Patch(color=_DENSE, label="dense")])
-        return to_svg(figure, "operations", "Energy per token by operation, spiking against dense")
+        return to_svg(figure, name, title)
 
 
 def _stacked(

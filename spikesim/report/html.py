@@ -9,7 +9,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from spikesim.report import break_even_figures, comparison_figures, figures, lava, lava_figures, numbers
+from spikesim.report import (
+    break_even_figures,
+    comparison_figures,
+    energy,
+    figures,
+    lava,
+    lava_figures,
+    numbers,
+)
 from spikesim.report.break_even import break_even
 from spikesim.report.comparison import context, pair
 from spikesim.report.palette import DARK, LIGHT, is_layer, kind_colour, kind_name
@@ -70,6 +78,7 @@ def render(report: Report) -> str:
         light=LIGHT,
         dark=DARK,
         **_area_and_power(report),
+        **energy.context(report.energy),
         **_on_lava(report),
     )
 
@@ -92,6 +101,10 @@ def draw(report: Report) -> dict[str, Markup]:
         drawn["occupancy"] = figures.occupancy(report.cores)
     if report.comparison is not None:
         drawn |= _draw_comparison(report.comparison)
+    if report.energy is not None:
+        drawn["energy"] = comparison_figures.energy_by_operation(
+            energy.operations(report.energy), "energy", "Energy per token by component, estimated"
+        )
     if report.lava is not None:
         drawn |= _draw_lava(report.lava)
     # Our own drawing, and its one text from outside (a label) is escaped by `to_svg` and by matplotlib.

@@ -56,7 +56,10 @@ def cycles_verdict(report: Report) -> str:
     """Return the sentence on cycles alone."""
     cycles = report.cycles
     times = ratio(cycles.spiking, cycles.dense)
-    return f"The spiking core computes {times} as many cycles as its dense INT8 twin ({cycles.basis})."
+    other = ""
+    if cycles.skipping is not None:
+        other = f", {ratio(cycles.spiking, cycles.skipping)} as many as the twin that skips zeros"
+    return f"The spiking core computes {times} as many cycles as its dense INT8 twin ({cycles.basis}){other}."
 
 
 def _sparsity(report: Report) -> Fact:

@@ -1,8 +1,8 @@
 """Area, timing, power and energy of spiking against dense, as typed results: what `spikesim compare` measures.
 
-A *design* is something that was synthesised (the spiking core, its dense twin, an array alone, an FP8 array). A *basis*
-is a fair way to set two designs side by side. Areas are µm², powers mW at the clock, energies µJ per token unless a
-name says otherwise; power is leakage + internal + switching, glitches included.
+A *design* is something that was synthesised (the spiking core, its dense twin, the twin that skips zeros, an array
+alone, an FP8 array). A *basis* is a fair way to set spiking beside either twin. Areas are µm², powers mW at the clock,
+energies µJ per token unless a name says otherwise; power is leakage + internal + switching, glitches included.
 """
 
 from __future__ import annotations
@@ -11,10 +11,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from spikesim.results.base import Rates, Result
+from spikesim.results.base import SKIPPING, Rates, Result
+from spikesim.results.energy import Energies
 
-BasisName = Literal["unit", "equal_throughput", "core"]
-"""Per unit (same ways and lanes, per cycle); array and encoder at equal throughput; whole core with memories."""
+BasisName = Literal["unit", "unit_plane", "equal_throughput", "row_memory", "core"]
+"""Per unit (same ways and lanes, per cycle), and the same in plane order where that is not the order of the hardware;
+array and encoder at equal throughput; array, encoder and row memory at equal throughput; whole core with memories."""
+
+Twin = Literal["dense", "skipping"]
+"""The dense INT8 twin, and the one that skips zeros."""
 
 
 class SourcedValue(Result):
@@ -114,28 +119,51 @@ class Design(Result):
 
 
 class Saving(Result):
-    """1 − spiking ÷ dense, as shares: 0.706 is −70.6 %; negative if spiking takes more."""
+    """1 − spiking ÷ dense, as shares: 0.706 is −70.6 %; negative if spiking takes more.
+
+    Of tokens per second, of which more is better, it is spiking ÷ dense − 1.
+    """
 
     area: float = Field(description="of area")
     power: float = Field(description="of power")
     power_zero_delay: float = Field(description="of power without glitches")
     energy: float = Field(description="of energy per token")
+    tokens_per_s: float | None = Field(
+        default=None,
+        description="more tokens per second at equal area: 0.5 is +50 %; None in documents of version 1",
+    )
 
 
-class Basis(Result):
-    """Spiking beside dense on one basis."""
+class Beside(Result):
+    """Spiking beside one of its twins on a basis. What is of the other twin is its own, not made equal to anything.
 
-    name: BasisName = Field(description="which")
-    label: str = Field(description="in words")
-    condition: str = Field(description="under which the figures hold: what is in them and what is not")
+    Tokens per second at equal area: each design is repeated, in parts of one if need be, until it has the area that the
+    twin has on this basis, and every copy works on tokens of its own: clock ÷ cycles per token × twin's area ÷ area.
+    """
+
+    twin: Twin = Field(default="dense", description="which one")
     area_um2: Rates = Field(
-        description="µm²; at equal throughput spiking's is times its cycles ÷ dense cycles"
+        description="µm²; at equal throughput spiking's array is times its cycles ÷ the twin's"
     )
     power_mw: Rates = Field(description="mW, glitches included; at equal throughput likewise")
     power_zero_delay_mw: Rates = Field(description="the same without glitches")
     energy_per_token_uj: Rates = Field(description="µJ")
-    cycle_ratio: float = Field(gt=0, description="spiking cycles ÷ dense cycles for the same work")
-    reduction: Saving = Field(description="what spiking saves")
+    tokens_per_s_at_equal_area: Rates | None = Field(
+        default=None, description="with the twin's area for each; None in documents of version 1"
+    )
+    cycle_ratio: float = Field(gt=0, description="spiking cycles ÷ the twin's for the same work")
+    reduction: Saving = Field(description="what spiking saves of the twin's")
+
+
+class Basis(Beside):
+    """Spiking beside the dense twin on one basis, and beside the twin that skips zeros on the same."""
+
+    name: BasisName = Field(description="which")
+    label: str = Field(description="in words")
+    condition: str = Field(description="under which the figures hold: what is in them and what is not")
+    skipping: Beside | None = Field(
+        default=None, description="beside the twin that skips zeros; None in documents of version 1"
+    )
     published: dict[str, float] = Field(
         default={}, description="published reductions to set beside, as shares"
     )
@@ -160,6 +188,7 @@ class OperationEnergy(Result):
     operation: str = Field(description="kind of instruction or memory access")
     spiking_uj: float = Field(ge=0, description="µJ per token")
     dense_uj: float = Field(ge=0, description="µJ per token")
+    skipping_uj: float | None = Field(default=None, ge=0, description=SKIPPING)
 
 
 class EventEnergy(Result):
@@ -168,6 +197,7 @@ class EventEnergy(Result):
     name: str = Field(description="per event, per row read, per multiply-accumulate")
     spiking_pj: float | None = Field(default=None, description="pJ; None where there is no such thing")
     dense_pj: float | None = Field(default=None, description="pJ")
+    skipping_pj: float | None = Field(default=None, description=SKIPPING)
 
 
 class BreakEvenPoint(Result):
@@ -198,11 +228,14 @@ class Comparison(Result):
     clock_mhz: float = Field(gt=0, description="MHz")
     library: LibraryFacts = Field(description="the cells")
     tokens: str = Field(description="which tokens the activity comes from, one sentence")
-    bases: tuple[Basis, ...] = Field(description="per unit, equal throughput, whole core")
+    bases: tuple[Basis, ...] = Field(description="per unit, equal throughput, with row memory, whole core")
     designs: tuple[Design, ...] = Field(description="what was synthesised and simulated")
     baselines: tuple[Baseline, ...] = Field(description="other arithmetics, per operation")
     operations: tuple[OperationEnergy, ...] = Field(description="energy per token by operation")
     events: tuple[EventEnergy, ...] = Field(description="energy of single things")
     break_even: tuple[BreakEvenPoint, ...] = Field(default=(), description="measured points")
+    energies: Energies | None = Field(
+        default=None, description="rates for estimates of other models; None in documents of version 1"
+    )
     notes: tuple[str, ...] = Field(default=(), description="what a reader must know, one sentence each")
     seconds: dict[str, float] = Field(default={}, description="wall-clock seconds per stage; 0 if cached")

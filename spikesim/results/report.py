@@ -19,6 +19,7 @@ from pydantic import Field
 
 from spikesim.results.base import SKIPPING, Rates, Result, Whole
 from spikesim.results.comparison import Comparison, Saving, SourcedValue, Timing
+from spikesim.results.energy import EnergyEstimate
 from spikesim.results.lava import LavaRun
 
 COMPARISON_BASIS = "same ways and lanes, same program, same clock"
@@ -468,6 +469,10 @@ class Report(Result):
     )
     comparison: Comparison | None = Field(
         default=None, description="area and power in full; None if they were not asked for"
+    )
+    energy: EnergyEstimate | None = Field(
+        default=None,
+        description="energy of the whole model by component, estimated from rates that were measured on gates",
     )
     lava: LavaRun | None = Field(
         default=None,

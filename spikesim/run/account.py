@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from spikesim.cycle.cost import Counters
 from spikesim.hardware import CORES, STATE_BYTES, CoreName, HardwareConfig
 from spikesim.mapping.place import Placer, ProgramPlacement
+from spikesim.power_models.energies import shipped_energies
 from spikesim.program import Decay, Program
 from spikesim.program.compiled import Block
 from spikesim.program.sizes import fitted, matrix_rows
 from spikesim.results.base import Rates, Whole
+from spikesim.results.energy import EnergyEstimate
 from spikesim.results.report import (
     Cores,
     Counter,
@@ -29,6 +31,7 @@ from spikesim.results.report import (
     Spikes,
     coarse_histogram,
 )
+from spikesim.run.energy import Usage, estimate, nearest
 from spikesim.run.observers import InstructionCost
 from spikesim.run.saturation import SaturationTally
 from spikesim.run.simulator import Simulator
@@ -390,6 +393,24 @@ class Tally:
         clock = self.hardware.clock.frequency_hz
         per_second = {core: clock * self.tokens / max(getattr(elapsed, core), 1) for core in CORES}
         return Rates(**per_second), Rates(**{core: 1e6 / rate for core, rate in per_second.items()})
+
+    def energy(self) -> EnergyEstimate | None:
+        """The estimate by component, from the rates that come with the package; None if there are none."""
+        energies = nearest(shipped_energies(), self.hardware)
+        if energies is None:
+            return None
+        counters, elapsed = Counters(), self.cycles().elapsed
+        for tally in self.programs:
+            counters.add(tally.counters)
+        usage = Usage(
+            tokens=self.tokens,
+            cores=self.hardware.system.cores,
+            counters=counters,
+            costs=[entry for tally in self.programs for entry in tally.entries],
+            elapsed={core: getattr(elapsed, core) for core in CORES},
+            dram_bytes=sum(tally.dram_bytes for tally in self.programs),
+        )
+        return estimate(energies, usage, self.hardware)
 
     @property
     def state_overflows(self) -> int:

@@ -67,6 +67,7 @@ def summarise_run(
         latency_us_per_token=latency,
         cores=tally.cores(),
         raster=tally.raster,
+        energy=tally.energy(),
         hardware=hardware.model_dump(mode="json"),
         quantisation={**hardware.numerics.model_dump(mode="json"), **settings},
         warnings=(*_warnings(tokens, fidelity, saturation), *_cached(runner), *_beyond_rtl(runner)),

@@ -22,6 +22,7 @@ from spikesim.compare.keys import data_digest
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work
 from spikesim.errors import OutputError
+from spikesim.hardware import CORES
 from spikesim.power_models.cache import ResultCache
 from spikesim.power_models.liberty.read import read_liberty
 from spikesim.power_models.synthesis.synthesis import default_liberty
@@ -42,7 +43,7 @@ WORK = cast(
     SimpleNamespace(
         words=np.zeros((1, 64, 2), np.int32),
         outputs=np.zeros((1, 64, 2), np.int32),
-        cycles={"spiking": np.ones((1, 64), np.int64), "dense": np.ones((1, 64), np.int64)},
+        cycles={core: np.ones((1, 64), np.int64) for core in CORES},
     ),
 )
 DESIGN = "module top (input a, output b);\n  assign b = a;\nendmodule\n"
@@ -114,9 +115,9 @@ def keys_of(technology: Technology, *, gather: GatherWork = GATHER, work: Work =
         names = {"design": name, "verilog": f"verilog of {name}"}
         found.update({names.get(kind, kind): key for kind, key in keys.asked.items()})
 
-    ask("core", lambda t: measure.measure_core(CONFIG, t, work, **labels))
-    ask("array", lambda t: measure.measure_array(CONFIG, t, [gather], **labels))
-    ask("fp8", lambda t: baselines.fp8_design(t, [gather], 1))
+    ask("core", lambda t: measure.core_job(CONFIG, t, work, **labels).design())
+    ask("array", lambda t: measure.array_job(CONFIG, t, [gather], **labels).design())
+    ask("fp8", lambda t: baselines.fp8_job(t, [gather], 1).design())
     ask("", lambda t: t.synthesiser.synthesise(DESIGN, "top"))
     assert set(found) == VERILOG | SYNTHESIS | MEASURED
     return found

@@ -19,18 +19,19 @@ from spikesim.backends.golden import GoldenBackEnd
 from spikesim.compare import CompareSettings, add_comparison, break_even
 from spikesim.compare.array_run import run_array
 from spikesim.compare.backend import GatesBackEnd
-from spikesim.compare.baselines import fp8_design
+from spikesim.compare.baselines import fp8_job
 from spikesim.compare.bases import (
+    SKIPPING_LABEL,
     core_basis,
     equal_throughput_basis,
-    memory_note,
     parts_of,
+    row_memory_basis,
     unit_basis,
-    with_other,
 )
 from spikesim.compare.break_even import WorkOrigin
 from spikesim.compare.core_run import run_core
 from spikesim.compare.designs import Built, Source, build
+from spikesim.compare.energies import gather_counters, usage_of
 from spikesim.compare.measure import _verilog
 from spikesim.compare.operations import amount_of, event_energies, operation_energies
 from spikesim.compare.parts import (
@@ -51,7 +52,7 @@ from spikesim.compare.work import GatherWork, Work, prepare
 from spikesim.cycle.cost import Counters
 from spikesim.errors import NumericError
 from spikesim.flow import PROGRAM_FOLDER, map_model
-from spikesim.hardware import HardwareConfig
+from spikesim.hardware import CORES, CoreName, HardwareConfig
 from spikesim.mapping.dssa.model import DSSAModel
 from spikesim.power_models.gates.simulator import GateSimulator
 from spikesim.power_models.netlist.netlist import CellGroup, Netlist
@@ -64,6 +65,7 @@ from spikesim.rtl.array.core import ArrayCore
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.core import SpikeCore
 from spikesim.rtl.emit import resident_config
+from spikesim.run.energy import estimate
 from spikesim.run.observers import InstructionCost
 from spikesim.run.saved_tokens import TOKENS_FILE
 from spikesim.run.tokens import InputRequest
@@ -174,34 +176,49 @@ def core(work: Work, technology: Technology) -> Built:
     return build(Source(text=text, lists_serve_gathers=False, unused=("trace_*",)), technology)
 
 
-@pytest.mark.parametrize("dense", [False, True])
-def test_gates_are_a_back_end(work: Work, technology: Technology, dense: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("core_name", CORES)
+def test_gates_are_a_back_end(
+    work: Work, technology: Technology, core_name: CoreName, tmp_path: Path
+) -> None:
     """Three steps of a sequence, words and cycles, against golden; the netlists are those of the comparison."""
     words = np.concatenate([work.words[:1, stream] for stream in range(3)])
-    back_ends: list[BackEnd] = [GoldenBackEnd(dense=dense), GatesBackEnd(technology=technology, dense=dense)]
+    back_ends: list[BackEnd] = [
+        GoldenBackEnd(core_name=core_name),
+        GatesBackEnd(technology=technology, core_name=core_name),
+    ]
     golden, gates = (b.open(work.chain, work.hardware, tmp_path).run(words) for b in back_ends)
     assert gates.cycles is not None
     assert list(differences(golden, gates)) == []
 
 
-def test_three_bases_follow_from_the_designs(compared: Compared) -> None:
-    """Area, power and energy of every basis are those of its parts; reductions are 1 − spiking ÷ dense."""
+def test_bases_follow_from_the_designs(compared: Compared) -> None:
+    """Area, power and energy of every basis are those of its parts; reductions are 1 − spiking ÷ twin."""
     bases = {basis.name: basis for basis in compared.comparison.bases}
-    assert list(bases) == ["unit", "equal_throughput", "core"]
-    for core_name, core in (("spiking", "spiking_core"), ("dense", "dense_core")):
+    assert list(bases) == ["unit", "equal_throughput", "row_memory", "core"]
+    for core_name, core in zip(CORES, ("spiking_core", "dense_core", "dense_skip_core"), strict=True):
         design, basis = compared.design(core), bases["core"]
         assert getattr(basis.area_um2, core_name) == pytest.approx(design.area_um2)
         assert getattr(basis.power_mw, core_name) == pytest.approx(design.power_mw)
         energy_uj = design.power_mw * 1e-3 * design.cycles_per_token / CLOCK * 1e6
         assert getattr(basis.energy_per_token_uj, core_name) == pytest.approx(energy_uj)
     for name, basis in bases.items():
-        for figure, reduction in (
-            (basis.area_um2, basis.reduction.area),
-            (basis.power_mw, basis.reduction.power),
-            (basis.power_zero_delay_mw, basis.reduction.power_zero_delay),
-            (basis.energy_per_token_uj, basis.reduction.energy),
-        ):
-            assert reduction == pytest.approx(1 - figure.spiking / figure.dense), name
+        assert basis.skipping is not None
+        assert (basis.twin, basis.skipping.twin) == ("dense", "skipping")
+        assert basis.others == {SKIPPING_LABEL: basis.skipping.reduction}
+        for beside in (basis, basis.skipping):
+            for figure, reduction in (
+                (beside.area_um2, beside.reduction.area),
+                (beside.power_mw, beside.reduction.power),
+                (beside.power_zero_delay_mw, beside.reduction.power_zero_delay),
+                (beside.energy_per_token_uj, beside.reduction.energy),
+            ):
+                assert reduction == pytest.approx(1 - figure.spiking / getattr(figure, beside.twin)), name
+            # As many tokens more as the twin's area × time is more.
+            assert beside.reduction.tokens_per_s is not None
+            gained = getattr(beside.area_um2, beside.twin) / beside.area_um2.spiking
+            if name in ("unit", "core"):
+                gained /= beside.cycle_ratio
+            assert beside.reduction.tokens_per_s == pytest.approx(gained - 1), name
     unit, fair = bases["unit"], bases["equal_throughput"]
     assert unit.area_um2.spiking == pytest.approx(
         parts_of(compared.design("spiking_array"), [ARRAY, OFFSET]).area
@@ -212,6 +229,9 @@ def test_three_bases_follow_from_the_designs(compared: Compared) -> None:
     assert fair.cycle_ratio > 1
     counters = compared.report.cycles.counters["array_cycles"]
     assert fair.cycle_ratio == pytest.approx(counters.spiking / (counters.dense or 0))
+    assert fair.skipping is not None
+    assert fair.skipping.cycle_ratio == pytest.approx(counters.spiking / (counters.skipping or 0))
+    assert fair.skipping.cycle_ratio > fair.cycle_ratio
 
 
 def test_areas_add_up_to_the_cells(compared: Compared, array: Built, core: Built) -> None:
@@ -240,7 +260,10 @@ def test_areas_add_up_to_the_cells(compared: Compared, array: Built, core: Built
 
 def test_every_design_was_checked_and_timed(compared: Compared, work: Work) -> None:
     names = [design.name for design in compared.comparison.designs]
-    assert {"spiking_core", "dense_core", "spiking_array", "dense_array", "fp8_array"} <= set(names)
+    assert names == [
+        *("spiking_core", "dense_core", "dense_skip_core"),
+        *("spiking_array", "dense_array", "dense_skip_array", "fp8_array"),
+    ]
     for design in compared.comparison.designs:
         assert design.lockstep.tokens == STREAMS
         assert design.lockstep.values > 0
@@ -248,33 +271,80 @@ def test_every_design_was_checked_and_timed(compared: Compared, work: Work) -> N
         assert design.glitches.factor >= 1
         assert 0 < design.timing.worst_slack_ns < design.timing.period_ns == 5.0
         assert all(unit.power.leakage > 0 and unit.power.total < 100 for unit in design.units), design.name
-    for kind in ("spiking", "dense"):
-        design = compared.design(f"{kind}_core")
-        assert design.cycles_per_token == pytest.approx(work.cycles[kind].mean())
+    for core_name, name in zip(CORES, names[:3], strict=True):
+        design = compared.design(name)
+        assert design.cycles_per_token == pytest.approx(work.cycles[core_name].mean())
         assert design.lockstep.values == work.outputs.size
         assert design.timing.memory_slack_ns is not None
         assert design.timing.memory_slack_ns > 0
 
 
 def test_operations_are_all_of_the_energy(compared: Compared) -> None:
-    fair = compared.comparison.bases[2].energy_per_token_uj
+    fair = compared.comparison.bases[-1].energy_per_token_uj
     operations = compared.comparison.operations
     assert sum(entry.spiking_uj for entry in operations) == pytest.approx(fair.spiking)
     assert sum(entry.dense_uj for entry in operations) == pytest.approx(fair.dense)
+    assert sum(entry.skipping_uj or 0 for entry in operations) == pytest.approx(fair.skipping)
     assert len(operations) > 5
+
+
+def test_gathers_count_as_the_simulator_counts(work: Work) -> None:
+    """All matrix gathers of the token: what the arrays count is what the cycle model does."""
+    found = gather_counters(work.gathers, work.hardware)
+    known = work.by_kind["gather matrix"].counters
+    assert known.events > STREAMS
+    for name, value in vars(found).items():
+        if name.startswith(("events", "row_reads", "array_cycles")):
+            assert value == round(getattr(known, name) / STREAMS), name
+
+
+def test_energies_follow_from_the_designs(compared: Compared, work: Work) -> None:
+    """Counts times rates are what the parts took; their estimate of the core is off by what they say."""
+    energies = compared.comparison.energies
+    assert energies is not None
+    assert energies.array == {"ways": 2, "lanes": 2, "order": "plane", "coding": "signed_digit"}
+    usage = usage_of(work)
+    found = estimate(energies, usage, work.hardware)
+    for core, name in zip(CORES, ("spiking", "dense", "dense_skip"), strict=True):
+        design, array = compared.design(f"{name}_core"), compared.design(f"{name}_array")
+
+        def dynamic_uj(design: Design, *names: str) -> float:
+            powers = [unit.power for unit in design.units if unit.unit in names]
+            return sum(p.total - p.leakage for p in powers) * 1e3 * design.cycles_per_token / CLOCK
+
+        gathered = gather_counters(work.gathers, work.hardware).of(core)
+        rates = {rate.component: getattr(rate.dynamic_pj, core) for rate in energies.rates}
+        assert 1e-6 * rates["array"] * gathered.events == pytest.approx(dynamic_uj(array, ARRAY, OFFSET))
+        assert 1e-6 * rates["row memory"] * gathered.row_reads == pytest.approx(dynamic_uj(array, ROW_MEMORY))
+        for component, names in (
+            ("pointwise", [POINTWISE]),
+            ("vector memory", [VECTOR_MEMORY]),
+            ("state memory", [STATE_MEMORY]),
+            ("control, host", [CONTROL]),
+        ):
+            estimated = getattr(found.components[component], core)
+            assert estimated == pytest.approx(dynamic_uj(design, *names)), component
+        leakage = sum(unit.power.leakage for unit in design.units)
+        assert getattr(found.components["leakage"], core) == pytest.approx(
+            leakage * 1e3 * design.cycles_per_token / CLOCK, rel=1e-3
+        )
+        measured = design.power_mw * 1e3 * design.cycles_per_token / CLOCK
+        error = getattr(energies.error, core)
+        assert error == pytest.approx(getattr(found.total_uj, core) / measured - 1)
+        assert 0 < abs(error) < 0.5
 
 
 def test_report_has_the_figures(compared: Compared, tmp_path: Path) -> None:
     page = write_report(compared.report, tmp_path)
     data = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    names = {"unit", "equal_throughput", "core"}
+    names = {"unit", "equal_throughput", "row_memory", "core"}
     for key in ("area_um2", "power_mw", "energy_per_token_uj", "reduction"):
         assert set(data[key]) == names, key
     assert set(data["timing"]) == {design.name for design in compared.comparison.designs}
     assert {entry["name"] for entry in data["constants"]} >= {"technology node", "clock"}
-    assert data["comparison"]["seconds"].keys() >= {"prepare", "arrays", "cores"}
+    assert data["comparison"]["seconds"].keys() >= {"prepare", "designs"}
     assert Report.model_validate(data) == compared.report
-    assert "array and encoder at equal throughput" in page.read_text(encoding="utf-8")
+    assert "Array, encoder and row memory at equal throughput" in page.read_text(encoding="utf-8")
 
 
 def test_second_run_is_from_the_cache(
@@ -337,7 +407,7 @@ def test_wrong_cells_of_the_core_are_noticed(unit: str, most: int | None, core: 
             wrong,
             analyse(wrong, period_s=5e-9),
             work,
-            dense=False,
+            core_name="spiking",
             sample_every=10**6,
             access_s=core.access_s,
         )
@@ -358,7 +428,7 @@ def test_wrong_words_and_cycles_are_noticed(core: Built, work: Work) -> None:
                 core.netlist,
                 core.timing,
                 dataclasses.replace(work, **changed),  # type: ignore[arg-type]
-                dense=False,
+                core_name="spiking",
                 sample_every=10**6,
                 access_s=core.access_s,
             )
@@ -389,7 +459,7 @@ def test_short_gathers_are_measured_too(array: Built, work: Work) -> None:
 
 def test_clock_that_cannot_be_met(cache: Path, work: Work) -> None:
     """5 GHz: the slack says so, and everything else is there."""
-    design = fp8_design(Technology.of(None, 5e9, use_cache=True), work.gathers[:1], ways=1)
+    design = fp8_job(Technology.of(None, 5e9, use_cache=True), work.gathers[:1], ways=1).design()
     assert design.timing.worst_slack_ns < 0
     assert design.timing.worst_path_ns > design.timing.period_ns == pytest.approx(0.2)
     assert design.lockstep.values > 0
@@ -495,13 +565,16 @@ NAMES = {
 }
 SPIKING = made_up(200, array=(54, 2.7), offset=(6, 0.3), encoder=(20, 1), lists=(30, 1), rows=(100, 2))
 DENSE = made_up(100, array=(194, 9.7), offset=(6, 0.3), encoder=(10, 0.5), rows=(100, 2))
+SKIPPING = made_up(80, array=(194, 8.7), offset=(6, 0.3), encoder=(16, 1), lists=(20, 1), rows=(100, 3))
+DESIGNS: dict[CoreName, Design] = {"spiking": SPIKING, "dense": DENSE, "skipping": SKIPPING}
+BUSY: dict[CoreName, float] = {"spiking": 300, "dense": 200, "skipping": 120}
 MEGAHERTZ = 1e6
 
 
 def test_unit_basis_by_hand() -> None:
-    basis = unit_basis(SPIKING, DENSE, 1.5, MEGAHERTZ)
-    assert (basis.area_um2.spiking, basis.area_um2.dense) == (60, 200)
-    assert (basis.power_mw.spiking, basis.power_mw.dense) == (3, 10)
+    basis = unit_basis(DESIGNS, BUSY, MEGAHERTZ)
+    assert (basis.area_um2.spiking, basis.area_um2.dense, basis.area_um2.skipping) == (60, 200, 200)
+    assert (basis.power_mw.spiking, basis.power_mw.dense, basis.power_mw.skipping) == (3, 10, 9)
     assert basis.power_zero_delay_mw.spiking == pytest.approx(3 * 7 / 8)
     assert basis.power_zero_delay_mw.dense == pytest.approx(10 * 7 / 8)
     assert basis.energy_per_token_uj.spiking == pytest.approx(3e-3 * 200e-6 * 1e6)
@@ -509,37 +582,67 @@ def test_unit_basis_by_hand() -> None:
     assert basis.reduction.power == basis.reduction.power_zero_delay == pytest.approx(0.7)
     assert basis.reduction.energy == pytest.approx(1 - 600 / 1000)
     assert basis.cycle_ratio == 1.5
+    assert basis.published
+    assert not unit_basis(DESIGNS, BUSY, MEGAHERTZ, published=False).published
+    # A token takes dense 100 µs, spiking half as long again; 200 µm² hold 3⅓ of its arrays.
+    tokens = basis.tokens_per_s_at_equal_area
+    assert tokens is not None
+    assert (tokens.spiking, tokens.dense) == pytest.approx((1e4 / 1.5 * 200 / 60, 1e4))
+    assert basis.reduction.tokens_per_s == pytest.approx(200 / 60 / 1.5 - 1)
+    beside = basis.skipping
+    assert beside is not None
+    assert beside.cycle_ratio == 2.5
+    assert beside.reduction.power == pytest.approx(1 - 3 / 9)
+    assert beside.reduction.energy == pytest.approx(1 - 600 / 720)
+    assert beside.reduction.tokens_per_s == pytest.approx(200 / 60 / 2.5 - 1)
 
 
 def test_equal_throughput_by_hand() -> None:
     """1.5 times the array, one offset and one encoder; twice the time at the same power in the dense twin's time."""
-    basis = equal_throughput_basis(SPIKING, DENSE, 1.5, MEGAHERTZ)
+    basis = equal_throughput_basis(DESIGNS, BUSY, MEGAHERTZ)
     assert (basis.area_um2.spiking, basis.area_um2.dense) == (54 * 1.5 + 6 + 20, 210)
     assert (basis.power_mw.spiking, basis.power_mw.dense) == (8, 10.5)
     assert basis.energy_per_token_uj.dense == pytest.approx(1.05)
     assert basis.reduction.energy == basis.reduction.power == pytest.approx(1 - 8 / 10.5)
-    note = memory_note(SPIKING, DENSE, 1.5)
-    assert "encoder's memories -34.8 % area and -4.8 % energy" in note
-    assert "row memory -23.5 % area and +12.0 % energy" in note
+    assert basis.reduction.tokens_per_s == pytest.approx(210 / 107 - 1)
+    beside = basis.skipping
+    assert beside is not None
+    assert (beside.area_um2.spiking, beside.area_um2.skipping) == (54 * 2.5 + 6 + 20, 216)
+    assert (beside.power_mw.spiking, beside.power_mw.skipping) == pytest.approx((4 * 2.5, 10))
+    assert beside.energy_per_token_uj.spiking == pytest.approx(basis.energy_per_token_uj.spiking)
+    assert beside.energy_per_token_uj.dense == pytest.approx(1.05)
 
 
-def test_core_and_other_baselines_by_hand() -> None:
-    basis = core_basis(SPIKING, DENSE, MEGAHERTZ)
+def test_row_memory_by_hand() -> None:
+    """The same with lists and rows, of which there is one of each."""
+    basis = row_memory_basis(DESIGNS, BUSY, MEGAHERTZ)
+    assert (basis.area_um2.spiking, basis.area_um2.dense) == (54 * 1.5 + 156, 310)
+    assert basis.reduction.area == pytest.approx(1 - 237 / 310)
+    assert basis.reduction.energy == pytest.approx(1 - 7 * 200 / (12.5 * 100))
+    beside = basis.skipping
+    assert beside is not None
+    assert beside.reduction.area == pytest.approx(1 - (54 * 2.5 + 156) / 336)
+    assert beside.reduction.energy == pytest.approx(1 - 7 * 200 / (14 * 80))
+
+
+def test_core_by_hand() -> None:
+    basis = core_basis(DESIGNS, MEGAHERTZ)
     assert (basis.area_um2.spiking, basis.area_um2.dense) == (210, 310)
     assert (basis.power_mw.spiking, basis.power_mw.dense) == (7, 12.5)
     assert basis.cycle_ratio == 2
     assert basis.reduction.energy == pytest.approx(1 - 1400 / 1250)
-    other = core_basis(SPIKING, made_up(50, array=(210, 7)), MEGAHERTZ)
-    both = with_other(basis, "another", other)
-    assert both.reduction == basis.reduction
-    assert both.others["another"].area == 0
-    assert both.others["another"].energy == pytest.approx(-3)
+    assert basis.reduction.tokens_per_s == pytest.approx(310 / 210 / 2 - 1)
+    beside = basis.skipping
+    assert beside is not None
+    assert beside.cycle_ratio == 2.5
+    assert beside.reduction.energy == pytest.approx(1 - 1400 / (14 * 80))
+    assert beside.energy_per_token_uj == basis.energy_per_token_uj
 
 
 def kind(name: str, cycles: float, rows: int = 0) -> InstructionCost:
     """The same in both cores."""
-    counters = Counters(row_reads=rows, row_reads_dense=rows)
-    return InstructionCost(label=name, spiking=cycles, dense=cycles, counters=counters)  # type: ignore[arg-type]
+    counters = Counters(row_reads=rows, row_reads_dense=rows, row_reads_skipping=rows)
+    return InstructionCost(label=name, cycles=dict.fromkeys(CORES, cycles), counters=counters)  # type: ignore[arg-type]
 
 
 def work_of(*kinds: InstructionCost) -> Work:
@@ -553,7 +656,8 @@ def test_energy_by_operation_by_hand() -> None:
     """1 µJ per mW. Leakage (7.5) and control (2) by cycles, the array by rows, the rest by its instructions' cycles."""
     design = made_up(1000, array=(1, 4), pointwise=(1, 6), update=(1, 3), control=(1, 4))
     work = work_of(kind("gather a", 50, 30), kind("gather b", 30, 10), kind("scatter", 10), kind("norm", 10))
-    found = {entry.operation: entry for entry in operation_energies(work, design, design, MEGAHERTZ)}
+    cores = dict.fromkeys(CORES, design)
+    found = {entry.operation: entry for entry in operation_energies(work, cores, MEGAHERTZ)}
     shared = (4 + 6 + 3 + 4) / 2 + 2
     expected = {
         "gather a": shared * 0.5 + 2 * 30 / 40,
@@ -573,7 +677,8 @@ def test_energy_by_operation_is_all_of_it(left_out: str) -> None:
     work = work_of(*(entry for entry in kinds if entry.label != left_out))
     spiking = made_up(1000, array=(1, 4), pointwise=(1, 6), update=(1, 3), control=(1, 4))
     dense = made_up(500, array=(1, 9), pointwise=(1, 6), rows=(1, 2))
-    found = operation_energies(work, spiking, dense, MEGAHERTZ)
+    cores: dict[CoreName, Design] = {"spiking": spiking, "dense": dense, "skipping": dense}
+    found = operation_energies(work, cores, MEGAHERTZ)
     assert sum(entry.spiking_uj for entry in found) == pytest.approx(17)
     assert sum(entry.dense_uj for entry in found) == pytest.approx(8.5)
 
@@ -584,11 +689,15 @@ def test_energy_of_single_things_by_hand() -> None:
         name="g", matrix=np.ones((5, 2), np.int8), counts=np.array([[3, -1], [0, 7]], np.int8)
     )
     assert gather.sums.tolist() == [[2] * 5, [7] * 5]
-    amount = amount_of([gather], "bitwise", lanes=2)
+    array = {"array.lanes": 2, "numerics.coding": "bitwise"}
+    amount = amount_of([gather], HardwareConfig().replace(**array))
     assert (amount.products, amount.additions) == (10, 15)
-    found = event_energies((SPIKING, DENSE), (SPIKING, DENSE), amount, MEGAHERTZ)
-    picojoules = [(entry.spiking_pj, entry.dense_pj) for entry in found]
-    assert picojoules[0] == pytest.approx((6e5 / 15, 1e6 / 10))
-    assert picojoules[1] == pytest.approx((8e5 / 10, 1.05e6 / 10))
-    assert picojoules[2] == pytest.approx((4e5 * 2 / 15, 2e5 * 2 / 10))
-    assert picojoules[3] == pytest.approx((1.4e6, 1.25e6))
+    assert amount.weights_read == {"spiking": 15, "dense": 10, "skipping": 7.5}
+    in_rows = amount_of([gather], HardwareConfig().replace(**array, **{"array.order": "row"}))
+    assert in_rows.weights_read == {"spiking": 7.5, "dense": 10, "skipping": 7.5}
+    found = event_energies(DESIGNS, DESIGNS, amount, MEGAHERTZ)
+    picojoules = [(entry.spiking_pj, entry.dense_pj, entry.skipping_pj) for entry in found]
+    assert picojoules[0] == pytest.approx((6e5 / 15, 1e6 / 10, 7.2e5 / 10))
+    assert picojoules[1] == pytest.approx((8e5 / 10, 1.05e6 / 10, 8e5 / 10))
+    assert picojoules[2] == pytest.approx((4e5 * 2 / 15, 2e5 * 2 / 10, 2.4e5 * 2 / 7.5))
+    assert picojoules[3] == pytest.approx((1.4e6, 1.25e6, 1.12e6))

@@ -1,0 +1,210 @@
+"""`estimate`: energy per token of a model on any hardware, by component, from rates that were measured on gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from spikesim.cycle.cost import Counters
+from spikesim.hardware import CORES, CoreName, HardwareConfig
+from spikesim.power_models.memories.model import Dram, Sram, dram_energy_j, sram_within
+from spikesim.program.sizes import INSTRUCTION_WORDS
+from spikesim.results.base import Rates
+from spikesim.results.energy import Counted, Energies, EnergyEstimate, EnergyRate
+from spikesim.run.observers import InstructionCost
+
+ARRAY, ENCODER, ADDRESSING = "array", "encoder", "row addressing, drain"
+UPDATE = "state update"
+ROWS, STATE, VECTOR, PROGRAM = "row memory", "state memory", "vector memory", "program memory"
+POINTWISE, CONTROL = "pointwise", "control, host"
+FILLS, LEAKAGE, DRAM = "row fills", "leakage", "DRAM"
+
+_UPDATES = ("scatter", "decay", "store", "pool")
+_DRAM_KIND: Dram = "lpddr4"
+_WORD_BITS = 32
+
+
+@dataclass(kw_only=True)
+class Usage:
+    """What some tokens did: sums over all of them.
+
+    `cores`: that work at a time. `cycles`: per instruction those of the slowest core. `elapsed`: from the first to the
+    last, waiting for DRAM included. `dram_bytes`: moved.
+    """
+
+    tokens: int
+    cores: int
+    counters: Counters
+    costs: Sequence[InstructionCost]
+    elapsed: Mapping[CoreName, float]
+    dram_bytes: float = 0.0
+
+    def count(self, what: Counted, core: CoreName) -> float:
+        """How often per token, all cores together; cores that share an instruction each take its cycles."""
+        counted = self.counters.of(core)
+        if what == "events":
+            total = counted.events
+        elif what == "row_reads":
+            total = counted.row_reads
+        elif what == "array_cycles":
+            total = counted.array_cycles
+        else:
+            kinds = {"update_cycles": ("update",), "pointwise_cycles": ("pointwise",)}.get(what)
+            total = self.cores * sum(
+                cost.cycles[core] for cost in self.costs if kinds is None or _kind(cost.label) in kinds
+            )
+        return total / self.tokens
+
+
+def estimate(energies: Energies, usage: Usage, hardware: HardwareConfig) -> EnergyEstimate:
+    """µJ per token of every component, on all cores whose rates are known."""
+    models = _Memories(energies, hardware)
+    known = [core for core in CORES if all(_of(r.dynamic_pj, core) is not None for r in energies.rates)]
+    components: dict[str, dict[CoreName, float]] = {}
+    for rate in energies.rates:
+        grown = _growth(rate, energies, hardware, models)
+        components[rate.component] = {
+            core: 1e-6 * usage.count(rate.per, core) * (_of(rate.dynamic_pj, core) or 0.0) * grown.dynamic
+            for core in known
+        }
+    seconds = {
+        core: usage.elapsed[core] / usage.tokens / hardware.clock.frequency_hz * usage.cores for core in known
+    }
+    components[LEAKAGE] = {
+        core: sum(
+            1e3 * (_of(rate.leakage_mw, core) or 0.0) * _growth(rate, energies, hardware, models).leakage
+            for rate in energies.rates
+        )
+        * seconds[core]
+        for core in known
+    }
+    fills = getattr(usage.counters, "row_fills", None)
+    if fills is not None:
+        energy = 1e6 * fills / usage.tokens * models.here[ROWS].write_energy_j
+        components[FILLS] = dict.fromkeys(known, energy)
+    components[DRAM] = dict.fromkeys(known, 1e6 * dram_energy_j(usage.dram_bytes / usage.tokens, _DRAM_KIND))
+    total = {core: sum(component[core] for component in components.values()) for core in known}
+    return EnergyEstimate(
+        components={name: Rates(**energy) for name, energy in components.items()},
+        total_uj=Rates(**total),
+        error=energies.error,
+        source=(
+            f"rates measured on gates by `{energies.command}`, {energies.created[:10]}, spikesim {energies.version}: "
+            f"{energies.library}, {energies.node}, {energies.voltage_v:g} V, {energies.clock_mhz:g} MHz, "
+            f"{_array(energies)}"
+        ),
+        notes=tuple(_notes(energies, hardware, counts_fills=fills is not None)),
+    )
+
+
+def nearest(measured: Sequence[Energies], hardware: HardwareConfig) -> Energies | None:
+    """The rates of the design that differs in the fewest settings of the array; None without any."""
+    here = array_of(hardware)
+    return min(
+        measured, key=lambda entry: sum(entry.array.get(k) != v for k, v in here.items()), default=None
+    )
+
+
+def array_of(hardware: HardwareConfig) -> dict[str, int | str]:
+    """The settings that rates depend on, beside the sizes of memories."""
+    array = hardware.array
+    return {
+        "ways": array.ways,
+        "lanes": array.lanes,
+        "order": array.order,
+        "coding": hardware.numerics.coding,
+    }
+
+
+def memories_of(hardware: HardwareConfig) -> dict[str, int]:
+    """Words of every memory, of one bank where it has banks."""
+    memory = hardware.memory
+    return {
+        ROWS: hardware.rows_per_bank,
+        STATE: hardware.state_rows_per_bank,
+        VECTOR: memory.vector_words,
+        PROGRAM: max(1, memory.program_words // INSTRUCTION_WORDS),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Growth:
+    """Factors by which a rate changes from the measured hardware to this one."""
+
+    dynamic: float
+    leakage: float
+
+
+class _Memories:
+    """Models of the memories as they were measured, `there`, and as they are, `here`: of one bank."""
+
+    def __init__(self, energies: Energies, hardware: HardwareConfig) -> None:
+        within = 1e-9 * energies.memory_access_ns
+
+        def models(words: Mapping[str, int], lanes: int) -> dict[str, Sram]:
+            made: dict[str, Callable[[int], Sram]] = {
+                ROWS: lambda n: sram_within(within, n, 8 * lanes, shared_port=True, write_granule=8).whole,
+                STATE: lambda n: sram_within(within, n, 16 * lanes).whole,
+                VECTOR: lambda n: sram_within(within, n, _WORD_BITS, read_ports=2).whole,
+                PROGRAM: lambda n: (
+                    sram_within(within, n, _WORD_BITS * INSTRUCTION_WORDS, shared_port=True).whole
+                ),
+            }
+            return {name: make(max(1, words[name])) for name, make in made.items()}
+
+        self.there = models(energies.memories, int(energies.array["lanes"]))
+        self.here = models(memories_of(hardware), hardware.array.lanes)
+
+
+def _growth(rate: EnergyRate, energies: Energies, hardware: HardwareConfig, models: _Memories) -> _Growth:
+    """Wider arrays take more per event, larger memories more per access, by their model; the rest stays."""
+    lanes = hardware.array.lanes / int(energies.array["lanes"])
+    ways = hardware.array.ways / int(energies.array["ways"])
+    name = rate.component
+    if name in models.here:
+        here, there = models.here[name], models.there[name]
+        banks = ways if name in (ROWS, STATE) else 1.0
+        # A cycle of a state's update works on all banks.
+        at_once = ways if name == STATE else 1.0
+        return _Growth(
+            dynamic=at_once * here.read_energy_j / there.read_energy_j,
+            leakage=banks * here.leakage_w / there.leakage_w,
+        )
+    if name in (ARRAY, ADDRESSING, UPDATE):
+        return _Growth(dynamic=lanes * (ways if name == UPDATE else 1.0), leakage=lanes * ways)
+    return _Growth(dynamic=1.0, leakage=ways if name == ENCODER else 1.0)
+
+
+def _notes(energies: Energies, hardware: HardwareConfig, *, counts_fills: bool) -> list[str]:
+    notes = []
+    here = array_of(hardware)
+    apart = [f"{name} {value}" for name, value in here.items() if energies.array.get(name) != value]
+    if apart:
+        notes.append(f"The rates are of {_array(energies)}, this hardware has {', '.join(apart)}.")
+    notes.append(
+        "Dynamic energy of the array, the drain and the state update grows with the lanes, that of memories with their "
+        "size by the memory model; leakage is of all cores for the whole time, waiting for DRAM included."
+    )
+    notes.append(
+        f"DRAM: {1e12 * dram_energy_j(1 / 8, _DRAM_KIND):.3g} pJ a bit ({_DRAM_KIND.upper()}), every byte moved; "
+        "its refresh and standby, the network between cores, clock trees and pads are in no component."
+    )
+    if not counts_fills:
+        notes.append("Writes that fill row memory are not counted.")
+    return notes
+
+
+def _array(energies: Energies) -> str:
+    array = energies.array
+    return f"{array['ways']} ways × {array['lanes']} lanes, {array['order']} order, {array['coding']}"
+
+
+def _of(rates: Rates, core: CoreName) -> float | None:
+    value: float | None = getattr(rates, core)
+    return value
+
+
+def _kind(label: str) -> str:
+    if label in _UPDATES:
+        return "update"
+    return "gather" if label.startswith("gather") else "pointwise"
