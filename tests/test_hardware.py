@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from spikesim.errors import HardwareError
 from spikesim.hardware import ArrayConfig, HardwareConfig, NumericsConfig
+from spikesim.rtl.config import core_config
 
 PRESETS = sorted((CHECKOUT / "examples" / "hardware").glob("*.toml"))
 
@@ -158,6 +159,8 @@ WRONG = {
         "array.row_planes must be at most 6 for the bitwise coding, whose 7 planes leave none above a window of more, "
         "not 7"
     ),
+    "array.load_width=3": "array.load_width must be a power of two from 1 to 64, not 3",
+    "array.drain_width=128": "array.drain_width must be a power of two from 1 to 64, not 128",
     "array.lane=4": "array.lane is not a setting; did you mean lanes?",
     "clock.x=4": "clock.x is not a setting; known: frequency_hz",
     "array=4": "array must be a table of settings, not 4",
@@ -315,3 +318,24 @@ def test_replace_wants_section_and_setting(name: str) -> None:
         HardwareError, match=r"^a setting must be named section\.name, such as array\.lanes, not"
     ):
         HardwareConfig().replace(**{name: 16})
+
+
+@pytest.mark.parametrize(
+    ("ways", "lanes", "load", "drain", "widths"),
+    [
+        (8, 64, 16, 8, (8, 8, 8)),
+        (32, 16, 32, 64, (32, 16, 16)),
+        (4, 2, 1, 1, (1, 1, 1)),
+        (64, 4, 16, 2, (16, 4, 2)),
+    ],
+)
+def test_no_more_is_moved_in_a_cycle_than_there_are_banks_and_lanes(
+    ways: int, lanes: int, load: int, drain: int, widths: tuple[int, int, int]
+) -> None:
+    """The core of a configuration has the same widths as the rules count with."""
+    names = {"ways": ways, "lanes": lanes, "load_width": load, "drain_width": drain}
+    hardware = HardwareConfig().replace(**{f"array.{name}": value for name, value in names.items()})
+    core = core_config(hardware)
+    for found in (hardware.array, core):
+        assert (found.loaded, found.fetched, found.drained) == widths
+    assert core.vector_banks == max(widths)

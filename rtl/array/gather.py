@@ -41,7 +41,7 @@ def step_layout(config: CoreConfig) -> data.StructLayout:
 
 
 class GatherControl(wiring.Component):
-    """Group after group: start of the load (unless the counts are kept), start of the banks, a step per cycle, until the
+    """Group after group: start of the load (but of kept counts), start of the banks, a step per cycle, until the
     drain has `finished`.
 
     `step` belongs to the events that the banks show in the next cycle; with it come `offset`, from the first row of

@@ -35,6 +35,8 @@ def random_hardware(generator: np.random.Generator) -> HardwareConfig:
             "array.accumulator_bits": one(28, 32, 48),
             "array.scan_bits": one(1, 2, 8, 32),
             "array.skew": one(0, 1),
+            "array.load_width": one(1, 2, 4, 16, 64),
+            "array.drain_width": one(1, 2, 8, 64),
             "numerics.coding": one("bitwise", "ternary", "twos_complement", "signed_digit"),
             "limits.max_context": 64,
             "memory.row_kib": 512,

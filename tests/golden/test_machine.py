@@ -147,18 +147,28 @@ def test_events_of_every_coding_make_the_golden_words(compiled: CompiledLayer, c
     order=st.sampled_from(["plane", "row", "window"]),
     cores=st.sampled_from([1, 3]),
     skew=st.sampled_from([0, 1]),
+    width=st.sampled_from([1, 8, 64]),
     coding=st.sampled_from(["ternary", "bitwise", "signed_digit"]),
 )
 def test_the_array_changes_cycles_but_never_a_value(
-    compiled: CompiledLayer, ways: int, lanes: int, order: str, cores: int, skew: int, coding: str
+    compiled: CompiledLayer,
+    ways: int,
+    lanes: int,
+    order: str,
+    cores: int,
+    skew: int,
+    width: int,
+    coding: str,
 ) -> None:
-    """Ways, lanes, order, cores, skew and coding are invisible: the words are those that the events add up to."""
+    """Ways, lanes, order, cores, skew, widths and coding are invisible: the words are what the events add up to."""
     hardware = HARDWARE.replace(
         **{
             "array.ways": ways,
             "array.lanes": lanes,
             "array.order": order,
             "array.skew": skew,
+            "array.load_width": width,
+            "array.drain_width": width,
             "system.cores": cores,
             "numerics.coding": coding,
         }

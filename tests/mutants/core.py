@@ -5,6 +5,7 @@ from __future__ import annotations
 _BENCH = "tests/verify/test_lockstep.py -k random_programs[row]"
 _COUNTERS = "tests/rtl/test_core.py"
 _MEMORY = "tests/rtl/test_verilog.py -k test_memory[ram]"
+_KEPT = "tests/program/test_kept.py"
 
 MUTANTS = [
     {
@@ -69,6 +70,41 @@ MUTANTS = [
         "new": '"head_phase": 1 if i.sharing > 1 else 0,',
         "why": "query heads share the wrong key/value head",
         "bench": _BENCH,
+    },
+    {
+        "file": "spikesim/program/kept.py",
+        "old": "_words(instruction.counts) == _words(held)",
+        "new": "instruction.counts.name == held.name",
+        "why": "other words of the vector are taken for those that the encoders hold",
+        "bench": _BENCH,
+    },
+    {
+        "file": "spikesim/program/kept.py",
+        "old": "            held = instruction.counts\n",
+        "new": "            held = held or instruction.counts\n",
+        "why": "the first counts of a program are taken to be held for ever",
+        "bench": _BENCH,
+    },
+    {
+        "file": "spikesim/program/kept.py",
+        "old": "isinstance(instruction, Gather | Scatter)",
+        "new": "isinstance(instruction, Scatter)",
+        "why": "a gather of a cache or a state leaves what the encoders hold",
+        "bench": _KEPT,
+    },
+    {
+        "file": "spikesim/program/kept.py",
+        "old": "first < stop and begin < end",
+        "new": "first == begin",
+        "why": "a write to some of the words leaves them held",
+        "bench": _KEPT,
+    },
+    {
+        "file": "rtl/core.py",
+        "old": "with m.If(array.write.enable.any()):",
+        "new": "with m.If(array.write.enable[0] & array.write.enable[-1]):",
+        "why": "the array's short runs go where the host writes",
+        "bench": "tests/verify/test_lockstep.py -k random_programs[plane]",
     },
     {
         "file": "rtl/memory.v",
