@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,31 @@ def test_names_of_stages_are_text(capsys: pytest.CaptureFixture[str]) -> None:
     with TerminalProgress() as progress, progress.stage("Lava: [red]x[/] \x1b[2J"):
         pass
     assert capsys.readouterr().err.startswith(r"Lava: [red]x[/] \x1b[2J: ")
+
+
+def test_stages_of_other_threads_are_inside_of_something(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two at a time, ended in any order: no line for them, and none of them changes where the first thread is."""
+    first, second = threading.Event(), threading.Event()
+
+    def work(progress: TerminalProgress, mine: threading.Event, other: threading.Event) -> None:
+        with progress.stage("inside"):
+            mine.set()
+            assert other.wait(10)
+
+    with TerminalProgress() as progress:
+        with progress.stage("outside"):
+            threads = [
+                threading.Thread(target=work, args=(progress, *events))
+                for events in ((first, second), (second, first))
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        with progress.stage("behind"):
+            pass
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["outside", "behind"]
 
 
 @tried(
