@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from spikesim import program as isa
+from spikesim.chaining import tails
 from spikesim.errors import CapacityError
 from spikesim.program import CacheKeys, Chain, Program, View
 from spikesim.program.kept import kept_counts
@@ -20,7 +21,7 @@ from spikesim.program.verifier import verify_chain
 from spikesim.rtl.isa import INSTRUCTION, Extent, PointwiseOperation, RunLength, Statistic, Unit, check_fields
 from spikesim.rtl.pointwise.lookup_table import LOW_BITS
 from spikesim.rtl.pointwise.multiplier import B_BITS
-from spikesim.timing import pointwise_shape, step
+from spikesim.timing import pointwise_latency, pointwise_shape, step
 
 WORD = 2**31 - 1
 
@@ -29,13 +30,15 @@ WORD = 2**31 - 1
 class HardwareInstruction:
     """One word of program memory, and the instruction of a program it belongs to.
 
-    `program`: number of the program, −1 for what belongs to none; `instruction`: number within it.
+    `program`: number of the program, −1 for what belongs to none; `instruction`: number within it. `behind`: cycles
+    for which it may still write when it has ended.
     """
 
     common: dict[str, Any]
     fields: dict[str, dict[str, Any]] = field(default_factory=dict)
     program: int = -1
     instruction: int = -1
+    behind: int = 0
 
     def check(self, owner: str) -> None:
         """Raises CapacityError, naming `owner`, if a number does not fit its field."""
@@ -65,48 +68,63 @@ class Executable:
     clear_entry: int
 
 
-def assemble(chain: Chain, layout: CoreLayout, *, ways: int) -> Executable:
+def assemble(chain: Chain, layout: CoreLayout, *, ways: int, words: int) -> Executable:
     """All programs in order, for one step, then END; behind that, clearing states, factors and block sums.
+
+    `ways`, and the `words` that the pointwise unit takes per cycle: of the core that will run them.
 
     Raises ProgramError for programs that are unsound or do not fit one behind the other, and CapacityError for whatever
     a field of an instruction word does not hold: program, instruction, field, value and limit are named.
     """
     verify_chain(chain)
-    words: list[HardwareInstruction] = []
+    found: list[HardwareInstruction] = []
     for number, (program, own) in enumerate(zip(chain.programs, layout.programs, strict=True)):
-        for index, part in _executed(program, own, layout, ways):
-            words.append(replace(part, program=number, instruction=index))
-    words.append(END)
-    entry = len(words)
+        for index, part in _executed(program, own, layout, ways, words):
+            found.append(replace(part, program=number, instruction=index))
+    found.append(END)
+    entry = len(found)
     for program, own in zip(chain.programs, layout.programs, strict=True):
-        words += _cleared(program, own, layout)
-    words.append(END)
-    return Executable(instructions=tuple(words), token_entry=0, clear_entry=entry)
+        found += _cleared(program, own, layout, words)
+    found.append(END)
+    return Executable(instructions=tuple(found), token_entry=0, clear_entry=entry)
 
 
-def check_fits(program: Program, own: ProgramLayout, layout: CoreLayout, *, ways: int) -> None:
+def check_fits(program: Program, own: ProgramLayout, layout: CoreLayout, *, ways: int, words: int) -> None:
     """Raises CapacityError, as `assemble` does, for a program of a chain; its numbers are not looked at."""
-    for _ in _executed(program, own, layout, ways):
+    for _ in _executed(program, own, layout, ways, words):
         pass
-    _cleared(program, own, layout)
+    _cleared(program, own, layout, words)
 
 
 def _executed(
-    program: Program, own: ProgramLayout, layout: CoreLayout, ways: int
+    program: Program, own: ProgramLayout, layout: CoreLayout, ways: int, words: int
 ) -> Iterator[tuple[int, HardwareInstruction]]:
     """(number of the instruction, hardware instruction) for a token, every field checked."""
     assembler, kept = _Assembler(program, own, layout, ways), kept_counts(program)
+    follows = tails(program, words=words)
     for index, instruction in enumerate(program.instructions()):
         for part in assembler.assemble(instruction):
             if index in kept:
                 part.fields["array"]["keep"] = 1
-            part.check(f"{program.text.name}, instruction {index} ({instruction.op})")
-            yield index, part
+            timed = _with_tail(part, follows[index], pointwise_latency(words))
+            timed.check(f"{program.text.name}, instruction {index} ({instruction.op})")
+            yield index, timed
 
 
-def _cleared(program: Program, own: ProgramLayout, layout: CoreLayout) -> list[HardwareInstruction]:
+def _with_tail(part: HardwareInstruction, tail: int, latency: int) -> HardwareInstruction:
+    """The same with its `tail`, if it is a pointwise instruction, whose last result is written after `latency`."""
+    if part.unit != Unit.POINTWISE:
+        return part
+    fields = part.fields["pointwise"] | {"tail": tail}
+    return replace(part, fields={"pointwise": fields}, behind=latency - tail)
+
+
+def _cleared(
+    program: Program, own: ProgramLayout, layout: CoreLayout, words: int
+) -> list[HardwareInstruction]:
     """Hardware instructions that clear what persists, every field checked."""
-    parts = list(_clear(program, own, layout))
+    latency = pointwise_latency(words)
+    parts = [_with_tail(part, latency, latency) for part in _clear(program, own, layout)]
     for part in parts:
         part.check(f"{program.text.name}, clearing")
     return parts

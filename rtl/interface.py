@@ -53,8 +53,8 @@ class WriteSignature(wiring.Signature):
 class RunReadSignature(wiring.Signature):
     """A read port of vector memory for a run of words, from `address` on: `enable` has a bit for each.
 
-    `data`: the first `words` of them; `low`, if any: the lower halves of the first `halves`. As of `ReadSignature`, they belong
-    to the address of the cycle before.
+    `data`: the first `words` of them; `low`, if any: the lower halves of the first `halves`. As of `ReadSignature`,
+    they belong to the address of the cycle before.
     """
 
     def __init__(self, words: int, *, halves: int = 0) -> None:

@@ -142,6 +142,7 @@ POINTWISE = data.StructLayout(
         "limit": 31,
         "mantissa": 16,
         "exponent": signed(12),
+        "tail": 6,  # cycles from the last slot to the end, at which the next instruction may be dispatched
     }
 )
 
@@ -197,7 +198,7 @@ INSTRUCTION = data.StructLayout(
         "fields": data.UnionLayout(
             {"pointwise": POINTWISE, "select": SELECT, "array": ARRAY, "sweep": SWEEP, "store": STORE}
         ),
-        "unused": 42,
+        "unused": 36,
     }
 )
 if INSTRUCTION.size != 32 * INSTRUCTION_WORDS:

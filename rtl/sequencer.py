@@ -47,13 +47,14 @@ class Sequencer(wiring.Component):
     """Runs the program from `entry` to END for the token at `position` when `start` is high for a cycle.
 
     * `done`: for one cycle, at END. `instruction_done`: for one cycle with the last cycle of every instruction
-      (END excepted), with its `address` and the `cycles` it took from its fetch on; `skipped` if it did not execute.
+      (END excepted), with its `address` and the `cycles` it took from its dispatch on; `skipped` if it did not execute.
     * `units`: a control port per unit but END, in the order of `Unit`.
     * `read`: vector memory, to learn which copy of a state is meant; only while `reading`.
     * `program`: the write side of program memory, for the host.
 
-    An instruction takes ISSUE_CYCLES (3: fetch, decode, dispatch), RESOLVE_CYCLES more if it has a span,
-    PARTITION_CYCLES more if it has a partition, and the cycles of its unit.
+    An instruction takes ISSUE_CYCLES (1: dispatch), RESOLVE_CYCLES more if it has a span, PARTITION_CYCLES more if it
+    has a partition, and the cycles of its unit. The next one is fetched in its dispatch and stands in program memory's
+    output until it ends. Only a step's first instruction waits for its fetch and for being decoded.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -83,12 +84,12 @@ class Sequencer(wiring.Component):
         m.submodules.memory = memory = Ram(
             width=512, depth=depth, macro=macro_bits(512, depth), image="program"
         )
-        counter = Signal(memory.address_bits)
+        counter, ahead = Signal(memory.address_bits), Signal(memory.address_bits)
         m.d.comb += [
             memory.write.enable.eq(self.program.enable),
             memory.write.address.eq(self.program.address),
             memory.write.data.eq(self.program.data),
-            memory.read[0].address.eq(counter),
+            memory.read[0].address.eq(ahead),
         ]
         state = Signal(SequencerState)
         instruction = Signal(INSTRUCTION)
@@ -109,13 +110,14 @@ class Sequencer(wiring.Component):
                 unit.instruction.eq(instruction),
                 unit.resolved.eq(resolved),
             ]
-        # The clock of one instruction: 1 in its fetch.
-        with m.If(state == SequencerState.FETCH):
-            m.d.sync += self.cycles.eq(2)
-        with m.Else():
-            m.d.sync += self.cycles.eq(self.cycles + 1)
+        # The clock of one instruction: 1 in its dispatch, which `load` brings about in the next cycle.
+        load = Signal()
+        m.d.sync += self.cycles.eq(Mux(load, 1, self.cycles + 1))
         m.d.sync += [started.eq(0), self.done.eq(0)]
-        m.d.comb += memory.read[0].enable.eq(state == SequencerState.FETCH)
+        fetch = Signal()
+        m.d.comb += memory.read[0].enable.eq(fetch)
+        with m.If(fetch):
+            m.d.sync += ahead.eq(ahead + 1)
 
         step = Signal(range(POSITION_BITS))
         remainder = Signal(POSITION_BITS + 1)
@@ -128,17 +130,16 @@ class Sequencer(wiring.Component):
 
         with m.Switch(state):
             with m.Case(SequencerState.IDLE):
-                m.d.sync += counter.eq(self.entry)
+                m.d.sync += [counter.eq(self.entry), ahead.eq(self.entry)]
                 with m.If(self.start):
                     m.d.sync += state.eq(SequencerState.FETCH)
             with m.Case(SequencerState.FETCH):
+                m.d.comb += fetch.eq(1)
                 m.d.sync += state.eq(SequencerState.DECODE)
             with m.Case(SequencerState.DECODE):
-                m.d.sync += [
-                    instruction.as_value().eq(memory.read[0].data),
-                    state.eq(SequencerState.DISPATCH),
-                ]
+                m.d.comb += load.eq(1)
             with m.Case(SequencerState.DISPATCH):
+                m.d.comb += fetch.eq(common.unit != Unit.END)
                 m.d.sync += [
                     resolved.position.eq(self.position),
                     resolved.n.eq(common.length),
@@ -166,8 +167,8 @@ class Sequencer(wiring.Component):
                 m.d.sync += state.eq(SequencerState.DECIDE)
             with m.Case(SequencerState.DECIDE):
                 with m.If(skip):
-                    m.d.comb += [self.instruction_done.eq(1), self.skipped.eq(1)]
-                    m.d.sync += [state.eq(SequencerState.FETCH), counter.eq(counter + 1)]
+                    m.d.comb += [self.instruction_done.eq(1), self.skipped.eq(1), load.eq(1)]
+                    m.d.sync += counter.eq(counter + 1)
                 with m.Else():
                     m.d.sync += state.eq(following)
                     with m.If(~common.partition):
@@ -185,8 +186,13 @@ class Sequencer(wiring.Component):
             with m.Case(SequencerState.START, SequencerState.RUN):
                 m.d.sync += state.eq(SequencerState.RUN)
                 with m.If(finished):
-                    m.d.comb += self.instruction_done.eq(1)
-                    m.d.sync += [state.eq(SequencerState.FETCH), counter.eq(counter + 1)]
+                    m.d.comb += [self.instruction_done.eq(1), load.eq(1)]
+                    m.d.sync += counter.eq(counter + 1)
+        with m.If(load):
+            m.d.sync += [
+                instruction.as_value().eq(memory.read[0].data),
+                state.eq(SequencerState.DISPATCH),
+            ]
         return m
 
     def _resolve(

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from spikesim.program import Decay, Exponential, Invert, Phase, Pool, Reduce, Rotate, ScalarMultiply, View
 from spikesim.support.arithmetic import ceil_div
 
-ISSUE_CYCLES = 3
-"""Fetch, decode and dispatch of every hardware instruction; instructions do not overlap."""
+ISSUE_CYCLES = 1
+"""Dispatch of every hardware instruction, which was fetched while the one before ran."""
+
+STEP_CYCLES = 3
+"""Of a step: fetch and decoding of its first instruction, dispatch of its end."""
 
 RESOLVE_CYCLES = 19
 """More for an instruction whose length or place follows from the token's position: a serial division by the span."""
@@ -26,6 +29,9 @@ PARTITION_CYCLES = 3
 
 POINTWISE_LATENCY = 31
 """Depth of the pointwise pipeline, the same for all operations, with a word per slot; see `pointwise_latency`."""
+
+POINTWISE_TAIL = 7
+"""Least cycles from the last slot of a pointwise instruction to its end; its fields move on by regions of 8 stages."""
 
 SELECT_PASS = 4
 SELECT_LATENCY = 2
@@ -62,12 +68,14 @@ def pointwise_latency(words: int) -> int:
     return POINTWISE_LATENCY + (words - 1).bit_length()
 
 
-def pointwise(groups: int, slots: Cycles, *, words: int) -> Cycles:
+def pointwise(groups: int, slots: Cycles, *, tail: int) -> Cycles:
     """A pointwise instruction: the slots of its groups, a header for each, one more for the last statistic.
 
-    `slots`: of one group (`pointwise_slots`). `words`: of a slot.
+    `slots`: of one group (`pointwise_slots`). `tail`: cycles from the last slot to the end, at which the next
+    instruction may be dispatched: `pointwise_latency` if everything must have been written by then, fewer if the next
+    one follows into the pipeline (`spikesim.chaining`).
     """
-    return groups * (slots + 1) + 1 + pointwise_latency(words)
+    return groups * (slots + 1) + 1 + tail
 
 
 def pointwise_slots(instruction: Any, length: Cycles, *, words: int) -> Cycles:
@@ -89,6 +97,13 @@ def pointwise_slots(instruction: Any, length: Cycles, *, words: int) -> Cycles:
             return ceil_div(length, words)
 
 
+def issue_cycles(instruction: Any) -> int:
+    """Cycles from the end of an instruction to the start of the unit of the next, a pointwise instruction."""
+    resolved = isinstance(instruction, Pool) or instruction.cached is not None
+    partitioned = getattr(instruction, "partition", None) is not None
+    return ISSUE_CYCLES + RESOLVE_CYCLES * resolved + PARTITION_CYCLES * partitioned
+
+
 def step(view: View, length: int) -> int | None:
     """How far apart words of neighbouring groups' runs are, if the runs can be read as one: 1, or 0 for one word.
 
@@ -99,14 +114,20 @@ def step(view: View, length: int) -> int | None:
     return 0 if view.length == 1 and (view.stride == 0 or view.groups == 1) else None
 
 
+def pointwise_view(instruction: Any) -> View:
+    """The operand or result that has a run for every group and a word for every word of a pointwise instruction."""
+    names: dict[Any, str] = {Reduce: "a", Phase: "cos", Pool: "src"}
+    shape: View = getattr(instruction, names.get(type(instruction), "dst"))
+    return shape
+
+
 def pointwise_shape(instruction: Any) -> tuple[int, int]:
     """(groups, words of each) as the pointwise unit executes an instruction without keys.
 
     Groups that need no header of their own (no statistic, the same scalar for all) and lie one behind the other
     become one.
     """
-    names: dict[Any, str] = {Reduce: "a", Phase: "cos", Pool: "src"}
-    shape: View = getattr(instruction, names.get(type(instruction), "dst"))
+    shape = pointwise_view(instruction)
     groups, length = shape.groups, shape.length
     if groups == 1:
         return groups, length

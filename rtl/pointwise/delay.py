@@ -36,3 +36,32 @@ class Line:
             self._registers.d.sync += tap.eq(last)
             self._taps.append(tap)
         return self._taps[stage - self._stage]
+
+
+REGIONS = (0, 8, 15, 22, 30)
+"""First stages of the regions through which an instruction's fields move, 8 stages at most: `timing.POINTWISE_TAIL`."""
+
+
+class Kept:
+    """A signal of the instruction that a unit executes: `at(stage)` is what it was when the slot at `stage` entered.
+
+    The slots of two instructions are at least a region apart. The first header of an instruction takes the signal along
+    from region to region, where it holds until the next instruction comes; in the first region it is the signal itself.
+    """
+
+    def __init__(self, m: Module, name: str, signal: Any, tags: Line) -> None:
+        self._tags, self._held = tags, [signal]
+        self._registers = Module()
+        m.submodules[f"kept_{name}"] = self._registers
+
+    def at(self, stage: int) -> Any:
+        """The signal of the instruction that has its slot at a stage."""
+        region = sum(first <= stage for first in REGIONS) - 1
+        while len(self._held) <= region:
+            first = REGIONS[len(self._held)]
+            tag, before = self._tags.at(first - 1), self._held[-1]
+            held: Any = Signal(before.shape(), reset_less=True, name=f"from_{first}")
+            with self._registers.If(tag.valid & tag.header & tag.place[0]):
+                self._registers.d.sync += held.eq(before)
+            self._held.append(held)
+        return self._held[region]

@@ -10,7 +10,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from spikesim.rtl.interface import WORD
 from spikesim.rtl.pointwise.add import add
 from spikesim.rtl.pointwise.decode import CONTROLS, PACKED
-from spikesim.rtl.pointwise.delay import Line
+from spikesim.rtl.pointwise.delay import Kept, Line
 from spikesim.rtl.pointwise.factors import Factors, GroupFactors
 from spikesim.rtl.pointwise.index import TableIndex
 from spikesim.rtl.pointwise.lookup_table import LookupTable
@@ -21,12 +21,12 @@ from spikesim.rtl.pointwise.rounding import RESULT, RESULT_BITS, SHIFT, Limiter,
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What all lanes see: the instruction's `controls`, `fields` and token `position`; of the slots, from stage 0,
-    `tags`, `second` and `words` (a bit per lane: it has a word); of the group its `maximum` and `factors`.
+    """What all lanes see: the instruction's `controls` and `fields`, the token's `position`; of the slots, from stage
+    0 on, `tags`, `second` and `words` (a bit per lane: it has a word); of the group its `maximum` and `factors`.
     """
 
-    controls: Any
-    fields: Any
+    controls: Kept
+    fields: Kept
     position: Any
     tags: Line
     second: Line
@@ -47,15 +47,23 @@ class Lane:
         self.module = m = Module()
         self.a, self.b = Signal(WORD, reset_less=True), Signal(WORD, reset_less=True)
         self._shared, self._number = shared, number
-        self._controls: Any = shared.controls
-        if number:
-            self._controls = Signal(CONTROLS, name="controls")
-            for name in CONTROLS.members:
-                m.d.comb += self._controls[name].eq(0 if name in PACKED else shared.controls[name])
+        self._masked: dict[int, Any] = {}
         self._operands(m)
         self._first_product(m)
         self._table(m)
         self._second_product(m)
+
+    def _controls(self, m: Module, stage: int) -> Any:
+        """What the instruction at a stage asks for; of the lanes behind the first, nothing of packed scalars."""
+        controls = self._shared.controls.at(stage)
+        if not self._number:
+            return controls
+        if id(controls) not in self._masked:
+            masked: Any = Signal(CONTROLS, name=f"controls_{stage}")
+            for name in CONTROLS.members:
+                m.d.comb += masked[name].eq(0 if name in PACKED else controls[name])
+            self._masked[id(controls)] = masked
+        return self._masked[id(controls)]
 
     def _header(self, stage: int) -> Any:
         """Whether the slot is a header, which is in the first lane."""
@@ -66,7 +74,7 @@ class Lane:
         """Stages 3 and 4: the sum, difference or magnitude that is multiplied; exponents on their own."""
         m.submodules.operands = operands = PointwiseOperands()
         m.d.comb += [
-            operands.controls.eq(self._controls),
+            operands.controls.eq(self._controls(m, 3)),
             operands.position.eq(self._shared.position),
             operands.header.eq(self._header(3)),
             operands.maximum.eq(self._shared.maximum),
@@ -81,7 +89,7 @@ class Lane:
 
     def _first_product(self, m: Module) -> None:
         """Stages 4 to 11: multiply, add the halves of a rotation, round."""
-        is_, tags = self._controls, self._shared.tags
+        is_, tags = self._controls(m, 6), self._shared.tags
         m.submodules.first_multiplier = multiplier = Multiplier()
         m.d.comb += [multiplier.a.eq(self._factor_a), multiplier.b.eq(self._factor_b)]
 
@@ -117,6 +125,7 @@ class Lane:
         m.d.comb += magnitude.eq(total)
         kept = Line(m, "magnitude", magnitude, 7)
 
+        is_ = self._controls(m, 10)
         value = Signal(signed(A_BITS), reset_less=True)
         with m.If(is_.softplus & ~self._header(10)):
             m.d.sync += value.eq(kept.at(10))
@@ -131,7 +140,7 @@ class Lane:
         m.submodules.table_index = index = TableIndex()
         m.submodules.lookup_table = table = LookupTable()
         m.d.comb += [
-            index.controls.eq(self._controls),
+            index.controls.eq(self._controls(m, 10)),
             index.rounded.eq(self._rounded),
             index.negative.eq(self._negative.at(10)),
             index.cosine.eq(~self._shared.tags.at(10).place[0]),
@@ -144,11 +153,11 @@ class Lane:
 
     def _second_product(self, m: Module) -> None:
         """Stages 14 to 22: factors, product, rounding, saturation, the second summand."""
-        fields, is_, group = self._shared.fields, self._controls, self._shared.factors
+        group = self._shared.factors
         m.submodules.factors = factors = Factors()
         m.d.comb += [
-            factors.controls.eq(is_),
-            factors.fields.eq(fields),
+            factors.controls.eq(self._controls(m, 14)),
+            factors.fields.eq(self._shared.fields.at(14)),
             factors.factor.eq(group.factor),
             factors.places.eq(group.places),
             factors.norm.eq(group.norm),
@@ -163,6 +172,7 @@ class Lane:
         self.exponent = Line(m, "result_exponent", factors.exponent, 15)
         summand = Line(m, "summand", factors.summand, 15)
 
+        fields, is_ = self._shared.fields.at(20), self._controls(m, 20)
         m.submodules.second_multiplier = multiplier = Multiplier()
         m.submodules.second_shifter = shifter = RoundingShifter(width=PRODUCT_BITS, bits=RESULT_BITS)
         m.submodules.limiter = limiter = Limiter(bits=RESULT_BITS)

@@ -8,7 +8,8 @@ One pipeline for all operations, in the order of its stages; with P words a cycl
 
 A signal's stage is the one at which it is valid; `Line.at` brings an earlier one along. A header flows ahead of each
 group's words: wherever it passes, the stage takes over what the group's scalar says, and the statistic of the group
-before leaves with it. An instruction's fields do not change while it runs and are not part of the pipeline.
+before leaves with it. An instruction may follow into the pipeline before the one in front of it has left: what it says
+(`Kept`) moves on with its first header, by regions.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import WORD, ControlSignature, RunReadSignature, RunWriteSignature
+from spikesim.rtl.isa import ADDRESS, PointwiseOperation
 from spikesim.rtl.pointwise.decode import Decode
-from spikesim.rtl.pointwise.delay import Line
+from spikesim.rtl.pointwise.delay import Kept, Line
 from spikesim.rtl.pointwise.factors import GroupFactors
 from spikesim.rtl.pointwise.lane import Lane, Shared
 from spikesim.rtl.pointwise.normalise import EXPONENT, Normaliser
@@ -34,8 +36,9 @@ from spikesim.rtl.pointwise.write import WriteSide
 class PointwiseUnit(wiring.Component):
     """Executes the instructions of `Unit.POINTWISE`; `docs/rtl.md` has their equations.
 
-    Cycles: a slot per header and run of words (`spikesim.timing.pointwise`), and `timing.pointwise_latency`. `clipped`:
-    how many words `limit` changed in a cycle, in an instruction with `clip`.
+    Cycles: a slot per header and run of words, and the instruction's tail (`spikesim.timing.pointwise`): `done` comes
+    so long after its last slot, and the next may start. With the whole latency all is written by then. `clipped`: how
+    many words `limit` changed in a cycle, in an instruction with `clip`.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -58,10 +61,11 @@ class PointwiseUnit(wiring.Component):
             decode.instruction.eq(self.control.instruction),
             decode.resolved.eq(self.control.resolved),
         ]
-        self._fields, self._controls = self.control.instruction.fields.pointwise, decode.controls
+        fields = self.control.instruction.fields.pointwise
         m.submodules.accumulator = self._accumulator = Accumulator(self.words)
         self._late = self._accumulator.levels
-        self._read(m)
+        self._read(m, fields, decode.controls)
+        self._end(m, fields.tail)
         self._group(m)
         self._lanes = []
         for number in range(self.words):
@@ -82,7 +86,7 @@ class PointwiseUnit(wiring.Component):
         tag = self._tags.at(stage)
         return tag.valid & ~tag.header
 
-    def _read(self, m: Module) -> None:
+    def _read(self, m: Module, fields: Any, controls: Any) -> None:
         """Stages 0 and 1: the slots, and the words that they need of memory."""
         m.submodules.reader = reader = ReadSide(self.words)
         m.d.comb += [
@@ -95,13 +99,28 @@ class PointwiseUnit(wiring.Component):
         self._tags = Line(m, "tags", reader.tag, 0, reset=True)
         self._second = Line(m, "second", reader.second, 0)
         self._words = Line(m, "words", reader.words, 0, reset=True)
-        is_, fields = self._controls, self._fields
+        self._fields = Kept(m, "fields", fields, self._tags)
+        self._controls = Kept(m, "controls", controls, self._tags)
+        start = Signal(ADDRESS, reset_less=True)
+        offset = Mux(fields.operation == PointwiseOperation.DECAY, self.control.resolved.offset, 0)
+        m.d.sync += start.eq(fields.result + offset)
+        self._result_start = Kept(m, "result_start", start, self._tags)
+        is_ = controls
         wanted_b = self._word(1) & ((is_.right_b & ~is_.no_b) | is_.product | is_.b_word)
         runs = self._words.at(1)
         m.d.comb += [
             self.read_a.enable.eq(Mux(self._header(1), 1, Mux(fields.a_step, runs, runs[0]))),
             self.read_b.enable.eq(Mux(wanted_b, Mux(fields.b_step, runs, runs[0]), 0)),
         ]
+
+    def _end(self, m: Module, tail: Any) -> None:
+        """`done` in the last of the `tail` cycles behind the last slot, that slot's included."""
+        ending, left = Signal(), Signal.like(tail, name="left")
+        m.d.sync += [left.eq(left - 1), self.control.done.eq(ending & (left == 0))]
+        with m.If(self._header(0) & self._tags.at(0).place[1]):
+            m.d.sync += [ending.eq(1), left.eq(tail - 3)]
+        with m.Elif(left == 0):
+            m.d.sync += ending.eq(0)
 
     def _group(self, m: Module) -> None:
         """What the words of a group take over from its header."""
@@ -124,15 +143,15 @@ class PointwiseUnit(wiring.Component):
         with m.If(self._header(3)):
             m.d.sync += self._shared.maximum.eq(first.a)
         m.d.comb += [
-            factors.controls.eq(self._controls),
-            factors.fields.eq(self._fields),
+            factors.controls.eq(self._controls.at(13)),
+            factors.fields.eq(self._fields.at(13)),
             factors.header.eq(self._header(13)),
             factors.scalar.eq(first.value.at(13)),
         ]
 
     def _operands(self, m: Module) -> None:
         """Stage 2: the words that were read; one word for all lanes where the instruction does not step."""
-        a, b, fields = self.read_a.data, self.read_b.data, self._fields
+        a, b, fields = self.read_a.data, self.read_b.data, self._fields.at(2)
         for number, lane in enumerate(self._lanes):
             m.d.sync += [
                 lane.a.eq(Mux(fields.a_step, a[number], a[0]) if number else a[0]),
@@ -141,11 +160,11 @@ class PointwiseUnit(wiring.Component):
 
     def _statistic(self, m: Module) -> None:
         """Stages 22 to 24: accumulate; a header takes the total of the group before it along."""
-        is_, first, late = self._controls, self._lanes[0], 23 + self._late
-        accumulator = self._accumulator
+        first, late = self._lanes[0], 23 + self._late
+        is_, accumulator = self._controls.at(late), self._accumulator
         tag = self._tags.at(late)
         m.d.comb += [
-            accumulator.kind.eq(self._fields.statistic),
+            accumulator.kind.eq(self._fields.at(22).statistic),
             *(
                 value.eq(lane.result.at(22))
                 for value, lane in zip(accumulator.values, self._lanes, strict=True)
@@ -178,8 +197,8 @@ class PointwiseUnit(wiring.Component):
 
     def _result(self, m: Module) -> None:
         """Stages 29 and 30: the three words of a decay, and the write."""
-        is_, late = self._controls, 29 + self._late
-        tag = self._tags.at(late)
+        late = 29 + self._late
+        is_, tag = self._controls.at(late), self._tags.at(late)
         word = self._normaliser.word
         mantissa, exponent = word[:16], word[16:].as_signed()
         shift = Signal(5)
@@ -193,17 +212,12 @@ class PointwiseUnit(wiring.Component):
 
         m.submodules.writer = writer = WriteSide(self.words)
         m.d.comb += [
-            writer.start.eq(self.control.start),
-            writer.instruction.eq(self.control.instruction),
-            writer.resolved.eq(self.control.resolved),
+            writer.fields.eq(self._fields.at(late)),
+            writer.result.eq(self._result_start.at(late)),
             writer.tag.eq(tag),
             writer.words.eq(self._words.at(late)),
         ]
-        m.d.sync += [
-            self.write.enable.eq(writer.enable),
-            self.write.address.eq(writer.address),
-            self.control.done.eq(self._header(late) & tag.place[1]),
-        ]
+        m.d.sync += [self.write.enable.eq(writer.enable), self.write.address.eq(writer.address)]
         with m.If(is_.decay & ~tag.header):
             m.d.sync += self.write.data[0].eq(Mux(tag.place[1], shift, factor))
         with m.Else():

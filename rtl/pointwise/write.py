@@ -8,14 +8,15 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, PointwiseOperation, Statistic
+from spikesim.rtl.isa import ADDRESS, POINTWISE, PointwiseOperation, Statistic
 from spikesim.rtl.pointwise.delay import TAG
 
 
 class WriteSide(wiring.Component):
     """`enable` and `address` of the slot `tag` with its `words`, in the same cycle; the pointers move on at its end.
 
-    The words of a group go to `dst`, second and third words of an input to `result` and `scalar`; a header writes the
+    `fields`: of the tag's instruction; `result`: where its statistics begin, or the second words of its inputs. The
+    words of a group go to `dst`, second and third words of an input to `result` and `scalar`; a header writes the
     statistic of the group before it to `result`.
     """
 
@@ -23,9 +24,8 @@ class WriteSide(wiring.Component):
         self.lanes = lanes
         super().__init__(
             {
-                "start": In(1),
-                "instruction": In(INSTRUCTION),
-                "resolved": In(RESOLVED),
+                "fields": In(POINTWISE),
+                "result": In(ADDRESS),
                 "tag": In(TAG),
                 "words": In(lanes),
                 "enable": Out(lanes),
@@ -36,15 +36,14 @@ class WriteSide(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """A base that moves by group and a pointer that moves by word, for each of three destinations."""
         m = Module()
-        fields = self.instruction.fields.pointwise
+        fields = self.fields
         rotate, silent, counted = Signal(), Signal(), Signal()
         m.d.sync += [
             rotate.eq(fields.operation == PointwiseOperation.ROTATE),
             silent.eq(fields.operation == PointwiseOperation.REDUCE),
             counted.eq(fields.statistic != Statistic.NONE),
         ]
-        decay = fields.operation == PointwiseOperation.DECAY
-        starts = [fields.dst, fields.result + Mux(decay, self.resolved.offset, 0), fields.scalar]
+        starts = [fields.dst, self.result, fields.scalar]
         strides = [fields.dst_stride, fields.result_stride, fields.scalar_stride]
         # The last slot of a rotated word writes it, that of any other place writes to the place's own destination.
         places = [Mux(rotate, self.tag.place == 1, self.tag.place == 0), ~rotate & (self.tag.place == 1)]
@@ -56,10 +55,9 @@ class WriteSide(wiring.Component):
         for i, (start, stride, here) in enumerate(zip(starts, strides, places, strict=True)):
             base = Signal(ADDRESS, name=f"base{i}", reset_less=True)
             pointer = Signal(ADDRESS, name=f"pointer{i}", reset_less=True)
-            with m.If(self.start):
-                m.d.sync += base.eq(start)
-            with m.Elif(header):
-                m.d.sync += [pointer.eq(base), base.eq(base + stride)]
+            with m.If(header):
+                here_now = Mux(self.tag.place[0], start, base)
+                m.d.sync += [pointer.eq(here_now), base.eq(here_now + stride)]
             with m.Elif(word & here):
                 m.d.sync += pointer.eq(pointer + sum(self.words))
             pointers.append(pointer)

@@ -14,7 +14,7 @@ from spikesim.mapping.link import link
 from spikesim.program import Chain
 from spikesim.rtl.config import datapath
 from spikesim.rtl.emit import resident_config
-from spikesim.timing import ISSUE_CYCLES
+from spikesim.timing import STEP_CYCLES
 from spikesim.verify.lockstep import BuiltCore, Lockstep
 
 LIMIT = 2**31 - 1
@@ -48,5 +48,5 @@ class RTLExecution:
         return Outcome(
             machine="RTL",
             outputs=np.stack([step.output for step in steps]),
-            cycles=np.array([int(step.instructions[:, 2].sum()) + ISSUE_CYCLES for step in steps], np.int64),
+            cycles=np.array([int(step.instructions[:, 2].sum()) + STEP_CYCLES for step in steps], np.int64),
         )

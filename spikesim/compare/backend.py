@@ -37,7 +37,7 @@ class GatesBackEnd:
     def open(self, chain: Chain, hardware: HardwareConfig, folder: Path) -> GatesExecution:
         """Synthesises the core that holds the chain, unless the cache has it: minutes."""
         layout = link(chain, hardware)
-        executable = assemble(chain, layout, ways=hardware.array.ways)
+        executable = assemble(chain, layout, ways=hardware.array.ways, words=hardware.pointwise.words)
         config = resident_config(hardware, layout, **datapath(self.core_name))
         netlist = build(core_source(config, self.technology), self.technology).netlist
         contents = images_of(chain, layout, executable, config)

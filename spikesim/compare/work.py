@@ -128,7 +128,7 @@ def prepare(folder: Path, hardware: HardwareConfig, request: InputRequest, *, to
         hardware=sized,
         notes=notes,
         layout=layout,
-        executable=assemble(chain, layout, ways=sized.array.ways),
+        executable=assemble(chain, layout, ways=sized.array.ways, words=sized.pointwise.words),
         words=words,
         outputs=outputs,
         cycles={core: step_cycles(simulators, core).reshape(tokens, STREAMS) for core in CORES},

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from spikesim import program as isa
 from spikesim import timing
+from spikesim.chaining import tails
 from spikesim.cycle.cost import Array, Cost, Counters, PerCore
 from spikesim.hardware import CORES, HardwareConfig, Order
 from spikesim.program.kept import kept_counts
 from spikesim.program.layout import block_bits
 from spikesim.program.shares import cache_heads
-from spikesim.program.trace import Effects, Place
+from spikesim.program.trace import Effects
 from spikesim.spikes.digits import digits
 from spikesim.spikes.events import EventStatistics, event_statistics
 from spikesim.support.arithmetic import ceil_div
@@ -42,17 +43,18 @@ class CycleModel:
         self.order = _order(hardware)
         self.scan = hardware.array.scan_bits
         self.words = hardware.pointwise.words
+        self._instructions = list(program.instructions())
+        self._tails = tails(program, words=self.words, cores=hardware.system.cores)
         self.cores = hardware.system.cores
         self.broadcast_latency = hardware.system.broadcast_latency_cycles
         self.broadcast_words = hardware.system.broadcast_words_per_cycle
         self._planes = _planes_of_counts(self.coding)
         self._heads_of: dict[str, tuple[int, int]] = {}
 
-    def cost(self, place: Place, instruction: isa.Instruction, effects: Effects) -> Cost:
-        """What the instruction costs each token, all its hardware instructions from fetch to done.
-
-        `place`: where in the program it is.
-        """
+    def cost(self, number: int, effects: Effects) -> Cost:
+        """What an instruction, by its number, costs each token: its hardware instructions, dispatch to end."""
+        instruction: isa.Instruction = self._instructions[number]
+        tail = self._tails[number]
         match instruction:
             case (
                 isa.Multiply()
@@ -66,17 +68,17 @@ class CycleModel:
                 | isa.Phase()
                 | isa.Rotate()
             ):
-                return self._pointwise(instruction, effects)
+                return self._pointwise(instruction, effects, tail)
             case isa.SelectTop():
                 return self._select_top(instruction, effects)
             case isa.Store():
                 return self._store(instruction, effects)
             case isa.Pool():
-                return self._pool(instruction, effects)
+                return self._pool(instruction, effects, tail)
             case isa.Decay():
-                return self._decay(instruction, effects)
+                return self._decay(instruction, effects, tail)
             case isa.Gather():
-                return self._gather(instruction, effects, kept=place.number in self.kept)
+                return self._gather(instruction, effects, kept=number in self.kept)
             case isa.Scatter():
                 return self._scatter(instruction, effects)
             case _:
@@ -84,15 +86,14 @@ class CycleModel:
 
     # Pointwise instructions cost the same on all cores.
 
-    def _pointwise(self, i: Any, effects: Effects) -> Cost:
+    def _pointwise(self, i: Any, effects: Effects, tail: int) -> Cost:
         if i.cached is not None:
             keys = self._keys_per_group(i.cached, effects, i.dst.groups)
             # a header per group is in it; the last statistic's is in the rule's fixed part
-            slots = self._slowest(timing.pointwise_slots(i, keys, words=self.words) + 1) - 1
-            issue = timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES
-            return self._same(issue + timing.pointwise(1, slots, words=self.words))
+            keyed = self._slowest(timing.pointwise_slots(i, keys, words=self.words) + 1) - 1
+            return self._same(timing.issue_cycles(i) + timing.pointwise(1, keyed, tail=tail))
         groups, slots = self._shape(i)
-        cycles = timing.ISSUE_CYCLES + timing.pointwise(groups, slots, words=self.words)
+        cycles = timing.ISSUE_CYCLES + timing.pointwise(groups, slots, tail=tail)
         if self.cores > 1 and groups == 1 and (isinstance(i, isa.Reduce) or getattr(i, "reduce", None)):
             cycles += self.broadcast_latency
         return self._same(np.full(effects.batch, cycles))
@@ -115,23 +116,23 @@ class CycleModel:
         cost.counters.row_stores = effects.batch * everywhere * size
         return cost
 
-    def _pool(self, i: isa.Pool, effects: Effects) -> Cost:
+    def _pool(self, i: isa.Pool, effects: Effects, tail: int) -> Cost:
         (heads, everywhere), words = self._cache_heads(i.cache), i.src.length
         ends = (effects.positions + 1) % i.block == 0
         slots = ceil_div(heads * words, self.words)
-        mean = timing.pointwise(1, slots, words=self.words) + timing.store(heads, words, self.fetched)
+        mean = timing.pointwise(1, slots, tail=tail) + timing.store(heads, words, self.fetched)
         issue = 3 * (timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES)
-        total = timing.pointwise(*self._shape(i), words=self.words) + np.where(ends, mean, 0)
+        total = timing.pointwise(*self._shape(i), tail=tail) + np.where(ends, mean, 0)
         cost = self._same(issue + total)
         cost.counters.row_stores = int(ends.sum()) * everywhere * words
         return cost
 
-    def _decay(self, i: isa.Decay, effects: Effects) -> Cost:
+    def _decay(self, i: isa.Decay, effects: Effects, tail: int) -> Cost:
         size, heads = self.program.text.states[i.state].size, ceil_div(i.dst.groups, self.cores)
         sweep = timing.sweep(1, size, ways=self.ways, lanes=self.lanes)
         swept = self._slowest((_known(effects.shifts) > 0) * sweep)
         issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
-        factors = timing.pointwise(*self._shape(i), words=self.words)
+        factors = timing.pointwise(*self._shape(i), tail=tail)
         fixed = 2 * issue + factors + heads * timing.SWEEP_GROUP + timing.SWEEP_LATENCY
         return self._same(fixed + swept)
 

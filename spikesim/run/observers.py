@@ -69,7 +69,7 @@ class CycleObserver:
 
     def add(self, place: Place, instruction: Instruction, found: Effects) -> None:
         """The cycles of an instruction of which the effects are known."""
-        cost = self.model.cost(place, instruction, found)
+        cost = self.model.cost(place.number, found)
         self.costs[place.number].add(
             {core: int(cycles.sum()) for core, cycles in cost.cycles.items()}, cost.counters
         )

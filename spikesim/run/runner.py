@@ -109,4 +109,10 @@ class Runner:
         """Raises CapacityError if the program just placed does not fit the instruction words of a core."""
         layout = self.placer.layout
         if layout is not None:
-            check_fits(self.placer.outlines[-1], layout.programs[-1], layout, ways=self.hardware.array.ways)
+            check_fits(
+                self.placer.outlines[-1],
+                layout.programs[-1],
+                layout,
+                ways=self.hardware.array.ways,
+                words=self.hardware.pointwise.words,
+            )

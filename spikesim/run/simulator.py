@@ -18,7 +18,7 @@ from spikesim.run.observers import CycleObserver, InstructionCost, PerToken, Spi
 from spikesim.spikes.statistics import SpikeStatistics
 from spikesim.support.arguments import of_type
 from spikesim.support.shown import shown
-from spikesim.timing import ISSUE_CYCLES
+from spikesim.timing import STEP_CYCLES
 
 MOST_SEQUENCES = 2**31 - 1
 """Side by side; memory ends long before."""
@@ -109,5 +109,5 @@ def step_cycles(simulators: Sequence[Simulator], core: CoreName) -> NDArray[np.i
     per_instruction = [
         np.concatenate(entry[core]) for simulator in simulators for entry in simulator.per_token or []
     ]
-    total: NDArray[np.int64] = np.stack(per_instruction).sum(axis=0, dtype=np.int64) + ISSUE_CYCLES
+    total: NDArray[np.int64] = np.stack(per_instruction).sum(axis=0, dtype=np.int64) + STEP_CYCLES
     return total

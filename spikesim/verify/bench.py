@@ -58,7 +58,7 @@ def write_design(
     """
     chain, hardware = job.chain, job.hardware
     layout = link(chain, hardware)
-    executable = assemble(chain, layout, ways=hardware.array.ways)
+    executable = assemble(chain, layout, ways=hardware.array.ways, words=hardware.pointwise.words)
     check_fits(hardware, layout)
     flags = datapath(core)
     config = core_config(hardware, **flags) if general else resident_config(hardware, layout, **flags)

@@ -188,8 +188,8 @@ def _counters(programs: Sequence[Program], expected: Expected, core: CoreName) -
     counters, tokens = expected.counters, len(expected.writes)
     own = counters.of(core)
     return {
-        # The end of a program is fetched and decoded like any instruction.
-        "cycles": sum(int(entry[core].sum()) for entry in expected.cycles) + tokens * timing.ISSUE_CYCLES,
+        # A step begins with a fetch and ends with the dispatch of its end.
+        "cycles": sum(int(entry[core].sum()) for entry in expected.cycles) + tokens * timing.STEP_CYCLES,
         # Executed or skipped; nothing is left out or done twice.
         "instructions": tokens * sum(i.PARTS for program in programs for i in program.instructions()),
         "events": own.events,

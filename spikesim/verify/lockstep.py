@@ -190,7 +190,9 @@ class Lockstep:
         self.chain, self.hardware, self.core, self.folder = chain, hardware, core, folder
         self.core_name = core.config.core
         self.layout = link(chain, hardware)
-        self.executable = assemble(chain, self.layout, ways=hardware.array.ways)
+        self.executable = assemble(
+            chain, self.layout, ways=hardware.array.ways, words=hardware.pointwise.words
+        )
         check_fits(hardware, self.layout)
         folder.mkdir(parents=True, exist_ok=True)
         self.images = emit_program(folder, core.config, chain, self.layout, self.executable)

@@ -62,6 +62,7 @@ class RandomProgram:
             self._attention,
             self._state,
             self._persistent,
+            self._chained,
         ]
         # Every program begins elsewhere, so that a few programs meet all stanzas.
         for n in range(stanzas):
@@ -212,6 +213,32 @@ class RandomProgram:
             )
         )
         self.words.append(View(name=other.name, length=length, stride=length))
+
+    def _chained(self) -> None:
+        """Pointwise instructions that follow one another: word by word, in other runs, on one word, on other words."""
+        groups, length = self._int(1, 4), self._int(1, 60)
+        first = self._new(length, groups)
+        other_runs = View(name=first.name, groups=length, length=groups, stride=groups)
+        one_word = View(name=first.name, offset=self._int(0, groups * length - 1))
+        makers: list[Any] = [
+            lambda: isa.Add(dst=self._new(length, groups), a=first, b=first, limit=ACTIVATION_LIMIT),
+            lambda: isa.Multiply(dst=self._new(groups, length), a=other_runs, shift=self._int(0, 9)),
+            lambda: isa.Multiply(dst=self._new(length, groups), a=first, b=one_word, shift_b=15),
+            lambda: isa.Multiply(
+                dst=self._new(length, groups),
+                a=first,
+                shift=self._int(0, 9),
+                reduce=self._reduction(groups, narrow=True),
+            ),
+            lambda: isa.Lookup(dst=self._new(length, groups), a=first, function="sigmoid", fraction=9),
+            lambda: isa.Exponential(dst=self._new(1, groups), src=self._a(1, groups), fraction=12),
+        ]
+        self.instructions.append(isa.Multiply(dst=first, a=self._a(length, groups), shift=self._int(0, 26)))
+        for _ in range(self._int(3, 8)):
+            self.instructions.append(self._one(makers)())
+            if not isinstance(self.instructions[-1], isa.Exponential):  # whose results are packed scalars
+                dst = self.instructions[-1].dst
+                self.words.append(View(name=dst.name, length=dst.length, stride=dst.length))
 
     def _scalars(self) -> None:
         groups, length = self._int(1, 5), self._int(1, 12)

@@ -44,7 +44,7 @@ def read_record(path: Path, executable: Executable) -> RTLRecord:
     """Reads the file that the harness wrote."""
     raw = np.fromfile(path, np.uint32).reshape(-1, 3)
     kind, address = (raw[:, 0] >> 24).astype(np.uint32), (raw[:, 0] & 0xFFFFFF).astype(np.int64)
-    owners = np.array([(i.program, i.instruction) for i in executable.instructions], np.int64)
+    owners = np.array([(i.program, i.instruction, i.behind) for i in executable.instructions], np.int64)
     ends = np.flatnonzero(kind == TOKEN)
     tokens = []
     for first, last in pairwise(ends):
@@ -60,13 +60,16 @@ def _token(
 ) -> TokenRecord:
     words, clock = raw[:, 1].view(np.int32).astype(np.int64), raw[:, 2].astype(np.int64)
     done = np.flatnonzero((kind == DONE) | (kind == SKIPPED))
+    ended, behind = owners[address[done], :2], owners[address[done], 2]
     writes = np.flatnonzero(kind == WRITE)
-    # A write belongs to the instruction that ends next; in its last cycle the write is recorded first.
-    instruction = owners[address[done]][np.searchsorted(done, writes)]
+    # A write belongs to the first instruction that may still write: instructions of a unit write in their order, and
+    # nothing else starts before they have.
+    first = np.searchsorted(clock[done] + behind, clock[writes])
+    instruction = ended[np.minimum(first, len(ended) - 1)]
     found = np.column_stack([instruction, address[writes], words[writes], clock[writes]])
     order = np.lexsort((found[:, 2], found[:, 1], found[:, 0]))
     return TokenRecord(
         writes=found[order],
-        instructions=np.column_stack([owners[address[done]], words[done], clock[done]]),
+        instructions=np.column_stack([ended, words[done], clock[done]]),
         output=words[kind == OUTPUT].astype(np.int32),
     )

@@ -18,8 +18,8 @@ from cocotb.triggers import FallingEdge
 from spikesim.golden import pointwise, scalars, state
 from spikesim.golden.arithmetic import pack_scalar, round_shift
 from spikesim.rtl.isa import PointwiseOperation, Statistic
+from spikesim.timing import POINTWISE_TAIL, pointwise_latency
 from spikesim.timing import pointwise as pointwise_cycles
-from spikesim.timing import pointwise_latency
 
 STATISTICS = [
     Statistic.NONE,
@@ -56,21 +56,32 @@ def any_scalar(*, spread: int = 40) -> int:
 
 
 class Case:
-    """One random instruction: its fields, the operands in memory, the words the golden model writes."""
+    """One random instruction: its fields, the operands in memory, the words the golden model writes.
 
-    def __init__(self, bench: Bench, operation: PointwiseOperation, *, largest: int = 24) -> None:
+    `places`: of memory, where its operands and results may lie.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        operation: PointwiseOperation,
+        *,
+        largest: int = 24,
+        places: range = range(1, 200),
+        tail: int = pointwise_latency(WORDS),
+    ) -> None:
         self.bench, self.operation = bench, operation
         self.groups = random.choice([1, 1, 2, 3, 5])
         self.n = random.choice([1, 2, 3, WORDS, WORDS + 1, random.randint(1, largest)])
         self.slots, self.clipped, self.expected = 1, 0, {}
-        order = random.sample(range(1, 200), 5)
+        order = random.sample(places, 5)
         self.at = {
             name: place * REGION + random.randrange(64)
             for name, place in zip(("a", "b", "scalar", "dst", "result"), order, strict=True)
         }
         self.fields = {
             "operation": operation, "limit": random.getrandbits(31), "fraction": random.randrange(32),
-            "shift": random.randint(-5, 30), "shift_b": random.randint(-5, 30), "block_start": 0,
+            "shift": random.randint(-5, 30), "shift_b": random.randint(-5, 30), "block_start": 0, "tail": tail,
             "mantissa": random.getrandbits(16), "exponent": random.randint(-60, 40), **self.at,
         }  # fmt: skip
         self.resolved = {"n": self.n, "position": random.getrandbits(17), "slot": random.getrandbits(17),
@@ -325,9 +336,7 @@ class Case:
 
     async def run(self, *, reset_after: int | None = None) -> None:
         """Execute and check words, saturations and cycles."""
-        common = {"groups": self.groups, "partition": self.partition, "length": random.getrandbits(24)}
-        instruction = {"common": common, "fields": {"pointwise": self.fields}}
-        cycles = await self.bench.run(instruction, self.resolved, reset_after=reset_after)
+        await self.execute(reset_after=reset_after)
         if reset_after is None:
             try:
                 self.bench.expect(self.expected)
@@ -336,7 +345,14 @@ class Case:
                     f"{self.groups} x {self.n} {self.fields} {self.resolved}: {error}"
                 ) from None
             assert self.bench.clipped == self.clipped, f"{self.bench.clipped} clipped, not {self.clipped}"
-            expected = pointwise_cycles(self.groups, self.group_slots(), words=WORDS)
+
+    async def execute(self, *, reset_after: int | None = None, follows: bool = False) -> None:
+        """Until its end; checks cycles."""
+        common = {"groups": self.groups, "partition": self.partition, "length": random.getrandbits(24)}
+        instruction = {"common": common, "fields": {"pointwise": self.fields}}
+        cycles = await self.bench.run(instruction, self.resolved, reset_after=reset_after, follows=follows)
+        if reset_after is None:
+            expected = pointwise_cycles(self.groups, self.group_slots(), tail=self.fields["tail"])
             assert cycles == expected, f"{self.operation}: {cycles} cycles, not {expected}"
 
 
@@ -376,13 +392,41 @@ async def mixed(dut):
 
 
 @cocotb.test()
+async def chained(dut):
+    """Instructions follow into the pipeline while those before are in it, some as soon as they may."""
+    bench = await started(dut)
+    whole = pointwise_latency(WORDS)
+    for _ in range(60):
+        tails = [
+            random.choice([POINTWISE_TAIL, POINTWISE_TAIL, random.randint(POINTWISE_TAIL, whole)])
+            for _ in range(4)
+        ]
+        cases = [
+            Case(
+                bench,
+                random.choice(list(PointwiseOperation)),
+                largest=9,
+                places=range(1 + 40 * k, 40 + 40 * k),
+                tail=tail,
+            )
+            for k, tail in enumerate([*tails, whole])
+        ]
+        for k, case in enumerate(cases):
+            await case.execute(follows=k > 0)
+            await bench.cycle() if random.random() < 0.2 else None
+        bench.expect({address: word for case in cases for address, word in case.expected.items()})
+        assert bench.clipped == sum(case.clipped for case in cases)
+        await bench.cycle()
+
+
+@cocotb.test()
 async def all_silent(dut):
     """Zero operands: zero results, and the statistic of zeros."""
     bench = await started(dut)
     for operation in (PointwiseOperation.MULTIPLY, PointwiseOperation.REDUCE, PointwiseOperation.ADD):
         for kind in STATISTICS[1:]:
             fields = {"operation": operation, "statistic": kind, "a": 1000, "b": 2000, "dst": 3000, "result": 4000,
-                      "a_step": 1, "b_step": 1, "has_b": 1, "limit": 127}  # fmt: skip
+                      "a_step": 1, "b_step": 1, "has_b": 1, "limit": 127, "tail": pointwise_latency(WORDS)}  # fmt: skip
             for j in range(16):
                 bench.memory[1000 + j] = bench.memory[2000 + j] = 0
             await bench.run({"common": {"groups": 1}, "fields": {"pointwise": fields}}, {"n": 16})

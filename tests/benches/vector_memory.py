@@ -93,9 +93,15 @@ class Bench:
         if hasattr(self.dut, "clipped"):
             self.clipped += int(self.dut.clipped.value)
 
-    async def run(self, instruction: dict, resolved: dict, *, reset_after: int | None = None) -> int:
-        """Cycles of one instruction; with `reset_after`, after so many cycles the unit is reset instead."""
-        self.written, self.clipped = [], 0
+    async def run(
+        self, instruction: dict, resolved: dict, *, reset_after: int | None = None, follows: bool = False
+    ) -> int:
+        """Cycles of one instruction; with `reset_after`, after so many cycles the unit is reset instead.
+
+        `follows`: what was written before it still counts.
+        """
+        if not follows:
+            self.written, self.clipped = [], 0
         self.dut.control__instruction.value = INSTRUCTION.const(instruction).as_bits()
         self.dut.control__resolved.value = RESOLVED.const(resolved).as_bits()
         self.dut.control__start.value = 1

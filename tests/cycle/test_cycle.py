@@ -157,7 +157,7 @@ def test_counts_that_are_kept_are_neither_loaded_nor_sent(cores: int) -> None:
     )
     found = Effects(positions=np.arange(3), counts=np.full((3, 1, 37), 5, np.int8))
     first, second = (
-        model.cost(Place(program="p", number=n), gather, found) for n, gather in enumerate(gathers)
+        model.cost(n, found) for n in range(len(gathers))
     )
     system = hardware.system
     sent = system.broadcast_latency_cycles + -(-37 // system.broadcast_words_per_cycle) if cores > 1 else 0

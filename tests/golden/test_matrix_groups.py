@@ -142,7 +142,9 @@ def test_the_rtl_is_told_of_all_groups() -> None:
     )
     program = _program((gather,), {"h": CHANNELS + GROUPS - 1, "out": GROUPS * OUTPUTS})
     hardware = HardwareConfig()
-    executable = assemble(series([program]), link(series([program]), hardware), ways=hardware.array.ways)
+    layout = link(series([program]), hardware)
+    ways, words = hardware.array.ways, hardware.pointwise.words
+    executable = assemble(series([program]), layout, ways=ways, words=words)
     found = [i for i in executable.instructions if "array" in i.fields]
     assert [i.common["groups"] for i in found] == [GROUPS]
     fields = found[0].fields["array"]

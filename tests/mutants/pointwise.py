@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _POINTWISE = "tests/rtl/test_pointwise.py"
 _SELECT = "tests/rtl/test_select.py"
+_CHAINING = "tests/cycle/test_chaining.py"
 
 MUTANTS = [
     {
@@ -208,6 +209,62 @@ MUTANTS = [
         "new": "accumulator.words.eq(self._words.at(23))",
         "why": "a statistic takes the lanes of the slot before",
         "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise/delay.py",
+        "old": "REGIONS = (0, 8, 15, 22, 30)",
+        "new": "REGIONS = (0, 15, 22, 30)",
+        "why": "an instruction's fields change while its last words are in the pipeline",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise/unit.py",
+        "old": "left.eq(tail - 3)",
+        "new": "left.eq(tail - 2)",
+        "why": "an instruction ends a cycle late",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise/write.py",
+        "old": "Mux(self.tag.place[0], start, base)",
+        "new": "start",
+        "why": "every group is written where the first one is",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise/unit.py",
+        "old": "writer.result.eq(self._result_start.at(late))",
+        "new": "writer.result.eq(self._result_start.at(0))",
+        "why": "a statistic goes to the place of the instruction that follows",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "spikesim/chaining.py",
+        "old": "distance = timing.pointwise_latency(words) - 1",
+        "new": "distance = timing.pointwise_latency(words) - 2",
+        "why": "a word is read in the cycle in which it is written",
+        "bench": _CHAINING,
+    },
+    {
+        "file": "spikesim/chaining.py",
+        "old": "at = at + second",
+        "new": "at = at + 1",
+        "why": "the low half of a rotated run counts as read late",
+        "bench": _CHAINING,
+    },
+    {
+        "file": "spikesim/chaining.py",
+        "old": "return (header + slots + 1)[:, None]",
+        "new": "return (header + slots)[:, None]",
+        "why": "a statistic counts as written with the last words of its group",
+        "bench": _CHAINING,
+    },
+    {
+        "file": "spikesim/chaining.py",
+        "old": "            flying = [flight for flight in flying if first - flight.last < whole]\n",
+        "new": "            flying = []\n",
+        "why": "only the instruction in front is waited for",
+        "bench": _CHAINING,
     },
     {
         "file": "rtl/select.py",

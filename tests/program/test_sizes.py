@@ -57,7 +57,7 @@ def test_assembler_and_sizes_agree(name: str) -> None:
     """Hardware instructions of every instruction, of clearing, of the whole chain."""
     chain = CHAINS[name]
     programs, layout = chain.programs, link(chain, ROOMY)
-    words = assemble(chain, layout, ways=ROOMY.array.ways).instructions
+    words = assemble(chain, layout, ways=ROOMY.array.ways, words=ROOMY.pointwise.words).instructions
     for number, program in enumerate(programs):
         for index, instruction in enumerate(program.instructions()):
             found = sum((w.program, w.instruction) == (number, index) for w in words)
@@ -119,7 +119,9 @@ def test_report_and_manifest_of_the_shipped_model(tmp_path: Path) -> None:
     report = map_model(SHIPPED, output=tmp_path, hardware=hardware, request=request)
     chain = open_compiled(tmp_path).chain()
     layout = link(chain, hardware)
-    instructions = len(assemble(chain, layout, ways=hardware.array.ways).instructions)
+    instructions = len(
+        assemble(chain, layout, ways=hardware.array.ways, words=hardware.pointwise.words).instructions
+    )
     used = {memory.name: memory.used for memory in report.cores.memories}
     assert used["program memory"] == instructions * 16 == 7184
     assert used["vector memory"] == layout.vector_words == 12095
@@ -181,7 +183,7 @@ def test_map_refuses_what_the_instruction_word_does_not_hold() -> None:
     wrong = isa.Program(text=text, constants=constants, matrices=program.matrices)
     sentence = r"common.groups of random_\d+, instruction 0 \(reduce\) must be in 0 … 4095"
     with pytest.raises(CapacityError, match=sentence):
-        assemble(series([wrong]), link(series([wrong]), ROOMY), ways=8)
+        assemble(series([wrong]), link(series([wrong]), ROOMY), ways=8, words=4)
     chain = series([wrong])
     session = Session(chain.links, np.zeros((1, 1, chain.input_words), np.int32))
     runner = Runner(ROOMY, session, 1, Stopwatch(), None)

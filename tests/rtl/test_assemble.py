@@ -106,7 +106,7 @@ def _copy() -> isa.Multiply:
 
 def _assemble(program: Program) -> CoreLayout:
     layout = link(series([program]), HARDWARE)
-    assemble(series([program]), layout, ways=HARDWARE.array.ways)
+    assemble(series([program]), layout, ways=HARDWARE.array.ways, words=HARDWARE.pointwise.words)
     return layout
 
 
@@ -202,12 +202,12 @@ def test_a_layout_that_does_not_fit_is_refused() -> None:
     with pytest.raises(
         CapacityError, match=r"sweep\.base of made_up, instruction 1 \(decay\) must be in 0 … 429"
     ):
-        assemble(series([program]), replace(layout, programs=(far,)), ways=8)
+        assemble(series([program]), replace(layout, programs=(far,)), ways=8, words=4)
     with pytest.raises(CapacityError, match=r"pointwise\.scalar of made_up, instruction 1 \(decay\)"):
-        assemble(series([program]), replace(layout, scratch=2**24), ways=8)
+        assemble(series([program]), replace(layout, scratch=2**24), ways=8, words=4)
     nothing = _program()
     with pytest.raises(CapacityError, match=r"pointwise\.a of made_up, clearing"):
-        assemble(series([nothing]), replace(_assemble(nothing), full_factor=2**24 + 1), ways=8)
+        assemble(series([nothing]), replace(_assemble(nothing), full_factor=2**24 + 1), ways=8, words=4)
 
 
 @pytest.mark.parametrize("scale", [2**17, -(2**17) - 1])

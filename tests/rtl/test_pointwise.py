@@ -14,7 +14,7 @@ from spikesim.rtl.verilog import WAIVERS, verilog
 from spikesim.tools import verilator
 
 OPERATIONS = [f"operation/name={number}" for number, _ in enumerate(PointwiseOperation)]
-UNIT_TESTS = [*OPERATIONS, "long_runs", "mixed", "all_silent", "reset_in_the_middle"]
+UNIT_TESTS = [*OPERATIONS, "long_runs", "mixed", "chained", "all_silent", "reset_in_the_middle"]
 
 
 @pytest.mark.parametrize("words", [4, 1, 16])

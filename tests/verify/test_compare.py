@@ -21,7 +21,7 @@ def _compared(executed: int) -> LockstepComparison:
     """A core that agrees in all but this: it executed and counted only the first `executed` instructions of a token."""
     job = self_test_job(HardwareConfig(), TOKENS)
     layout = link(job.chain, job.hardware)
-    executable = assemble(job.chain, layout, ways=job.hardware.array.ways)
+    executable = assemble(job.chain, layout, ways=job.hardware.array.ways, words=job.hardware.pointwise.words)
     expected = expect(job.chain, layout, job.hardware, job.words)
     cycles = expected.cycles[0]["spiking"]
     tokens = [

@@ -100,7 +100,7 @@ def test_whoever_takes_a_program_refuses_a_broken_one(consumer: str, tmp_path: P
         "machine": lambda: Machine(broken),
         "simulator": lambda: Simulator(broken, HARDWARE),
         "link": lambda: link(series([broken]), HARDWARE),
-        "assemble": lambda: assemble(series([broken]), layout, ways=8),
+        "assemble": lambda: assemble(series([broken]), layout, ways=8, words=4),
         "save and load": load,
         "chain": lambda: verify_chain(series([broken])),
     }
