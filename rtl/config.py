@@ -18,7 +18,8 @@ class CoreConfig:
     * `dense`: the INT8 twin; same memories, program and pointwise unit, an INT8 × INT8 multiplier per way and lane
       in place of the gated adder, a row per bank and cycle in place of events. `skip_zeros`: in a gather only the
       rows whose count is not zero, each bank its own.
-    * `ways`, `lanes`, `order`, `row_planes`, `coding`, `accumulator_bits`, `scan_bits`, `skew`: as in `HardwareConfig`.
+    * `ways`, `lanes`, `order`, `row_planes`, `coding`, `accumulator_bits`, `scan_bits`, `skew`, `state_banks`: as in
+      `HardwareConfig`.
     * `row_depth`: words of `lanes` · 8 bits per bank of row memory. `state_depth`: words of `lanes` · 16 bits per bank;
       0: no state, and nothing that updates one.
     * `vector_depth`: 32-bit words of vector memory. `program_depth`: instructions.
@@ -38,6 +39,7 @@ class CoreConfig:
     accumulator_bits: int = 28
     scan_bits: int = 16
     skew: int = 1
+    state_banks: int = 2
     row_depth: int = 4096
     state_depth: int = 256
     vector_depth: int = 65536
@@ -68,6 +70,16 @@ class CoreConfig:
     def drained(self) -> int:
         """Sums that are written per cycle."""
         return min(self.drain_width, self.lanes)
+
+    @property
+    def update_units(self) -> int:
+        """Units that update states: unit u those of the banks u, u + update_units, …"""
+        return min(self.state_banks, self.ways)
+
+    @property
+    def turns(self) -> int:
+        """Banks of an update unit, which it serves one after the other; without states 1: nothing takes turns."""
+        return self.ways // self.update_units if self.state_depth else 1
 
     @property
     def read_words(self) -> int:
@@ -134,6 +146,7 @@ def core_config(
         skew=array.skew,
         load_width=array.load_width,
         drain_width=array.drain_width,
+        state_banks=array.state_banks,
         row_depth=hardware.rows_per_bank,
         state_depth=hardware.state_rows_per_bank,
         vector_depth=int(memory.vector_words),

@@ -126,6 +126,8 @@ class ArrayConfig(_Section):
     """Counts that enter the event encoders per cycle; no more than one per bank (`loaded`)."""
     drain_width: Annotated[int, Within(1, 64, power_of_two=True)] = 8
     """Sums written to vector memory per cycle; no more than there are lanes (`drained`)."""
+    state_banks: Annotated[int, Within(1, 64, power_of_two=True)] = 2
+    """Banks of state memory that are updated at once; more than there are count as all."""
 
     @property
     def loaded(self) -> int:
@@ -141,6 +143,11 @@ class ArrayConfig(_Section):
     def drained(self) -> int:
         """Sums that are written per cycle: min(drain_width, lanes)."""
         return min(self.drain_width, self.lanes)
+
+    @property
+    def update_units(self) -> int:
+        """Units that update states, each for the banks whose number leaves the same remainder."""
+        return min(self.state_banks, self.ways)
 
 
 class PointwiseConfig(_Section):

@@ -190,8 +190,8 @@ def scatter(channels: int, columns: int, event_cycles: Cycles, *, loaded: int, l
     """One group of a scatter: load, the first chunk's update words, then per chunk the events.
 
     Update words are read min(loaded, lanes) per cycle, those of a chunk from the first step of the chunk before on.
-    `event_cycles`: a bank takes its active rows one after the other, and of each row one plane per cycle from
-    its highest down, so that the row is read once, rounded once and written once; at least one.
+    `event_cycles`: an update unit takes its banks' active rows one after the other, and of each row one plane per cycle
+    from its highest down, so that the row is read once, rounded once and written once; at least one.
     """
     chunks = ceil_div(columns, lanes)
     busy = np.maximum(event_cycles, 1)
@@ -204,12 +204,18 @@ def scatter(channels: int, columns: int, event_cycles: Cycles, *, loaded: int, l
     return cast("Cycles", total)
 
 
-def sweep(shifts: Cycles, size: int, *, ways: int, lanes: int) -> Cycles:
-    """Shifting the rows of the `shifts` groups that need it: every bank reads, shifts, writes one row per cycle.
+def update_rows(channels: int, units: int) -> int:
+    """Rows of the update unit that has most: channel i is of unit i mod `units`, like its bank."""
+    return ceil_div(channels, units)
 
-    Reading the groups' shifts and the fixed part are not in it: `SWEEP_GROUP`, `SWEEP_LATENCY`.
+
+def sweep(shifts: Cycles, size: int, *, ways: int, lanes: int, units: int) -> Cycles:
+    """Shifting the rows of the `shifts` groups that need it: every update unit reads, shifts, writes a row per cycle.
+
+    A row of all banks takes ways / units of them. Reading the groups' shifts and the fixed part are not in it:
+    `SWEEP_GROUP`, `SWEEP_LATENCY`.
     """
-    return shifts * (ceil_div(size, ways) * ceil_div(size, lanes))
+    return shifts * (ceil_div(size, ways) * ceil_div(size, lanes) * (ways // units))
 
 
 def store(groups: int, size: int, fetched: int) -> int:

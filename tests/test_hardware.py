@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,15 @@ def test_configuration_can_be_hashed_pickled_and_not_changed() -> None:
     assert hw.array.ways == 4
 
 
+@pytest.mark.parametrize(("ways", "banks", "units"), [(8, 2, 2), (8, 8, 8), (8, 64, 8), (1, 2, 1), (4, 1, 1)])
+def test_there_are_no_more_update_units_than_banks(ways: int, banks: int, units: int) -> None:
+    hardware = HardwareConfig().replace(**{"array.ways": ways, "array.state_banks": banks})
+    assert hardware.array.update_units == units
+    core = core_config(hardware)
+    assert (core.update_units, core.turns) == (units, ways // units)
+    assert replace(core, state_depth=0).turns == 1  # nothing takes turns
+
+
 @given(
     ways=st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
     lanes=st.sampled_from([1, 8, 256]),
@@ -161,6 +171,8 @@ WRONG = {
     ),
     "array.load_width=3": "array.load_width must be a power of two from 1 to 64, not 3",
     "array.drain_width=128": "array.drain_width must be a power of two from 1 to 64, not 128",
+    "array.state_banks=0": "array.state_banks must be a power of two from 1 to 64, not 0",
+    "array.state_banks=3": "array.state_banks must be a power of two from 1 to 64, not 3",
     "array.lane=4": "array.lane is not a setting; did you mean lanes?",
     "clock.x=4": "clock.x is not a setting; known: frequency_hz",
     "array=4": "array must be a table of settings, not 4",

@@ -1,8 +1,10 @@
-"""Combinational trees: the lowest set bit, how many bits are set, sums; all of logarithmic depth."""
+"""Combinational trees: the lowest set bit, how many bits are set, one of several values, sums; of logarithmic depth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import or_
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
@@ -59,6 +61,16 @@ def at_most(mask: Value, limit: int) -> Value:
 def fill_down(mask: Value) -> Value:
     """All bits from the highest set one down."""
     return Cat(mask[i:].any() for i in range(len(mask)))
+
+
+def one_of(values: Sequence[Any], chosen: Value) -> Value:
+    """The value whose bit of `chosen`, of which at most one is, is set; without any 0. A single one is not asked."""
+    words = [Value.cast(value) for value in values]
+    if len(words) > 1:
+        words = [word & chosen[i].replicate(len(word)) for i, word in enumerate(words)]
+    while len(words) > 1:
+        words = [*map(or_, words[::2], words[1::2]), *words[len(words) & ~1 :]]
+    return words[0]
 
 
 def tree_stages(count: int) -> int:

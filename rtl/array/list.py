@@ -34,7 +34,8 @@ class ListBank(wiring.Component):
 
     * `clear` forgets the group before. `load`, `row`, `code`: one count.
     * `begin`: the first row of the list; steps may come after BEGIN_CYCLES.
-    * `go`: the bank takes its next step, if it has one. `event` belongs to the cycle before.
+    * `go`: the bank takes its next step, if it has one and its `turn`. `event` belongs to the cycle before.
+    * `ready`: the bank has not yet taken all steps of the chunk.
     * `left`: after this cycle the bank still has something. `end`, with `go`: the chunk's last cycle.
 
     The row after the one in use stands in the memory's output.
@@ -54,7 +55,9 @@ class ListBank(wiring.Component):
                 "code": In(code_bits(config)),
                 "begin": In(1),
                 "go": In(1),
+                "turn": In(1),
                 "end": In(1),
+                "ready": Out(1),
                 "left": Out(1),
                 "event": Out(event_layout(config)),
             }
@@ -90,7 +93,8 @@ class ListBank(wiring.Component):
         read = data.View(listed, rows.read[0].data)
         m.d.sync += filling.eq(self.begin)
         m.d.comb += [
-            fires.eq(~early & some),
+            self.ready.eq(~early & some),
+            fires.eq(self.ready & self.turn),
             single.eq(self._single(steps)),
             take.eq(filling | (self.go & fires & single)),
             self.left.eq(some & Mux(fires & single, ~after_first, ~early)),

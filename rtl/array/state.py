@@ -1,4 +1,4 @@
-"""`StateUpdate`: the arithmetic on state words, per bank and lane: products, rounding shifts, sums that wrap."""
+"""`StateUpdate`: the arithmetic on state words, per update unit and lane: products, rounding shifts, sums that wrap."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.array.bits import adder_tree, delayed
-from spikesim.rtl.array.events import event_layout, row_address_bits
+from spikesim.rtl.array.bits import adder_tree, delayed, one_of
+from spikesim.rtl.array.events import bits_for, event_layout, row_address_bits
 from spikesim.rtl.config import CoreConfig
 
 PRODUCT = signed(24)
@@ -25,12 +25,14 @@ def update_signature(config: CoreConfig) -> wiring.Signature:
     return wiring.Signature(
         {
             "events": In(event_layout(config)).array(ways),
+            "turns": In(1).array(ways),
             "place": In(places),
             "update": In(signed(16)).array(config.lanes),
             "shift": In(5),
             "sweeping": In(1),
             "sweep_row": In(1),
             "sweep_place": In(places),
+            "sweep_turn": In(bits_for(config.turns)),
             "read": Out(1).array(ways),
             "place_read": Out(places).array(ways),
             "words": In(config.lanes * 16).array(ways),
@@ -43,12 +45,16 @@ def update_signature(config: CoreConfig) -> wiring.Signature:
 
 
 class StateUpdate(wiring.Component):
-    """Scatter: `events` of the step before, `place` and `update` from the cycle after the chunk's first step on.
+    """Unit u updates the banks u, u + update_units, …, one at a time: bank b has turn b // update_units.
+
+    Scatter: `events` of the step before, `place` and `update` from the cycle after the chunk's first step on. Of a
+    unit's banks at most one has an event; `turns` says which may.
 
     A row's steps add ± update to its product, doubling before each (ternary: not; dense: update times the upper, then
     the lower half of the count). After the last, state ← state + rr(product / 2^shift), written UPDATE_CYCLES later.
 
-    Sweep: `sweep_row`, all banks: state at `sweep_place` ← rr(state / 2^shift). One row per bank and cycle either way.
+    Sweep: `sweep_row`, the banks with turn `sweep_turn`: state at `sweep_place` ← rr(state / 2^shift). One row per unit
+    and cycle either way.
 
     `read`, `place_read` one cycle before the memory's `words`; `write`, `place_write`, `data`. `overflows`: words that
     wrapped, at some later cycle.
@@ -59,7 +65,7 @@ class StateUpdate(wiring.Component):
         super().__init__(update_signature(config))
 
     def elaborate(self, platform: Any) -> Module:
-        """The banks, and what the shift means to all of them."""
+        """The units, and what the shift means to all of them."""
         m = Module()
         config = self.config
         shift, half, rest = Signal(5), Signal(PRODUCT.width), Signal(PRODUCT.width)
@@ -72,42 +78,49 @@ class StateUpdate(wiring.Component):
         if config.dense:  # multiplies a cycle later, when counts are out of their memory and in a register
             update = [delayed(m, word, 1, f"update_{lane}") for lane, word in enumerate(update)]
         wrapped: list[Value] = []
-        for b in range(config.ways):
-            m.submodules[f"bank_{b}"] = bank = StateBank(config)
+        for u in range(config.update_units):
+            m.submodules[f"unit_{u}"] = unit = UpdateUnit(config)
             m.d.comb += [
-                bank.event.eq(self.events[b]),
-                bank.place.eq(self.place),
-                bank.shift.eq(shift),
-                bank.half.eq(half),
-                bank.rest.eq(rest),
-                bank.sweeping.eq(self.sweeping),
-                bank.sweep_row.eq(self.sweep_row),
-                bank.sweep_place.eq(self.sweep_place),
-                self.read[b].eq(bank.read),
-                self.place_read[b].eq(bank.place_read),
-                bank.words.eq(self.words[b]),
-                self.write[b].eq(bank.write),
-                self.place_write[b].eq(bank.place_write),
-                self.data[b].eq(bank.data),
+                unit.place.eq(self.place),
+                unit.shift.eq(shift),
+                unit.half.eq(half),
+                unit.rest.eq(rest),
+                unit.sweeping.eq(self.sweeping),
+                unit.sweep_row.eq(self.sweep_row),
+                unit.sweep_place.eq(self.sweep_place),
+                unit.sweep_turn.eq(self.sweep_turn),
             ]
-            m.d.comb += [mine.eq(its) for mine, its in zip(bank.update, update, strict=True)]
-            wrapped += list(bank.wrapped)
+            m.d.comb += [mine.eq(its) for mine, its in zip(unit.update, update, strict=True)]
+            for turn, b in enumerate(range(u, config.ways, config.update_units)):
+                m.d.comb += [
+                    unit.events[turn].eq(self.events[b]),
+                    unit.turns[turn].eq(self.turns[b]),
+                    self.read[b].eq(unit.read[turn]),
+                    self.place_read[b].eq(unit.place_read),
+                    unit.words[turn].eq(self.words[b]),
+                    self.write[b].eq(unit.write[turn]),
+                    self.place_write[b].eq(unit.place_write),
+                    self.data[b].eq(unit.data),
+                ]
+            wrapped += list(unit.wrapped)
         m.d.sync += self.overflows.eq(adder_tree(m, wrapped, "overflow"))
         return m
 
 
-class StateBank(wiring.Component):
-    """One bank of `StateUpdate`, with its ports; `half`, `rest`: 2^(shift − 1) and the bits below.
+class UpdateUnit(wiring.Component):
+    """One unit of `StateUpdate`, with its ports; `half`, `rest`: 2^(shift − 1) and the bits below.
 
-    Registers hold while no row is on its way, so that their clocks can be gated.
+    Its banks are told apart by one bit each that goes with the row; place and data are the same for all. Registers hold
+    while no row is on its way, so that their clocks can be gated.
     """
 
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
-        places = row_address_bits(config)
+        places, turns = row_address_bits(config), config.turns
         super().__init__(
             {
-                "event": In(event_layout(config)),
+                "events": In(event_layout(config)).array(turns),
+                "turns": In(turns),
                 "place": In(places),
                 "update": In(signed(16)).array(config.lanes),
                 "shift": In(5),
@@ -116,10 +129,11 @@ class StateBank(wiring.Component):
                 "sweeping": In(1),
                 "sweep_row": In(1),
                 "sweep_place": In(places),
-                "read": Out(1),
+                "sweep_turn": In(bits_for(turns)),
+                "read": Out(turns),
                 "place_read": Out(places),
-                "words": In(config.lanes * 16),
-                "write": Out(1),
+                "words": In(config.lanes * 16).array(turns),
+                "write": Out(turns),
                 "place_write": Out(places),
                 "data": Out(config.lanes * 16),
                 "wrapped": Out(config.lanes),
@@ -129,13 +143,18 @@ class StateBank(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Step, term, product and memory, shifted, sum."""
         m = Module()
-        config, event = self.config, self.event
-        places = row_address_bits(config)
+        config, event = self.config, Signal(event_layout(self.config))
+        places, turns = row_address_bits(config), config.turns
+        m.d.comb += event.eq(one_of(self.events, self.turns))
         done = event.valid & event.last
         sweeping = Signal()  # drives a great many gates; rows come much later than it rises
         m.d.sync += sweeping.eq(self.sweeping)
         # The row's place goes to the memory and, later, to its write port.
-        m.d.sync += self.read.eq(done | self.sweep_row)
+        if turns > 1:
+            swept = Cat(self.sweep_row & (self.sweep_turn == turn) for turn in range(turns))
+            m.d.sync += self.read.eq((done.replicate(turns) & self.turns) | swept)
+        else:
+            m.d.sync += self.read.eq(done | self.sweep_row)
         with m.If(done | self.sweep_row):
             m.d.sync += self.place_read.eq(Mux(sweeping, self.sweep_place, (self.place + event.row)[:places]))
         stages = [Cat(self.read, self.place_read)]
@@ -143,7 +162,9 @@ class StateBank(wiring.Component):
             stages.append(delayed(m, stages[-1], 1, f"passed_{i}"))
         m.d.sync += Cat(self.write, self.place_write).eq(Mux(sweeping, stages[3], stages[2]))
         active = Signal()
-        m.d.comb += active.eq(Cat(stage[0] for stage in stages).any())
+        m.d.comb += active.eq(Cat(stage[:turns] for stage in stages).any())
+        words, arrived = Signal(len(self.data)), Signal()
+        m.d.comb += [words.eq(one_of(self.words, stages[1][:turns])), arrived.eq(stages[1][:turns].any())]
         first = delayed(m, event.first, 1, "first")
         valid = delayed(m, event.valid, 1, "valid")
         part = Signal(signed(5))
@@ -151,28 +172,39 @@ class StateBank(wiring.Component):
             upper, lower = event.code[4:].as_signed(), Cat(event.code[:4], 0).as_signed()
             with m.If(event.valid):
                 m.d.sync += part.eq(Mux(event.plane[0], upper, lower))
+        states = [Signal(signed(16), name=f"state_{lane}") for lane in range(config.lanes)]
         for lane in range(config.lanes):
-            term = part * self.update[lane] if config.dense else self._term(m, lane)
-            self._lane(m, lane, term, sweeping, active, first, valid)
+            term = part * self.update[lane] if config.dense else self._term(m, lane, event)
+            with m.If(arrived):
+                m.d.sync += states[lane].eq(words.word_select(lane, 16))
+            self._lane(m, lane, term, states[lane], sweeping, active, first, valid)
         return m
 
-    def _term(self, m: Module, lane: int) -> Value:
+    def _term(self, m: Module, lane: int, event: Any) -> Value:
         """± the update word, a cycle after the event."""
-        event, update = self.event, self.update[lane]
+        update = self.update[lane]
         term = Signal(signed(22), name=f"term_{lane}")
         with m.If(event.valid):
             m.d.sync += term.eq(Mux(event.digit, Mux(event.negative, -update, update), 0))
         return term
 
     def _lane(
-        self, m: Module, lane: int, term: Value, sweeping: Value, active: Value, first: Value, valid: Value
+        self,
+        m: Module,
+        lane: int,
+        term: Value,
+        state: Value,
+        sweeping: Value,
+        active: Value,
+        first: Value,
+        valid: Value,
     ) -> None:
         config = self.config
 
         def at(shape: Any, name: str) -> Any:
             return Signal(shape, name=f"{name}_{lane}")
 
-        product, state = at(PRODUCT, "product"), at(signed(16), "state")
+        product = at(PRODUCT, "product")
         before = product << 4 if config.dense else product if config.coding == "ternary" else product << 1
         with m.If(valid):
             m.d.sync += product.eq(Mux(first, 0, before) + term)
@@ -185,10 +217,9 @@ class StateBank(wiring.Component):
         ]
         with m.If(active):
             m.d.sync += [
-                state.eq(self.words.word_select(lane, 16)),
                 quotient.eq(operand >> self.shift),
                 up.eq((operand & self.half).any() & (~tie | (operand >> self.shift)[0])),
                 self.data.word_select(lane, 16).eq(exact[:16]),
                 over.eq((exact[15:] != 0) & ~exact[15:].all()),
             ]
-        m.d.sync += self.wrapped[lane].eq(over & self.write)
+        m.d.sync += self.wrapped[lane].eq(over & self.write.any())

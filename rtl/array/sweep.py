@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.array.events import row_address_bits
+from spikesim.rtl.array.events import bits_for, row_address_bits
 from spikesim.rtl.array.load import READ_CYCLES
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import WORD
@@ -32,13 +32,17 @@ def sweep_signature(config: CoreConfig) -> wiring.Signature:
             "word": In(WORD),
             "row": Out(1),
             "place": Out(row_address_bits(config)),
+            "turn": Out(bits_for(config.turns)),
             "shift": Out(5),
         }
     )
 
 
 class SweepControl(wiring.Component):
-    """`row`: shift the words at `place` of all banks by `shift`, one row per cycle. `address`, `word`: the shifts."""
+    """`row`: shift the words at `place` by `shift`, of the banks whose `turn` it is; one turn per cycle.
+
+    `address`, `word`: the shifts.
+    """
 
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
@@ -51,6 +55,7 @@ class SweepControl(wiring.Component):
         places = row_address_bits(self.config)
         groups, left, wait = Signal(12), Signal(24), Signal(3)
         pointer, head = Signal(ADDRESS), Signal(places)
+        turned = self.turn == self.config.turns - 1 if self.config.turns > 1 else Const(1)
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [
@@ -80,11 +85,14 @@ class SweepControl(wiring.Component):
                         m.next = "FLUSH"
             with m.State("ROWS"):
                 m.d.comb += self.row.eq(1)
-                m.d.sync += [self.place.eq(self.place + 1), left.eq(left - 1)]
-                with m.If(left == 1):
-                    m.next = "READ"
-                    with m.If(groups == 0):
-                        m.next = "FLUSH"
+                if self.config.turns > 1:
+                    m.d.sync += self.turn.eq(Mux(turned, 0, self.turn + 1))
+                with m.If(turned):
+                    m.d.sync += [self.place.eq(self.place + 1), left.eq(left - 1)]
+                    with m.If(left == 1):
+                        m.next = "READ"
+                        with m.If(groups == 0):
+                            m.next = "FLUSH"
             with m.State("FLUSH"):
                 m.d.sync += wait.eq(wait + 1)
                 with m.If(wait == _WRITTEN - 1):

@@ -39,6 +39,7 @@ from spikesim.rtl.array.state import StateUpdate, update_signature
 from spikesim.rtl.array.store import StoreControl
 from spikesim.rtl.array.sum import ArrayOffset, ArraySum
 from spikesim.rtl.array.sweep import SweepControl, sweep_signature
+from spikesim.rtl.array.turns import take_turns
 from spikesim.rtl.array.window import WindowBank
 from spikesim.rtl.baseline.dense import DenseBank, DenseRows
 from spikesim.rtl.baseline.skip import SkipBank
@@ -223,7 +224,9 @@ class ArrayUnit(wiring.Component):
             m.d.comb += [
                 self.state.events[b].eq(bank.event),
                 self.state.events[b].valid.eq(bank.event.valid & scattering),
+                self.state.turns[b].eq(bank.event.valid),
             ]
+        take_turns(m, lists, config, scattering)
         sources: Sequence[ListBank | PlaneBank | WindowBank] = lists
         if scans_planes(config):
             sources = self._plane_encoders(m, scattering, last)
@@ -280,7 +283,9 @@ class ArrayUnit(wiring.Component):
     def _dense_encoders(self, m: Module, scattering: Value, last: Value) -> None:
         gather, scatter = self.gather, self.scatter
         m.submodules.rows = rows = DenseRows(self.config)
-        go, block_last = Signal(), Signal(len(last))
+        go, block_last, last_turn = Signal(), Signal(len(last)), Signal(len(rows.turn))
+        last_bank = (self.control.instruction.fields.array.channels - 1) & (self.config.ways - 1)
+        m.d.sync += last_turn.eq(last_bank >> (self.config.update_units.bit_length() - 1))
         m.d.sync += block_last.eq(
             (self.control.instruction.common.span - 1) >> (self.config.ways - 1).bit_length()
         )
@@ -293,6 +298,7 @@ class ArrayUnit(wiring.Component):
             rows.block_bits.eq(self.control.instruction.fields.array.block_bits),
             rows.block_last.eq(block_last),
             rows.last.eq(last),
+            rows.last_turn.eq(last_turn),
             gather.left.eq(rows.left),
             scatter.left.eq(rows.left),
         ]
@@ -302,7 +308,15 @@ class ArrayUnit(wiring.Component):
         for b in range(self.config.ways):
             m.submodules[f"counts_{b}"] = bank = DenseBank(self.config)
             banks.append(bank)
-            m.d.comb += [bank.open.eq(self.loader.open), bank.go.eq(go), bank.place.eq(rows.row)]
+            turn = Signal(name=f"turn_{b}")
+            mine = rows.turn == b // self.config.update_units
+            m.d.comb += [
+                turn.eq(~scattering | mine if self.config.turns > 1 else 1),
+                bank.open.eq(self.loader.open),
+                bank.go.eq(go & turn),
+                bank.place.eq(rows.row),
+            ]
+            m.d.sync += self.state.turns[b].eq(turn & scattering if self.config.turns > 1 else 1)
             self._loads(m, b, bank, Const(1))
             m.d.comb += [self.reader.events[b].row.eq(row), self.state.events[b].row.eq(row)]
         self._dense_events(m, banks, rows.upper, scattering)
@@ -331,8 +345,10 @@ class ArrayUnit(wiring.Component):
                 bank.end.eq(gather.step.end | scatter.step.end),
                 self.reader.events[b].row.eq(bank.event.row),
                 self.state.events[b].row.eq(bank.event.row),
+                self.state.turns[b].eq(bank.event.valid),
             ]
             self._loads(m, b, bank, listed[b % len(listed)])
+        take_turns(m, banks, self.config, scattering)
         left = Cat(bank.left for bank in banks).any()
         m.d.comb += [gather.left.eq(left), scatter.left.eq(left)]
         self._dense_events(m, banks, upper, scattering)
@@ -343,7 +359,9 @@ class ArrayUnit(wiring.Component):
         """All of them but their rows. `upper`: the step is of a scatter, for the upper halves of its counts."""
         valid, first, half = Signal(), Signal(), Signal()
         m.d.sync += [valid.eq(self.scatter.go), first.eq(~scattering | upper), half.eq(upper)]
-        for bank, read, updated in zip(banks, self.reader.events, self.state.events, strict=True):
+        for bank, read, updated, turn in zip(
+            banks, self.reader.events, self.state.events, self.state.turns, strict=True
+        ):
             for event in (read, updated):
                 m.d.comb += [
                     event.valid.eq(bank.event.valid),
@@ -353,7 +371,7 @@ class ArrayUnit(wiring.Component):
                     event.last.eq(~half),
                     event.plane.eq(half),
                 ]
-            m.d.comb += updated.valid.eq(bank.event.valid & valid)
+            m.d.comb += updated.valid.eq(bank.event.valid & valid & turn)
 
     def _loads(
         self, m: Module, b: int, bank: DenseBank | ListBank | PlaneBank | SkipBank | WindowBank, enable: Value
@@ -428,6 +446,7 @@ class ArrayUnit(wiring.Component):
             state.shift.eq(Mux(sweeping, sweep.shift, self.control.instruction.fields.array.shift)),
             state.sweep_row.eq(sweep.row),
             state.sweep_place.eq(sweep.place),
+            state.sweep_turn.eq(sweep.turn),
         ]
         for lane in range(config.lanes):
             m.d.comb += state.update[lane].eq(scatter.update[lane])

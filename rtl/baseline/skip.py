@@ -18,8 +18,9 @@ class SkipBank(wiring.Component):
 
     * `clear` forgets the group before. `load`, `row`, `code`: one count, which the caller knows to be worth a step.
     * `begin`: the list from its start; steps may come from the next cycle on.
-    * `go`: the bank takes its next count, if it has one; with `hold` the same again in the step after. `event` belongs
-      to the cycle before; without a count it is not `valid`. What all banks share of it is not set here.
+    * `go`: the bank takes its next count, if it has one and its `turn`; with `hold` the same again in the step after.
+      `event` belongs to the cycle before; without a count it is not `valid`. What all banks share is not set here.
+    * `ready`: the bank has not yet taken all counts of the chunk.
     * `left`: after this cycle the bank still has something. `end`, with `go`: the chunk's last cycle.
 
     The list is read from its end: what is left of it is then its next address, too.
@@ -35,8 +36,10 @@ class SkipBank(wiring.Component):
                 "code": In(code_bits(config)),
                 "begin": In(1),
                 "go": In(1),
+                "turn": In(1),
                 "hold": In(1),
                 "end": In(1),
+                "ready": Out(1),
                 "left": Out(1),
                 "event": Out(event_layout(config)),
             }
@@ -58,10 +61,11 @@ class SkipBank(wiring.Component):
             rows.write.enable.eq(self.load),
             rows.write.address.eq(following[:index]),
             rows.write.data.eq(Cat(self.row, self.code)),
-            takes.eq(self.go & ~place[index]),
+            self.ready.eq(~place[index]),
+            takes.eq(self.go & self.turn & self.ready),
             rows.read[0].enable.eq(takes),
             rows.read[0].address.eq(place[:index]),
-            self.left.eq(~place[index] & (self.hold | place[:index].any())),
+            self.left.eq(self.ready & (self.hold | ~self.turn | place[:index].any())),
             self.event.valid.eq(valid),
             self.event.digit.eq(valid),
             self.event.row.eq(read.row),

@@ -24,7 +24,7 @@ TOP = "top"
 """Every design's top module: equal parts of different designs then have equal names, and are mapped once."""
 
 
-_MANY = ("_sum_lane_0", "_state_bank_0", "_lookup_table")
+_MANY = ("_sum_lane_0", "_state_unit_0", "_lookup_table")
 """How the names of modules end that a design has many instances of."""
 
 _BUFFERINGS = 3

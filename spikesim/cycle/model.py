@@ -38,6 +38,7 @@ class CycleModel:
         self.lanes = hardware.array.lanes
         self.loaded, self.fetched = hardware.array.loaded, hardware.array.fetched
         self.drained = hardware.array.drained
+        self.update_units = hardware.array.update_units
         self.coding = hardware.numerics.coding
         self.hardware = hardware
         self.order = _order(hardware)
@@ -129,7 +130,7 @@ class CycleModel:
 
     def _decay(self, i: isa.Decay, effects: Effects, tail: int) -> Cost:
         size, heads = self.program.text.states[i.state].size, ceil_div(i.dst.groups, self.cores)
-        sweep = timing.sweep(1, size, ways=self.ways, lanes=self.lanes)
+        sweep = timing.sweep(1, size, ways=self.ways, lanes=self.lanes, units=self.update_units)
         swept = self._slowest((_known(effects.shifts) > 0) * sweep)
         issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
         factors = timing.pointwise(*self._shape(i), tail=tail)
@@ -261,7 +262,7 @@ class CycleModel:
         spiking = self._row_serial_cycles(counts)
         # The dense twins multiply bytes: a 16-bit update takes them two passes. No row is left out, be its count 0 or
         # not, so that the banks stay in step.
-        dense = np.full_like(spiking, 2 * ceil_div(size, self.ways))
+        dense = np.full_like(spiking, 2 * timing.update_rows(size, self.update_units))
         busy: PerCore = {"spiking": spiking, "dense": dense, "skipping": dense}
         issue = timing.ISSUE_CYCLES + (0 if i.partition is None else timing.PARTITION_CYCLES)
 
@@ -293,11 +294,12 @@ class CycleModel:
         }
 
     def _row_serial_cycles(self, counts: Counts) -> Array:
-        """int64[rows]: cycles of the bank that needs most to step through the planes of its rows one by one."""
+        """int64[rows]: cycles of the update unit that needs most to step through the planes of its rows one by one."""
+        units, channels = self.update_units, counts.shape[1]
         planes = self._planes[counts.astype(np.int16) + isa.COUNT_LIMIT]
-        padded = np.zeros((counts.shape[0], ceil_div(counts.shape[1], self.ways) * self.ways), np.int64)
-        padded[:, : counts.shape[1]] = planes
-        busiest: Array = padded.reshape(counts.shape[0], -1, self.ways).sum(axis=1).max(axis=1)
+        padded = np.zeros((counts.shape[0], timing.update_rows(channels, units) * units), np.int64)
+        padded[:, :channels] = planes
+        busiest: Array = padded.reshape(counts.shape[0], -1, units).sum(axis=1).max(axis=1)
         return busiest
 
     def _counters(

@@ -39,6 +39,7 @@ class Reference:
         order = config.order if config.coding != "ternary" and not config.dense else "row"
         self.by_plane, self.by_window = order == "plane", order == "window"
         self.scan = config.scan_bits
+        self.units = min(config.state_banks, config.ways)
         self.rows = np.zeros((config.ways, config.row_depth, config.lanes), np.int8)
         self.states = np.zeros((config.ways, config.state_depth, config.lanes), np.int16)
 
@@ -220,11 +221,12 @@ class Reference:
             used = np.zeros_like(banked)
             banked[row, bank], used[row, bank] = counts, 1
             if self.config.dense:
-                spent, reads = 2 * len(banked), n
+                spent, reads = 2 * -(-n // self.units), n
             else:
                 fired = self._digits(banked) != 0
                 highest = (fired * np.arange(1, len(fired) + 1)[:, None, None]).max(axis=0)
-                spent, reads = int(highest.sum(axis=0).max()), np.count_nonzero(banked)
+                steps = [highest[:, unit :: self.units].sum() for unit in range(self.units)]
+                spent, reads = int(max(steps)), np.count_nonzero(banked)
             outcome.cycles += int(timing.scatter(n, columns, spent, loaded=self.config.loaded, lanes=lanes))
             events, rounds = self.events(banked, used), ceil_div(columns, lanes)
             outcome.count(
@@ -243,7 +245,7 @@ class Reference:
             shift = self.words[fields["shifts"] + g]
             if shift <= 0:
                 continue
-            outcome.cycles += fields["rows"]
+            outcome.cycles += fields["rows"] * (self.config.ways // self.units)
             first = fields["base"] + resolved["offset"] + g * fields["head_stride"]
             for r in range(fields["rows"]):
                 words = self.states[:, (first + r) % self.states.shape[1]]

@@ -37,6 +37,7 @@ def random_hardware(generator: np.random.Generator) -> HardwareConfig:
             "array.skew": one(0, 1),
             "array.load_width": one(1, 2, 4, 16, 64),
             "array.drain_width": one(1, 2, 8, 64),
+            "array.state_banks": one(1, 2, 4, 16),
             "numerics.coding": one("bitwise", "ternary", "twos_complement", "signed_digit"),
             "limits.max_context": 64,
             "memory.row_kib": 512,

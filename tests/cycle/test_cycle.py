@@ -13,7 +13,7 @@ from spikesim import timing
 from spikesim.cycle.model import CycleModel, skip_cycles
 from spikesim.golden.frame import Frame
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Decay, Gather, Instruction, Program, ProgramText, Section, View
+from spikesim.program import Decay, Gather, Instruction, Program, ProgramText, Scatter, Section, View
 from spikesim.program.trace import Effects, Place
 from spikesim.run.simulator import Simulator
 from spikesim.spikes.digits import digits
@@ -156,9 +156,7 @@ def test_counts_that_are_kept_are_neither_loaded_nor_sent(cores: int) -> None:
         Program(text=text, constants={}, matrices={"m": np.zeros((20, 37), np.int8)}), hardware
     )
     found = Effects(positions=np.arange(3), counts=np.full((3, 1, 37), 5, np.int8))
-    first, second = (
-        model.cost(n, found) for n in range(len(gathers))
-    )
+    first, second = (model.cost(n, found) for n in range(len(gathers)))
     system = hardware.system
     sent = system.broadcast_latency_cycles + -(-37 // system.broadcast_words_per_cycle) if cores > 1 else 0
     saved = -(-37 // 8) + 6 + sent
@@ -251,6 +249,73 @@ def test_skipping_zeros_takes_the_fullest_bank_at_least_a_cycle(ways: int, chann
     assert skip_cycles(counts.astype(np.int8), hardware).tolist() == expected
 
 
+def _scattered(steps: list[int], columns: int, *, ways: int, lanes: int, units: int) -> int:
+    """Plays a scatter of rows with so many steps: of a unit's banks the first with a step left takes it."""
+    ready = -(-len(steps) // min(2, ways)) + lanes
+    fetched = ready  # the last of the chunk's update words
+    now = ready
+    for _ in range(-(-columns // lanes)):
+        now = max(now, fetched)
+        fetched = now + lanes
+        left = [list(steps[bank::ways]) for bank in range(ways)]
+        cycles = 0
+        while any(map(any, left)) or not cycles:
+            cycles += 1
+            for unit in range(units):
+                bank = next((rows for rows in left[unit::units] if any(rows)), [])
+                for row, count in enumerate(bank):
+                    if count:
+                        bank[row] -= 1
+                        break
+        now += cycles
+    return now + timing.SCATTER_LATENCY
+
+
+@given(
+    ways=st.sampled_from([1, 4, 16]),
+    banks=st.sampled_from([1, 2, 4, 64]),
+    lanes=st.sampled_from([2, 8]),
+    coding=st.sampled_from(["ternary", "bitwise", "twos_complement", "signed_digit"]),
+)
+@settings(max_examples=12)
+def test_every_scatter_of_a_layer_costs_what_its_units_have_to_do(
+    ways: int, banks: int, lanes: int, coding: str
+) -> None:
+    """All scatters of a real layer, token by token, against the played update units, spiking and dense."""
+    hardware = HardwareConfig().replace(
+        **{
+            "array.ways": ways,
+            "array.lanes": lanes,
+            "array.state_banks": banks,
+            "numerics.coding": coding,
+            "limits.max_context": 64,
+        }
+    )
+    config = small_config()
+    compiled = compiled_layer(config, 1, hardware, tokens=6, sequences=1)
+    simulator = Simulator(compiled.program, hardware, 1, detail=True)
+    vectors = simulator.run({"h": compiled.words, **angles(config, 6, 1)})
+    assert simulator.per_token is not None
+    shape = {"ways": ways, "lanes": lanes, "units": min(ways, banks)}
+    checked = 0
+    for number, instruction in enumerate(compiled.program.instructions()):
+        if not isinstance(instruction, Scatter):
+            continue
+        issue = timing.ISSUE_CYCLES + (0 if instruction.partition is None else timing.PARTITION_CYCLES)
+        view = instruction.counts
+        for token in range(6):
+            groups = vectors[view.name][token, 0, view.offset :][: view.words].reshape(
+                view.groups, view.length
+            )
+            fired = digits(groups.astype(np.int8), coding) != 0
+            highest = (fired * np.arange(1, len(fired) + 1)[:, None, None]).max(axis=0)
+            for kind, steps in (("spiking", highest), ("dense", np.full_like(highest, 2))):
+                cycles = sum(_scattered(row.tolist(), view.length, **shape) for row in steps)
+                assert np.concatenate(simulator.per_token[number][kind])[token] == cycles + issue
+            checked += 1
+    assert checked > 0
+
+
 class ShiftWatcher:
     """Of every decay, by number, the shifts of all tokens: int32[tokens, heads]."""
 
@@ -262,10 +327,10 @@ class ShiftWatcher:
             self.shifts[place.number] = frame.shifts_of(instruction.dst)
 
 
-@pytest.mark.parametrize("ways", [1, 16])
-def test_decay_sweeps_are_charged_when_they_happen(ways: int) -> None:
+@pytest.mark.parametrize(("ways", "banks"), [(1, 1), (16, 64), (16, 2), (4, 1)])
+def test_decay_sweeps_are_charged_when_they_happen(ways: int, banks: int) -> None:
     """Decay factors cost three slots per head, and a sweep goes over all row chunks of each head that was shifted."""
-    array = {"array.ways": ways, "array.lanes": 8}
+    array = {"array.ways": ways, "array.lanes": 8, "array.state_banks": banks}
     hardware = HardwareConfig().replace(**array, **{"limits.max_context": 64})
     config = small_config()
     compiled = compiled_layer(config, 1, hardware, tokens=24, sequences=1)
@@ -273,7 +338,7 @@ def test_decay_sweeps_are_charged_when_they_happen(ways: int) -> None:
     simulator = Simulator(compiled.program, hardware, 1, detail=True, observers=[watcher])
     simulator.run({"h": compiled.words, **angles(config, 24, 1)})
     assert simulator.per_token is not None
-    sweep, swept = -(-16 // ways) * 2, 0
+    sweep, swept = -(-16 // ways) * 2 * (ways // min(ways, banks)), 0
     for number, instruction in enumerate(compiled.program.instructions()):
         if instruction.op == "decay":
             shifts = watcher.shifts[number]

@@ -64,12 +64,23 @@ CORES = {
     "plane": Core(settings=_array(16, 8, "plane", "bitwise", **_widths(4, 2)), first_seed=0),
     "dense": Core(settings=_array(16, 8, "plane", "bitwise"), core="dense", first_seed=13),
     "row": Core(
-        settings=_array(4, 4, "row", "signed_digit", **{"array.scan_bits": 8, POINTWISE: 1}, **_widths(1, 1)),
+        settings=_array(
+            4,
+            4,
+            "row",
+            "signed_digit",
+            **{"array.scan_bits": 8, "array.state_banks": 4, POINTWISE: 1},
+            **_widths(1, 1),
+        ),
         first_seed=26,
     ),
     "naf": Core(
         settings=_array(
-            2, 4, "plane", "signed_digit", **{"array.scan_bits": 2, "array.skew": 0, POINTWISE: 16}
+            2,
+            4,
+            "plane",
+            "signed_digit",
+            **{"array.scan_bits": 2, "array.skew": 0, "array.state_banks": 1, POINTWISE: 16},
         ),
         first_seed=39,
     ),
@@ -82,10 +93,18 @@ CORES = {
         first_seed=65,
     ),
     "ternary_row": Core(
-        settings=_array(8, 4, "row", "ternary", **{POINTWISE: 8}, **_widths(64, 64)), first_seed=78
+        settings=_array(8, 4, "row", "ternary", **{POINTWISE: 8, "array.state_banks": 1}, **_widths(64, 64)),
+        first_seed=78,
     ),
     "dense_wide": Core(
-        settings=_array(2, 16, "row", "bitwise", **{"array.accumulator_bits": 40}, **_widths(2, 16)),
+        settings=_array(
+            2,
+            16,
+            "row",
+            "bitwise",
+            **{"array.accumulator_bits": 40, "array.state_banks": 1},
+            **_widths(2, 16),
+        ),
         core="dense",
         first_seed=91,
     ),
@@ -96,7 +115,8 @@ CORES = {
     "skipping": Core(settings=_array(16, 8, "plane", "bitwise"), core="skipping", first_seed=130),
     "skipping_small": Core(settings=_array(2, 2, "plane", "signed_digit"), core="skipping", first_seed=143),
 }
-"""Codings, orders, one bank and many, narrow and wide, words, counts and sums one by one and as many as there can be.
+"""Codings, orders, one bank and many, narrow and wide; words, counts and sums one by one and as many as there can be;
+state banks updated one by one, two at a time and all at once.
 
 With 13 random programs each, 156 in all.
 """

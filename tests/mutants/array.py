@@ -78,8 +78,8 @@ MUTANTS = [
     ),
     _mutant(
         "baseline/skip",
-        "(self.hold | place[:index].any())",
-        "place[:index].any()",
+        "(self.hold | ~self.turn | place[:index].any())",
+        "(~self.turn | place[:index].any())",
         "a scatter ends before the lower half of its last counts",
         "dense_skip",
     ),
@@ -317,7 +317,7 @@ MUTANTS = [
         "(~tie | 1)",
         "halves round up, not to even",
     ),
-    _mutant("array/state", "over & self.write", "over", "wraps of words that are not written count"),
+    _mutant("array/state", "over & self.write.any()", "over", "wraps of words that are not written count"),
     _mutant(
         "array/state",
         "before = product << 4 if",
@@ -338,6 +338,63 @@ MUTANTS = [
         "reading.eq(more)",
         "runs of the next chunk go where the last one ended",
         "row_signed",
+    ),
+    _mutant(
+        "array/turns",
+        "~(scattering & Cat(earlier).any())",
+        "Const(1)",
+        "two banks of an update unit take a step at once",
+    ),
+    _mutant(
+        "array/list",
+        "self.ready.eq(~early & some)",
+        "self.ready.eq(~early)",
+        "an update unit waits for a bank without a row",
+    ),
+    _mutant(
+        "array/state",
+        "(done.replicate(turns) & self.turns)",
+        "done.replicate(turns)",
+        "a row is written to all banks of its update unit",
+    ),
+    _mutant(
+        "array/state",
+        "one_of(self.words, stages[1][:turns])",
+        "one_of(self.words, stages[0][:turns])",
+        "the word is taken from the bank of the row after",
+    ),
+    _mutant(
+        "array/state",
+        "self.sweep_row & (self.sweep_turn == turn)",
+        "self.sweep_row",
+        "a sweep takes all banks of an update unit at once",
+    ),
+    _mutant(
+        "array/sweep",
+        "with m.If(turned):",
+        "with m.If(1):",
+        "a sweep goes on before all banks had their turn",
+    ),
+    _mutant(
+        "baseline/skip",
+        "(self.hold | ~self.turn | place[:index].any())",
+        "(self.hold | place[:index].any())",
+        "a scatter ends before the last row of a bank that waits",
+        "dense_skip",
+    ),
+    _mutant(
+        "baseline/dense",
+        "Mux(final, self.last_turn, turns - 1)",
+        "turns - 1",
+        "the last row has turns without a count",
+        "dense",
+    ),
+    _mutant(
+        "array/unit",
+        "rows.turn == b // self.config.update_units",
+        "rows.turn == b % self.config.turns",
+        "banks of one update unit have the same turn",
+        "dense",
     ),
     _mutant(
         "array/sweep", 'self.reads.eq(fsm.ongoing("READ"))', "self.reads.eq(self.row)", "shifts are not read"

@@ -33,7 +33,14 @@ SHAPES: dict[str, dict[str, Any]] = {
         "load_width": 4,
         "drain_width": 2,
     },
-    "plane_signed": {"ways": 2, "lanes": 4, "coding": "signed_digit", "scan_bits": 2, "drain_width": 1},
+    "plane_signed": {
+        "ways": 2,
+        "lanes": 4,
+        "coding": "signed_digit",
+        "scan_bits": 2,
+        "drain_width": 1,
+        "state_banks": 1,
+    },
     "plane_twos": {
         "ways": 1,
         "lanes": 1,
@@ -49,6 +56,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "scan_bits": 4,
         "accumulator_bits": 18,
         "load_width": 1,
+        "state_banks": 64,
     },
     "row_bitwise": {
         "ways": 4,
@@ -57,6 +65,15 @@ SHAPES: dict[str, dict[str, Any]] = {
         "coding": "bitwise",
         "scan_bits": 8,
         "accumulator_bits": 48,
+        "state_banks": 1,
+    },
+    "row_signed": {
+        "ways": 8,
+        "lanes": 4,
+        "order": "row",
+        "coding": "signed_digit",
+        "accumulator_bits": 16,
+        "state_banks": 4,
     },
     "row_signed": {
         "ways": 8,
@@ -94,7 +111,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
     "window_single": {"ways": 1, "lanes": 1, "order": "window", "row_planes": 6, "coding": "signed_digit"},
     "window_ternary": {"ways": 4, "lanes": 4, "order": "window", "coding": "ternary"},
-    "dense": {"ways": 16, "lanes": 8, "dense": True},
+    "dense": {"ways": 16, "lanes": 8, "dense": True, "state_banks": 4},
     "dense_skip": {
         "ways": 4,
         "lanes": 4,
@@ -102,6 +119,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "skip_zeros": True,
         "load_width": 2,
         "drain_width": 2,
+        "state_banks": 1,
     },
     "dense_small": {"ways": 1, "lanes": 2, "dense": True, "coding": "ternary", "drain_width": 1},
 }
