@@ -396,21 +396,23 @@ class Tally:
 
     def energy(self) -> EnergyEstimate | None:
         """The estimate by component, from the rates that come with the package; None if there are none."""
-        energies = nearest(shipped_energies(), self.hardware)
+        hardware = fitted(self.hardware) if self.sized is None else self.sized
+        energies = nearest(shipped_energies(), hardware)
         if energies is None:
             return None
         counters, elapsed = Counters(), self.cycles().elapsed
         for tally in self.programs:
             counters.add(tally.counters)
+            counters.row_fills += self._row_fills(tally)
         usage = Usage(
             tokens=self.tokens,
-            cores=self.hardware.system.cores,
+            cores=hardware.system.cores,
             counters=counters,
             costs=[entry for tally in self.programs for entry in tally.entries],
             elapsed={core: getattr(elapsed, core) for core in CORES},
-            dram_bytes=sum(tally.dram_bytes for tally in self.programs),
+            dram_bytes=sum(map(self._dram_bytes, self.programs)),
         )
-        return estimate(energies, usage, self.hardware)
+        return estimate(energies, usage, hardware)
 
     @property
     def state_overflows(self) -> int:

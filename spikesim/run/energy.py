@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from spikesim.cycle.cost import Counters
 from spikesim.hardware import CORES, CoreName, HardwareConfig
@@ -11,13 +12,18 @@ from spikesim.power_models.memories.model import Dram, Sram, dram_energy_j, sram
 from spikesim.program.sizes import INSTRUCTION_WORDS
 from spikesim.results.base import Rates
 from spikesim.results.energy import Counted, Energies, EnergyEstimate, EnergyRate
+from spikesim.rtl.config import core_config
+from spikesim.rtl.memory import macro_bits
 from spikesim.run.observers import InstructionCost
+from spikesim.support.arithmetic import ceil_div
 
 ARRAY, ENCODER, ADDRESSING = "array", "encoder", "row addressing, drain"
 UPDATE = "state update"
 ROWS, STATE, VECTOR, PROGRAM = "row memory", "state memory", "vector memory", "program memory"
 POINTWISE, CONTROL = "pointwise", "control, host"
 FILLS, LEAKAGE, DRAM = "row fills", "leakage", "DRAM"
+
+VECTOR_BANKS = "vector banks"
 
 _UPDATES = ("scatter", "decay", "store", "pool")
 _DRAM_KIND: Dram = "lpddr4"
@@ -78,10 +84,9 @@ def estimate(energies: Energies, usage: Usage, hardware: HardwareConfig) -> Ener
         * seconds[core]
         for core in known
     }
-    fills = getattr(usage.counters, "row_fills", None)
-    if fills is not None:
-        energy = 1e6 * fills / usage.tokens * models.here[ROWS].write_energy_j
-        components[FILLS] = dict.fromkeys(known, energy)
+    # A count that is stored writes one of the macros that hold a row.
+    rows = usage.counters.row_fills + usage.counters.row_stores / models.row_macros
+    components[FILLS] = dict.fromkeys(known, 1e6 * rows / usage.tokens * models.here[ROWS].write_energy_j)
     components[DRAM] = dict.fromkeys(known, 1e6 * dram_energy_j(usage.dram_bytes / usage.tokens, _DRAM_KIND))
     total = {core: sum(component[core] for component in components.values()) for core in known}
     return EnergyEstimate(
@@ -93,7 +98,7 @@ def estimate(energies: Energies, usage: Usage, hardware: HardwareConfig) -> Ener
             f"{energies.library}, {energies.node}, {energies.voltage_v:g} V, {energies.clock_mhz:g} MHz, "
             f"{_array(energies)}"
         ),
-        notes=tuple(_notes(energies, hardware, counts_fills=fills is not None)),
+        notes=tuple(_notes(energies, hardware)),
     )
 
 
@@ -117,13 +122,14 @@ def array_of(hardware: HardwareConfig) -> dict[str, int | str]:
 
 
 def memories_of(hardware: HardwareConfig) -> dict[str, int]:
-    """Words of every memory, of one bank where it has banks."""
-    memory = hardware.memory
+    """Words of every memory, of one bank where it has banks, and the number of banks of vector memory."""
+    core = core_config(hardware)
     return {
-        ROWS: hardware.rows_per_bank,
-        STATE: hardware.state_rows_per_bank,
-        VECTOR: memory.vector_words,
-        PROGRAM: max(1, memory.program_words // INSTRUCTION_WORDS),
+        ROWS: core.row_depth,
+        STATE: core.state_depth,
+        VECTOR: ceil_div(core.vector_depth, core.vector_banks),
+        VECTOR_BANKS: core.vector_banks,
+        PROGRAM: core.program_depth,
     }
 
 
@@ -142,18 +148,24 @@ class _Memories:
         within = 1e-9 * energies.memory_access_ns
 
         def models(words: Mapping[str, int], lanes: int) -> dict[str, Sram]:
-            made: dict[str, Callable[[int], Sram]] = {
-                ROWS: lambda n: sram_within(within, n, 8 * lanes, shared_port=True, write_granule=8).whole,
-                STATE: lambda n: sram_within(within, n, 16 * lanes).whole,
-                VECTOR: lambda n: sram_within(within, n, _WORD_BITS, read_ports=2).whole,
-                PROGRAM: lambda n: (
-                    sram_within(within, n, _WORD_BITS * INSTRUCTION_WORDS, shared_port=True).whole
-                ),
-            }
-            return {name: make(max(1, words[name])) for name, make in made.items()}
+            depth = {name: max(1, words[name]) for name in (ROWS, STATE, VECTOR, PROGRAM)}
 
+            def cut(name: str, width: int, **more: Any) -> Sram:
+                bits = macro_bits(width, depth[name])
+                return sram_within(within, depth[name], width, macro_bits=bits, **more).whole
+
+            return {
+                ROWS: cut(ROWS, 8 * lanes, shared_port=True, write_granule=8),
+                STATE: cut(STATE, 16 * lanes),
+                VECTOR: sram_within(within, depth[VECTOR], _WORD_BITS, read_ports=2).whole,
+                PROGRAM: cut(PROGRAM, _WORD_BITS * INSTRUCTION_WORDS, shared_port=True),
+            }
+
+        here, lanes = memories_of(hardware), hardware.array.lanes
         self.there = models(energies.memories, int(energies.array["lanes"]))
-        self.here = models(memories_of(hardware), hardware.array.lanes)
+        self.here = models(here, lanes)
+        self.vector_banks = here[VECTOR_BANKS] / energies.memories[VECTOR_BANKS]
+        self.row_macros = 8 * lanes // macro_bits(8 * lanes, max(1, here[ROWS]))
 
 
 def _growth(rate: EnergyRate, energies: Energies, hardware: HardwareConfig, models: _Memories) -> _Growth:
@@ -163,7 +175,7 @@ def _growth(rate: EnergyRate, energies: Energies, hardware: HardwareConfig, mode
     name = rate.component
     if name in models.here:
         here, there = models.here[name], models.there[name]
-        banks = ways if name in (ROWS, STATE) else 1.0
+        banks = ways if name in (ROWS, STATE) else models.vector_banks if name == VECTOR else 1.0
         # A cycle of a state's update works on all banks.
         at_once = ways if name == STATE else 1.0
         return _Growth(
@@ -175,7 +187,7 @@ def _growth(rate: EnergyRate, energies: Energies, hardware: HardwareConfig, mode
     return _Growth(dynamic=1.0, leakage=ways if name == ENCODER else 1.0)
 
 
-def _notes(energies: Energies, hardware: HardwareConfig, *, counts_fills: bool) -> list[str]:
+def _notes(energies: Energies, hardware: HardwareConfig) -> list[str]:
     notes = []
     here = array_of(hardware)
     apart = [f"{name} {value}" for name, value in here.items() if energies.array.get(name) != value]
@@ -189,8 +201,6 @@ def _notes(energies: Energies, hardware: HardwareConfig, *, counts_fills: bool) 
         f"DRAM: {1e12 * dram_energy_j(1 / 8, _DRAM_KIND):.3g} pJ a bit ({_DRAM_KIND.upper()}), every byte moved; "
         "its refresh and standby, the network between cores, clock trees and pads are in no component."
     )
-    if not counts_fills:
-        notes.append("Writes that fill row memory are not counted.")
     return notes
 
 

@@ -93,7 +93,14 @@ CORES = {
         first_seed=65,
     ),
     "ternary_row": Core(
-        settings=_array(8, 4, "row", "ternary", **{POINTWISE: 8, "array.state_banks": 1}, **_widths(64, 64)),
+        settings=_array(
+            8,
+            4,
+            "row",
+            "ternary",
+            **{POINTWISE: 8, "array.state_banks": 1},
+            **_widths(64, 64),
+        ),
         first_seed=78,
     ),
     "dense_wide": Core(

@@ -73,15 +73,8 @@ SHAPES: dict[str, dict[str, Any]] = {
         "order": "row",
         "coding": "signed_digit",
         "accumulator_bits": 16,
-        "state_banks": 4,
-    },
-    "row_signed": {
-        "ways": 8,
-        "lanes": 4,
-        "order": "row",
-        "coding": "signed_digit",
-        "accumulator_bits": 16,
         "drain_width": 2,
+        "state_banks": 4,
     },
     "row_ternary": {"ways": 4, "lanes": 4, "order": "row", "coding": "ternary", "load_width": 2},
     "row_twos": {
