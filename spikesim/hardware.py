@@ -347,6 +347,11 @@ class HardwareConfig(BaseModel):
         return self.state_memory_bytes // (self.array.ways * self.state_row_bytes)
 
     @property
+    def vector_banks(self) -> int:
+        """Banks of vector memory: the longest run that is read or written in a cycle."""
+        return max(self.pointwise.words, self.array.loaded, self.array.drained)
+
+    @property
     def dram_bytes_per_cycle(self) -> float:
         """Bytes that arrive from DRAM per clock cycle, for all cores together."""
         return self.dram.bandwidth_bytes_per_s / self.clock.frequency_hz

@@ -350,4 +350,4 @@ def test_no_more_is_moved_in_a_cycle_than_there_are_banks_and_lanes(
     core = core_config(hardware)
     for found in (hardware.array, core):
         assert (found.loaded, found.fetched, found.drained) == widths
-    assert core.vector_banks == max(*widths, hardware.pointwise.words)
+    assert core.vector_banks == hardware.vector_banks == max(*widths, hardware.pointwise.words)

@@ -9,10 +9,9 @@ from typing import Any
 from spikesim.cycle.cost import Counters
 from spikesim.hardware import CORES, CoreName, HardwareConfig
 from spikesim.power_models.memories.model import Dram, Sram, dram_energy_j, sram_within
-from spikesim.program.sizes import INSTRUCTION_WORDS
+from spikesim.program.sizes import INSTRUCTION_WORDS, fitted
 from spikesim.results.base import Rates
 from spikesim.results.energy import Counted, Energies, EnergyEstimate, EnergyRate
-from spikesim.rtl.config import core_config
 from spikesim.rtl.memory import macro_bits
 from spikesim.run.observers import InstructionCost
 from spikesim.support.arithmetic import ceil_div
@@ -123,13 +122,14 @@ def array_of(hardware: HardwareConfig) -> dict[str, int | str]:
 
 def memories_of(hardware: HardwareConfig) -> dict[str, int]:
     """Words of every memory, of one bank where it has banks, and the number of banks of vector memory."""
-    core = core_config(hardware)
+    hardware = fitted(hardware)
+    memory, banks = hardware.memory, hardware.vector_banks
     return {
-        ROWS: core.row_depth,
-        STATE: core.state_depth,
-        VECTOR: ceil_div(core.vector_depth, core.vector_banks),
-        VECTOR_BANKS: core.vector_banks,
-        PROGRAM: core.program_depth,
+        ROWS: hardware.rows_per_bank,
+        STATE: hardware.state_rows_per_bank,
+        VECTOR: ceil_div(int(memory.vector_words), banks),
+        VECTOR_BANKS: banks,
+        PROGRAM: max(1, int(memory.program_words) // INSTRUCTION_WORDS),
     }
 
 
