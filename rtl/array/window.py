@@ -99,7 +99,8 @@ class WindowBank(wiring.Component):
             last.eq(_after(at, depth) == front),
             self.left.eq(fires & ~(single & last)),
             turns.eq(self.begin | last),
-            next_low.eq(Mux(turns, ~(low & above), low)),
+            # A gather begins with the upper pass, wherever one before it on the same counts has ended.
+            next_low.eq(Mux(self.begin, ~above, Mux(last, ~(low & above), low))),
             take.eq(self.begin | (self.go & fires & single)),
             rows.read[0].enable.eq(take),
             rows.read[0].address.eq(following),
@@ -108,8 +109,6 @@ class WindowBank(wiring.Component):
             m.d.sync += [at.eq(following), low.eq(next_low), mask.eq(-1)]
         with m.Elif(self.go & fires):
             m.d.sync += mask.eq(Cat(steps[i + 1 :].any() for i in range(planes)))
-        with m.If(self.clear):
-            m.d.sync += low.eq(1)  # the first pass follows a lower one
         with m.If(self.begin | (self.go & self.end)):
             m.d.sync += early.eq(0)
         with m.Elif(take & last & low):
