@@ -224,6 +224,7 @@ def test_memories_belong_to_parts() -> None:
     [
         ("array.sum.lane_0", "array"),
         ("array.planes_3", "encoder"),
+        ("array.window_3", "encoder"),
         ("array.state_1.x", "state update, stores"),
         ("array.drain", "row addressing, drain"),
         ("array", "row addressing, drain"),
