@@ -77,7 +77,7 @@ class ArraySum(wiring.Component):
         plane = event.plane[: (len(shifts) - 1).bit_length()]
         for shift in shifts:
             m.d.sync += at[shift].eq(event.digit & (plane == shift if len(shifts) > 1 else 1))
-        return {"negative": event.digit & event.negative, "at": at}
+        return {"negative": event.negative, "at": at}
 
 
 class ArrayLane(wiring.Component):

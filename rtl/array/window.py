@@ -36,8 +36,9 @@ class WindowBank(wiring.Component):
       `above`: the bank has something in the upper pass.
 
     One memory, taken for a ring, holds the rows with events above the window from place 0 up and the others from the
-    last place down: the upper pass is the former, the lower pass all, and both end at the same place. The row in use
-    stands in the memory's output.
+    last place down. The upper pass goes up the former, the lower pass from where that ended down to the last of the
+    others. The row in use stands in the memory's output; that at which the bank turns from pass to pass stands in row
+    memory's, too, and is not read again: its `first` event is that of the upper pass.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -65,12 +66,12 @@ class WindowBank(wiring.Component):
         index, planes = bits_for(depth), config.row_planes
         listed = data.StructLayout({"row": row_bits(config), "code": code_bits(config)})
         m.submodules.list = rows = Ram(width=listed.size, depth=depth)
-        # The next free places, and whether there is anything.
-        front, back = Signal(index), Signal(index, init=depth - 1)
+        # The places filled last at either end, and whether there is anything.
+        top, bottom = Signal(index, init=depth - 1), Signal(index)
         some, above = Signal(), Signal()
         digits = digits_of(self.code, config)
         loaded, tall = self.load & digits.any(), digits[planes:].any()
-        place = Mux(tall, front, back)
+        place = Mux(tall, _after(top, depth), _before(bottom, depth))
         m.d.comb += [
             rows.write.enable.eq(loaded),
             rows.write.address.eq(place),
@@ -80,40 +81,43 @@ class WindowBank(wiring.Component):
         with m.If(loaded):
             m.d.sync += some.eq(1)
             with m.If(tall):
-                m.d.sync += [front.eq(_after(front, depth)), above.eq(1)]
+                m.d.sync += [top.eq(place), above.eq(1)]
             with m.Else():
-                m.d.sync += back.eq(Mux(back == 0, depth - 1, back - 1))
+                m.d.sync += bottom.eq(place)
         with m.If(self.clear):
-            m.d.sync += [front.eq(0), back.eq(depth - 1), some.eq(0), above.eq(0)]
+            m.d.sync += [top.eq(depth - 1), bottom.eq(0), some.eq(0), above.eq(0)]
 
         head = data.View(listed, rows.read[0].data)
         at, low, early = Signal(index, reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
-        mask = Signal(planes, reset_less=True)  # planes of the row that are to come; the highest: all
+        mask = Signal(planes, reset_less=True)  # planes of the pass that are to come
+        fresh = Signal(reset_less=True)  # nothing of the row has come in either pass
         steps = Mux(low, digits_of(head.code, config)[:planes], digits_of(head.code, config)[planes:]) & mask
         fires, single, last = Signal(), Signal(), Signal()
-        turns, next_low, take = Signal(), Signal(), Signal()
-        following = _after(Mux(turns, Mux(next_low, back, depth - 1), at), depth)
+        turns, next_low, take, stays = Signal(), Signal(), Signal(), Signal()
+        along = Mux(low, _before(at, depth), _after(at, depth))
+        following = Mux(turns, Mux(next_low, top, 0), along)
         m.d.comb += [
             fires.eq(some & ~early & (low ^ self.upper)),
             single.eq(at_most(steps, 1)),
-            last.eq(_after(at, depth) == front),
+            last.eq(at == Mux(low, bottom, top)),
+            stays.eq(~self.begin & last & ~low),
             self.left.eq(fires & ~(single & last)),
             turns.eq(self.begin | last),
             # A gather begins with the upper pass, wherever one before it on the same counts has ended.
             next_low.eq(Mux(self.begin, ~above, Mux(last, ~(low & above), low))),
             take.eq(self.begin | (self.go & fires & single)),
-            rows.read[0].enable.eq(take),
+            rows.read[0].enable.eq(take & ~stays),
             rows.read[0].address.eq(following),
         ]
         with m.If(take):
-            m.d.sync += [at.eq(following), low.eq(next_low), mask.eq(-1)]
+            m.d.sync += [at.eq(following), low.eq(next_low), mask.eq(-1), fresh.eq(~stays)]
         with m.Elif(self.go & fires):
-            m.d.sync += mask.eq(Cat(steps[i + 1 :].any() for i in range(planes)))
+            m.d.sync += [mask.eq(Cat(steps[i + 1 :].any() for i in range(planes))), fresh.eq(0)]
         with m.If(self.begin | (self.go & self.end)):
             m.d.sync += early.eq(0)
         with m.Elif(take & last & low):
             m.d.sync += early.eq(1)  # of the next chunk
-        self._events(m, self.go & fires, head, steps, mask[-1], low)
+        self._events(m, self.go & fires, head, steps, fresh, low)
         return m
 
     def _events(self, m: Module, on: Value, head: Any, steps: Value, fresh: Value, low: Value) -> None:
@@ -143,3 +147,8 @@ class WindowBank(wiring.Component):
 def _after(place: Value, depth: int) -> Value:
     """The next place of the ring."""
     return Mux(place == depth - 1, 0, place + 1)[: bits_for(depth)]
+
+
+def _before(place: Value, depth: int) -> Value:
+    """The place of the ring before it."""
+    return Mux(place == 0, depth - 1, place - 1)[: bits_for(depth)]

@@ -20,7 +20,8 @@ def window_order(
     The lower pass has the planes below `row_planes`, the upper pass before it the others. A bank needs a cycle per
     event, and in the lower pass one for a row that has events in the upper pass alone; all banks finish a pass before
     the next: cycles = the busiest bank's of the upper pass + the busiest bank's of the lower. A row is read once per
-    pass in which it has an event.
+    pass in which it has an event; but a bank's last row with events in the upper pass is the first of its lower pass,
+    and is not read again.
     """
     tables = _tables(coding, row_planes)
     rows = len(codes)
@@ -57,9 +58,11 @@ def _count(
     """Fill `cycles` and `reads` of these rows."""
     rows, channels = codes.shape
     upper, lower = np.zeros(ways, np.int32), np.zeros(ways, np.int32)
+    kept = np.zeros(ways, np.int32)  # whether the last row of the upper pass has events in the lower
     for row in range(rows):
         upper[:] = 0
         lower[:] = 0
+        kept[:] = 0
         read = 0
         for base in range(0, channels, ways):
             here = codes[row, base : min(base + ways, channels)]
@@ -67,5 +70,7 @@ def _count(
                 upper[bank] += tables[0, here[bank]]
                 lower[bank] += tables[1, here[bank]]
                 read += tables[2, here[bank]]
+                if tables[0, here[bank]]:
+                    kept[bank] = tables[2, here[bank]] - 1
         cycles[row] = upper.max() + lower.max()
-        reads[row] = read
+        reads[row] = read - kept.sum()

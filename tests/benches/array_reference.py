@@ -182,8 +182,11 @@ class Reference:
                 reads = np.count_nonzero(banked)
             if self.by_window:
                 spikes, cut = self._digits(banked) != 0, self.config.row_planes
-                reads = np.count_nonzero(spikes[:cut].any(axis=0)) + np.count_nonzero(
-                    spikes[cut:].any(axis=0)
+                upper, lower = spikes[cut:].any(axis=0), spikes[:cut].any(axis=0)
+                reads = np.count_nonzero(upper) + np.count_nonzero(lower)
+                # A bank turns at its last row of the upper pass without reading it again.
+                reads -= sum(
+                    lower[np.flatnonzero(upper[:, b])[-1], b] for b in range(ways) if upper[:, b].any()
                 )
             rounds = passes * len(chunks)
             outcome.count(

@@ -50,6 +50,11 @@ def run(mutant: dict[str, str]) -> tuple[str, float]:
                 )
             else:
                 shutil.copyfile(source, tree / name)
+        # Verilator's own library, most of what a small bench compiles, is the same for all.
+        store = CHECKOUT / "build" / "benches" / "objects"
+        store.mkdir(parents=True, exist_ok=True)
+        (tree / "build" / "benches").mkdir(parents=True)
+        (tree / "build" / "benches" / "objects").symlink_to(store)
         target = tree / mutant["file"]
         text = target.read_text(encoding="utf-8")
         if text.count(mutant["old"]) == 0:

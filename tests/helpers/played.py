@@ -56,9 +56,20 @@ def window_order_cycles(spikes: np.ndarray, ways: int, *, row_planes: int) -> in
     return cycles
 
 
-def window_order_reads(spikes: np.ndarray, row_planes: int) -> int:
-    """Rows of bool[planes, channels] that are read: once per pass in which they have an event."""
-    return int(spikes[row_planes:].any(axis=0).sum() + spikes[:row_planes].any(axis=0).sum())
+def window_order_reads(spikes: np.ndarray, ways: int, *, row_planes: int) -> int:
+    """How often a bank's memory is read for bool[planes, channels]: its output holds the row that was read last."""
+    banked = banks_of(spikes, ways)
+    upper, lower = banked[row_planes:].any(axis=0), banked[:row_planes].any(axis=0)
+    reads = 0
+    for bank in range(ways):
+        # Up the rows of the upper pass; down them again, then the others; rows without an event are not read.
+        tall = [row for row in range(banked.shape[1]) if upper[row, bank]]
+        others = [row for row in range(banked.shape[1]) if not upper[row, bank] and lower[row, bank]]
+        held = None
+        for row in tall + [row for row in tall[::-1] if lower[row, bank]] + others:
+            reads += row != held
+            held = row
+    return reads
 
 
 def _work(spikes: np.ndarray, scan: int):  # type: ignore[no-untyped-def]

@@ -141,16 +141,16 @@ MUTANTS = [
     ),
     _mutant(
         "array/window",
-        "low.eq(next_low), mask.eq(-1)]",
-        "low.eq(next_low), mask.eq(mask | 1)]",
+        "mask.eq(-1), fresh",
+        "mask.eq(mask | 1), fresh",
         "a row has the planes that the one before it left",
         "window_single",
     ),
     _mutant(
         "array/window",
-        "m.d.sync += low.eq(1)  # the first",
-        "m.d.sync += low.eq(low)  # the first",
-        "the pass of the group before decides with which a group begins",
+        "Mux(self.begin, ~above, Mux(last, ~(low & above), low))",
+        "Mux(turns, ~(low & above), low)",
+        "the pass of the gather before decides with which one on the same counts begins",
         "window_single",
     ),
     _mutant(
@@ -179,6 +179,20 @@ MUTANTS = [
         "event.first.eq(fresh)",
         "event.first.eq(1)",
         "a row is read again for every event",
+        "window_single",
+    ),
+    _mutant(
+        "array/window",
+        "fresh.eq(~stays)]",
+        "fresh.eq(1)]",
+        "the row at which a bank turns is read again",
+        "window_single",
+    ),
+    _mutant(
+        "array/window",
+        "Mux(low, bottom, top)",
+        "bottom",
+        "the upper pass goes on with rows that belong to the lower",
         "window_single",
     ),
     _mutant(

@@ -44,7 +44,7 @@ def reference(
             windowed, reads = result["row_order_cycles"][-1], active.sum()
         else:
             windowed = window_order_cycles(planes[:, row], ways, row_planes=row_planes)
-            reads = window_order_reads(planes[:, row], row_planes)
+            reads = window_order_reads(planes[:, row], ways, row_planes=row_planes)
         result["window_order_cycles"].append(windowed)
         result["window_order_reads"].append(reads)
     result["events_per_plane"] = planes.sum(axis=(1, 2))
