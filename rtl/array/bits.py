@@ -73,6 +73,11 @@ def one_of(values: Sequence[Any], chosen: Value) -> Value:
     return words[0]
 
 
+def up_to(last: Value, count: int) -> Value:
+    """The lowest `count` bits, of which bit i is set if i is at most `last`."""
+    return Cat(Const(1), *(last >= i for i in range(1, count)))
+
+
 def tree_stages(count: int) -> int:
     """Cycles from the operands of `adder_tree` to its sum."""
     return -(-(count - 1).bit_length() // _LEVELS_PER_STAGE)

@@ -233,8 +233,8 @@ MUTANTS = [
     ),
     _mutant(
         "array/load",
-        "last[:bits] >= i",
-        "last[:bits] > i",
+        "up_to(last[:bits], width)",
+        "(up_to(last[:bits], width) >> 1)",
         "the last count of a part of the banks is not loaded",
     ),
     _mutant(
