@@ -93,7 +93,7 @@ def estimate(energies: Energies, usage: Usage, hardware: HardwareConfig) -> Ener
         total_uj=Rates(**total),
         error=energies.error,
         source=(
-            f"rates measured on gates by `{energies.command}`, {energies.created[:10]}, spikesim {energies.version}: "
+            f"rates measured on gates by “{energies.command}”, {energies.created[:10]}, spikesim {energies.version}: "
             f"{energies.library}, {energies.node}, {energies.voltage_v:g} V, {energies.clock_mhz:g} MHz, "
             f"{_array(energies)}"
         ),
@@ -206,7 +206,7 @@ def _notes(energies: Energies, hardware: HardwareConfig) -> list[str]:
 
 def _array(energies: Energies) -> str:
     array = energies.array
-    return f"{array['ways']} ways × {array['lanes']} lanes, {array['order']} order, {array['coding']}"
+    return f"{array['ways']} ways × {array['lanes']} lanes, {array['order']} order, {array['coding']}".replace("_", " ")
 
 
 def _of(rates: Rates, core: CoreName) -> float | None:
