@@ -1,4 +1,4 @@
-"""`energies_of`: what every component of the core takes per event, row read or cycle, for estimates of other models."""
+"""`energies_of`: what every component of the core takes per event, row read or cycle, for estimates of models."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _rate(
     usage: Usage,
     frequency_hz: float,
 ) -> EnergyRate:
-    """`run`: designs whose power this is, while they did what `usage` says; leakage is that of the cores."""
+    """`run`: designs whose power this is, while they did what `usage` says; leakage and area are those of the cores."""
     return EnergyRate(
         component=name,
         per=per,
@@ -147,6 +147,7 @@ def _rate(
             }
         ),
         leakage_mw=_rates({core: _leakage_mw(design, names) for core, design in cores.items()}),
+        area_um2=_rates({core: parts_of(design, names).area for core, design in cores.items()}),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spikesim.report.numbers import ENERGY, MISSING, percent, quantities
+from spikesim.report.numbers import AREA, ENERGY, MISSING, Ladder, percent, quantities
 from spikesim.results.comparison import OperationEnergy
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ TITLES = {"spiking": "spiking", "dense": "dense", "skipping": "dense, skipping z
 
 @dataclass(frozen=True, kw_only=True)
 class EnergyRow:
-    """A component, or all together: per core what it takes, and its share of the spiking core's energy."""
+    """A component, or all together: per core what it takes, and its share of what the spiking core takes."""
 
     name: str
     cells: tuple[str, ...]
@@ -33,18 +34,33 @@ def cores_of(found: EnergyEstimate) -> tuple[str, ...]:
 
 def rows(found: EnergyEstimate) -> tuple[EnergyRow, ...]:
     """Every component, the most expensive of the spiking core first; all together."""
-    ordered = sorted(found.components.items(), key=lambda item: -item[1].spiking)
-    total = found.total_uj
+    return _rows(found.components, found.total_uj, ENERGY, cores_of(found))
 
+
+def area_rows(found: EnergyEstimate) -> tuple[EnergyRow, ...]:
+    """The same of the area, from large to small."""
+    scaled = {name: _square_micrometres(rates) for name, rates in found.areas_mm2.items()}
+    return _rows(scaled, _square_micrometres(found.total_mm2), AREA, cores_of(found))
+
+
+def _rows(
+    components: Mapping[str, Rates], total: Rates, ladder: Ladder, cores: tuple[str, ...]
+) -> tuple[EnergyRow, ...]:
     def row(name: str, rates: Rates, *, is_total: bool = False) -> EnergyRow:
         return EnergyRow(
             name=name,
-            cells=quantities(ENERGY, *(getattr(rates, core) for core in cores_of(found))),
+            cells=quantities(ladder, *(getattr(rates, core) for core in cores)),
             share=percent(rates.spiking / total.spiking, 1) if total.spiking else MISSING,
             total=is_total,
         )
 
+    ordered = sorted(components.items(), key=lambda item: -item[1].spiking)
     return (*(row(name, rates) for name, rates in ordered), row("together", total, is_total=True))
+
+
+def _square_micrometres(mm2: Rates) -> Rates:
+    scaled = {core: 1e6 * area for core, area in mm2.model_dump(exclude_none=True).items()}
+    return Rates.model_validate(scaled)
 
 
 def errors(found: EnergyEstimate) -> str:
@@ -67,7 +83,11 @@ def line(found: EnergyEstimate) -> str:
     each = ", ".join(
         f"{TITLES[core]} {energy}" for core, energy in zip(cores_of(found), energies, strict=True)
     )
-    return f"Energy per token, estimated: {each}; against gates on their model the rates are off by {errors(found)}."
+    areas = quantities(AREA, found.total_mm2.spiking * 1e6, found.total_mm2.dense * 1e6)
+    return (
+        f"Energy per token, estimated: {each}; against gates on their model the rates are off by {errors(found)}. "
+        f"Area of all cores, estimated: spiking {areas[0]}, dense {areas[1]}."
+    )
 
 
 def context(found: EnergyEstimate | None) -> dict[str, Any]:
@@ -78,6 +98,7 @@ def context(found: EnergyEstimate | None) -> dict[str, Any]:
         "energy_cores": [TITLES[core] for core in cores_of(found)],
         "energy_rows": rows(found),
         "energy_errors": errors(found),
+        "area_rows": area_rows(found),
     }
 
 

@@ -1,8 +1,8 @@
-"""Energy of a whole model: rates that `spikesim compare` measured on gates, and the estimate that follows from them.
+"""Energy and area of what a whole model runs on: rates measured by `spikesim compare`, and estimates from them.
 
-A *rate* is what a component of the core takes for one of what it is counted by, dynamic, and its leakage. Rates are
-measured on one design and one model; the estimate moves them to another, and says how far off it was where both are
-known.
+A *rate* is what a component of the core takes for one of what it is counted by, dynamic, its leakage and its area.
+Rates are measured on one design and one model; the estimate moves them to another, and says how far off it was where
+both are known.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class EnergyRate(Result):
     per: Counted = Field(description="what its dynamic energy is counted by")
     dynamic_pj: Rates = Field(description="pJ each, glitches included, leakage not")
     leakage_mw: Rates = Field(description="mW")
+    area_um2: Rates = Field(description="µm² of one core's")
 
 
 class Energies(Result):
@@ -49,12 +50,14 @@ class Energies(Result):
 
 
 class EnergyEstimate(Result):
-    """Energy per token, estimated; not measured on gates."""
+    """Energy per token, and area, estimated; not measured on gates."""
 
     components: dict[str, Rates] = Field(
         description="µJ per token of every component; DRAM is the same for all"
     )
     total_uj: Rates = Field(description="µJ per token, all together")
+    areas_mm2: dict[str, Rates] = Field(description="mm² of every component, all cores together")
+    total_mm2: Rates = Field(description="mm² of all cores; no network, clock tree or pads")
     error: Rates = Field(description="of the rates' own estimate against gates on their model, as a share")
     source: str = Field(description="where the rates come from, one sentence")
     notes: tuple[str, ...] = Field(

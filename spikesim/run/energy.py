@@ -1,4 +1,4 @@
-"""`estimate`: energy per token of a model on any hardware, by component, from rates that were measured on gates."""
+"""`estimate`: energy per token of a model on any hardware, and its area, from rates that were measured on gates."""
 
 from __future__ import annotations
 
@@ -87,10 +87,22 @@ def estimate(energies: Energies, usage: Usage, hardware: HardwareConfig) -> Ener
     rows = usage.counters.row_fills + usage.counters.row_stores / models.row_macros
     components[FILLS] = dict.fromkeys(known, 1e6 * rows / usage.tokens * models.here[ROWS].write_energy_j)
     components[DRAM] = dict.fromkeys(known, 1e6 * dram_energy_j(usage.dram_bytes / usage.tokens, _DRAM_KIND))
+    areas = {
+        rate.component: {
+            core: 1e-6
+            * (_of(rate.area_um2, core) or 0.0)
+            * _growth(rate, energies, hardware, models).area
+            * usage.cores
+            for core in known
+        }
+        for rate in energies.rates
+    }
     total = {core: sum(component[core] for component in components.values()) for core in known}
     return EnergyEstimate(
         components={name: Rates(**energy) for name, energy in components.items()},
         total_uj=Rates(**total),
+        areas_mm2={name: Rates(**area) for name, area in areas.items()},
+        total_mm2=Rates(**{core: sum(area[core] for area in areas.values()) for core in known}),
         error=energies.error,
         source=(
             f"rates measured on gates by “{energies.command}”, {energies.created[:10]}, spikesim {energies.version}: "
@@ -139,6 +151,7 @@ class _Growth:
 
     dynamic: float
     leakage: float
+    area: float
 
 
 class _Memories:
@@ -181,10 +194,11 @@ def _growth(rate: EnergyRate, energies: Energies, hardware: HardwareConfig, mode
         return _Growth(
             dynamic=at_once * here.read_energy_j / there.read_energy_j,
             leakage=banks * here.leakage_w / there.leakage_w,
+            area=banks * here.area_um2 / there.area_um2,
         )
-    if name in (ARRAY, ADDRESSING, UPDATE):
-        return _Growth(dynamic=lanes * (ways if name == UPDATE else 1.0), leakage=lanes * ways)
-    return _Growth(dynamic=1.0, leakage=ways if name == ENCODER else 1.0)
+    size = lanes * ways if name in (ARRAY, ADDRESSING, UPDATE) else ways if name == ENCODER else 1.0
+    dynamic = size if name == UPDATE else lanes if name in (ARRAY, ADDRESSING) else 1.0
+    return _Growth(dynamic=dynamic, leakage=size, area=size)
 
 
 def _notes(energies: Energies, hardware: HardwareConfig) -> list[str]:
@@ -195,7 +209,8 @@ def _notes(energies: Energies, hardware: HardwareConfig) -> list[str]:
         notes.append(f"The rates are of {_array(energies)}, this hardware has {', '.join(apart)}.")
     notes.append(
         "Dynamic energy of the array, the drain and the state update grows with the lanes, that of memories with their "
-        "size by the memory model; leakage is of all cores for the whole time, waiting for DRAM included."
+        "size by the memory model, and so do leakage and area; leakage is of all cores for the whole time, waiting for "
+        "DRAM included."
     )
     notes.append(
         f"DRAM: {1e12 * dram_energy_j(1 / 8, _DRAM_KIND):.3g} pJ a bit ({_DRAM_KIND.upper()}), every byte moved; "
@@ -206,7 +221,11 @@ def _notes(energies: Energies, hardware: HardwareConfig) -> list[str]:
 
 def _array(energies: Energies) -> str:
     array = energies.array
-    return f"{array['ways']} ways × {array['lanes']} lanes, {array['order']} order, {array['coding']}".replace("_", " ")
+    return (
+        f"{array['ways']} ways × {array['lanes']} lanes, {array['order']} order, {array['coding']}".replace(
+            "_", " "
+        )
+    )
 
 
 def _of(rates: Rates, core: CoreName) -> float | None:

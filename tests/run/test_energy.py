@@ -56,7 +56,13 @@ def measured(hardware: HardwareConfig = HARDWARE, *, skipping: bool = True) -> E
         memories=memories_of(hardware),
         memory_access_ns=1.5,
         rates=tuple(
-            EnergyRate(component=name, per=per, dynamic_pj=rates(pj), leakage_mw=rates(mw))  # type: ignore[arg-type]
+            EnergyRate(
+                component=name,
+                per=per,  # type: ignore[arg-type]
+                dynamic_pj=rates(pj),
+                leakage_mw=rates(mw),
+                area_um2=rates(1e4 * mw),
+            )
             for name, (per, pj, mw) in RATES.items()
         ),
         error=Rates(spiking=0.01, dense=-0.02),
@@ -110,6 +116,8 @@ def test_counts_times_rates_by_hand() -> None:
     assert found.total_uj.spiking == pytest.approx(1e-6 * sum(expected.values()))
     assert found.components[energy.ARRAY].dense == pytest.approx(1e-6 * 450 * 4)
     assert found.components[energy.ROWS].skipping == pytest.approx(1e-6 * 150 * 1200)
+    assert found.areas_mm2[energy.ROWS].dense == pytest.approx(2 * 0.6)
+    assert found.total_mm2.spiking == pytest.approx(0.958)
     assert found.error == measured().error
     assert "2026-11-25" in found.source
 
@@ -123,6 +131,8 @@ def test_a_core_that_was_not_measured_is_left_out() -> None:
 def test_more_cores_leak_longer_and_share_instructions() -> None:
     """Events are what they are; each of four cores takes the cycles of an instruction, and leaks all the time."""
     one, four = (estimate(measured(), usage(cores), HARDWARE).components for cores in (1, 4))
+    areas = [estimate(measured(), usage(cores), HARDWARE).total_mm2 for cores in (1, 4)]
+    assert areas[1].dense == pytest.approx(4 * areas[0].dense)
     for name in one:
         more = 1 if name in (energy.ARRAY, energy.ENCODER, energy.ADDRESSING, energy.ROWS, energy.DRAM) else 4
         assert four[name].spiking == pytest.approx(more * one[name].spiking), name
@@ -150,6 +160,9 @@ def test_larger_memories_take_and_leak_more() -> None:
     assert here[energy.VECTOR].spiking > 1.5 * there[energy.VECTOR].spiking
     assert here[energy.LEAKAGE].spiking > 1.2 * there[energy.LEAKAGE].spiking
     assert here[energy.ROWS] == there[energy.ROWS]
+    areas = [estimate(measured(), usage(), hardware).areas_mm2 for hardware in (large, HARDWARE)]
+    assert areas[0][energy.VECTOR].spiking > 6 * areas[1][energy.VECTOR].spiking
+    assert areas[0][energy.ROWS] == areas[1][energy.ROWS]
 
 
 def test_dram_is_every_byte_at_its_price() -> None:
