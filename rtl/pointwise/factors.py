@@ -94,11 +94,9 @@ class Factors(wiring.Component):
 
     def _factors(self, m: Module) -> None:
         """Constants of the instruction, the word, the table's value, or the group's factor."""
-        fields, is_, header = self.fields, self.controls, self.header
+        fields, is_ = self.fields, self.controls
         negative, zero = self.negative, self.zero
-        with m.If(header):  # the start of a statistic
-            m.d.sync += self.a.eq(Mux(is_.reduce, fields.mantissa, 0))
-        with m.Elif(is_.constant):
+        with m.If(is_.constant):
             m.d.sync += self.a.eq(Mux(zero, 0, fields.mantissa))
         with m.Elif(is_.softmax):
             m.d.sync += self.a.eq(fields.limit)
@@ -111,9 +109,7 @@ class Factors(wiring.Component):
         with m.Else():
             m.d.sync += self.a.eq(self.value)
 
-        with m.If(header):
-            m.d.sync += self.b.eq(1)
-        with m.Elif(is_.table_factor):
+        with m.If(is_.table_factor):
             m.d.sync += self.b.eq(self.table[: B_BITS - 1])
         with m.Elif(is_.scalar_multiply):
             m.d.sync += self.b.eq(fields.mantissa)
@@ -122,25 +118,27 @@ class Factors(wiring.Component):
         with m.Else():
             m.d.sync += self.b.eq(1)
 
+        with m.If(self.header):  # the start of a statistic
+            m.d.sync += [self.a.eq(Mux(is_.reduce, fields.mantissa, 0)), self.b.eq(1)]
+
     def _rest(self, m: Module) -> None:
         """Places, exponent and summand."""
         fields, is_, header = self.fields, self.controls, self.header
-        with m.If(header):
-            start = (Cat(Const(0, 1), self.norm, 0).as_signed() - fields.exponent)[:14].as_signed()
-            m.d.sync += self.shift.eq(Mux(is_.reduce, clamped(start), 0))
-        with m.Elif(is_.multiply | is_.reduce):
+        with m.If(is_.multiply | is_.reduce):
             m.d.sync += self.shift.eq(self.places)
         with m.Elif(is_.softmax):
             m.d.sync += self.shift.eq(Mux(self.whole >= 47, 63, self.whole[:6] + 16))
         with m.Else():
             m.d.sync += self.shift.eq(is_.shift_second)
 
-        with m.If(header):
-            m.d.sync += self.exponent.eq(self.norm << 1)
-        with m.Elif(is_.exponential):
+        with m.If(is_.exponential):
             m.d.sync += self.exponent.eq(-16 - self.whole)
         with m.Else():
             m.d.sync += self.exponent.eq(self.operand_exponent)
+
+        with m.If(header):
+            start = (Cat(Const(0, 1), self.norm, 0).as_signed() - fields.exponent)[:14].as_signed()
+            m.d.sync += [self.shift.eq(Mux(is_.reduce, clamped(start), 0)), self.exponent.eq(self.norm << 1)]
 
         with m.If(is_.softplus & ~header):
             m.d.sync += self.summand.eq(self.table)

@@ -61,13 +61,8 @@ class PointwiseOperands(wiring.Component):
         with m.Else():
             m.d.comb += right.eq(a)
         m.d.comb += invert.eq(is_.subtract | is_.softmax | (is_.magnitude & (a < 0)))
-        with m.If(header):
-            m.d.sync += self.factor_a.eq(a)
-        with m.Else():
-            m.d.sync += self.factor_a.eq(add(left, right, bits=A_BITS, invert=invert))
-        with m.If(header):
-            m.d.sync += self.factor_b.eq(1)
-        with m.Elif(is_.product):
+        m.d.sync += self.factor_a.eq(add(left, right, bits=A_BITS, invert=invert))
+        with m.If(is_.product):
             m.d.sync += self.factor_b.eq(b[:16])
         with m.Elif(is_.b_word):
             m.d.sync += self.factor_b.eq(b[:B_BITS].as_signed())
@@ -75,6 +70,8 @@ class PointwiseOperands(wiring.Component):
             m.d.sync += self.factor_b.eq(self.position)
         with m.Else():
             m.d.sync += self.factor_b.eq(1)
+        with m.If(header):
+            m.d.sync += [self.factor_a.eq(a), self.factor_b.eq(1)]
         m.d.sync += [
             self.negative.eq(a < 0),
             self.zero.eq((a[:16] == 0) & (is_.packed_a | (a[16:] == 0))),

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spikesim.report.numbers import AREA, ENERGY, MISSING, Ladder, percent, quantities
+from spikesim.results.base import Rates
 from spikesim.results.comparison import OperationEnergy
 
 if TYPE_CHECKING:
-    from spikesim.results.base import Rates
     from spikesim.results.energy import EnergyEstimate
 
 TITLES = {"spiking": "spiking", "dense": "dense", "skipping": "dense, skipping zeros"}
