@@ -18,7 +18,7 @@ APART     := --no-deps --ignore-requires-python --upgrade --target
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check format bench verify soak mutations fuzz kills mutants coverage pycoverage robustness changelog synthesis compare memories lava fidelity large clean distclean
+.PHONY: help install demo test more quick check format bench verify soak mutations fuzz kills mutants coverage pycoverage robustness changelog synthesis compare memories lava fidelity large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -30,10 +30,13 @@ demo: $(INSTALLED) ## map the tiny example model and write its report to build/d
 	$(BIN)/spikesim map examples/tiny_dssa -o build/demo --force
 
 test: $(INSTALLED) ## run all tests; ARGS="-k hardware" picks some
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not more" $(ARGS)
+
+more: $(INSTALLED) ## the tests of further cores and arrays, which would make the others too long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m more $(ARGS)
 
 quick: $(INSTALLED) ## the tests without Verilator, synthesis and other tools
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow and not more" $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, who imports whom
 	$(BIN)/ruff check .

@@ -110,7 +110,7 @@ class ArrayConfig(_Section):
     """Banks, each delivering at most one row per cycle."""
     lanes: Annotated[int, Within(1, 256, power_of_two=True)] = 64
     """Columns, each with one adder tree over the ways and one accumulator."""
-    order: Order = "plane"
+    order: Order = "window"
     """Order of events: all of a bit plane in succession (no shifter), all of a row (one read per row), or all of a row
     within a window of planes, those above it in a pass before."""
     row_planes: Annotated[int, Within(4, 7)] = 4
@@ -155,7 +155,7 @@ class PointwiseConfig(_Section):
 
     section: ClassVar[str] = "pointwise"
 
-    words: Annotated[int, Within(1, 16, power_of_two=True)] = 4
+    words: Annotated[int, Within(1, 16, power_of_two=True)] = 8
     """Words per cycle: lanes of the unit, whose runs vector memory reads and writes at once."""
 
 

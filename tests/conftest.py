@@ -16,7 +16,7 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # A bench here runs for seconds and compiles for a minute: the other way round than what a user builds.
-verilator.OPTIMISATION = ("OPT_FAST=-O1", "OPT_GLOBAL=-O1")
+verilator.OPTIMISATION = ("OPT_FAST=-O0", "OPT_GLOBAL=-O1")
 
 SLOW = {
     "backends/lava/test_run",

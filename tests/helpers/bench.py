@@ -126,7 +126,7 @@ def _build(text: str, name: str) -> Path:
 @contextlib.contextmanager
 def _tools(folder: Path, **make: str) -> Iterator[None]:
     """The environment in which cocotb finds Verilator and its makefile the compiler."""
-    variables = verilator.environment(OPT_FAST="-O1", OPT_SLOW="-O0", OPT_GLOBAL="-O1", **make)
+    variables = verilator.environment(OPT_FAST="-O0", OPT_SLOW="-O0", OPT_GLOBAL="-O1", **make)
     variables["PATH"] = f"{folder}{os.pathsep}{variables['PATH']}"
     with mock.patch.dict(os.environ, variables):
         for name in ("PYTEST_CURRENT_TEST", "WAVES", "GUI"):  # cocotb would act on them

@@ -61,8 +61,10 @@ def _widths(load: int, drain: int) -> dict[str, int]:
 
 
 CORES = {
-    "plane": Core(settings=_array(16, 8, "plane", "bitwise", **_widths(4, 2)), first_seed=0),
-    "dense": Core(settings=_array(16, 8, "plane", "bitwise"), core="dense", first_seed=13),
+    "plane": Core(
+        settings=_array(16, 8, "plane", "bitwise", **{POINTWISE: 4}, **_widths(4, 2)), first_seed=0
+    ),
+    "dense": Core(settings=_array(16, 8, "plane", "bitwise", **{POINTWISE: 2}), core="dense", first_seed=13),
     "row": Core(
         settings=_array(
             4,
@@ -109,24 +111,32 @@ CORES = {
             16,
             "row",
             "bitwise",
-            **{"array.accumulator_bits": 40, "array.state_banks": 1},
+            **{"array.accumulator_bits": 40, "array.state_banks": 1, POINTWISE: 4},
             **_widths(2, 16),
         ),
         core="dense",
         first_seed=91,
     ),
-    "window": Core(settings=_array(8, 4, "window", "signed_digit"), first_seed=104),
+    "window": Core(settings=_array(8, 4, "window", "signed_digit", **{POINTWISE: 2}), first_seed=104),
     "window_bitwise": Core(
-        settings=_array(4, 4, "window", "bitwise", **{"array.row_planes": 5}), first_seed=117
+        settings=_array(4, 4, "window", "bitwise", **{"array.row_planes": 5, POINTWISE: 4}), first_seed=117
     ),
-    "skipping": Core(settings=_array(16, 8, "plane", "bitwise"), core="skipping", first_seed=130),
-    "skipping_small": Core(settings=_array(2, 2, "plane", "signed_digit"), core="skipping", first_seed=143),
+    "skipping": Core(
+        settings=_array(16, 8, "plane", "bitwise", **{POINTWISE: 2}), core="skipping", first_seed=130
+    ),
+    "skipping_small": Core(
+        settings=_array(2, 2, "plane", "signed_digit", **{POINTWISE: 1}), core="skipping", first_seed=143
+    ),
 }
 """Codings, orders, one bank and many, narrow and wide; words, counts and sums one by one and as many as there can be;
 state banks updated one by one, two at a time and all at once.
 
 With 13 random programs each, 156 in all.
 """
+
+
+MORE = {"naf", "single", "ternary", "dense_wide", "window_bitwise", "skipping_small"}
+"""Cores that `make more` builds, and `make test` does not."""
 
 
 def built_core(name: str, config: CoreConfig) -> BuiltCore:

@@ -123,7 +123,22 @@ def unit(shape: str) -> tuple[ArrayUnit, dict[str, Any]]:
     return ArrayUnit(CoreConfig(**settings)), settings
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+MORE = {
+    "plane_signed",
+    "plane_ternary",
+    "row_ternary",
+    "row_twos",
+    "window_twos",
+    "window_bitwise",
+    "window_ternary",
+    "dense_small",
+}
+"""Shapes that `make more` builds, and `make test` does not."""
+
+
+@pytest.mark.parametrize(
+    "shape", [pytest.param(shape, marks=[pytest.mark.more] * (shape in MORE)) for shape in SHAPES]
+)
 def test_bench(shape):
     component, settings = unit(shape)
     run_bench(component, f"array_{shape}", "array", environment={"BENCH": json.dumps({"config": settings})})

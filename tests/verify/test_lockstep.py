@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.places import CHECKOUT, VECTORS
 from helpers.programs import compiled_layer, small_config
-from helpers.rtl_cores import CORES, built_core
+from helpers.rtl_cores import CORES, MORE, built_core
 from helpers.tried import tried
 from typer.testing import CliRunner
 
@@ -85,7 +85,9 @@ def test_layers_whose_stream_is_rescaled(tmp_path: Path) -> None:
         _assert_agrees(lockstep.run(layer.words[:, 0]))
 
 
-@pytest.mark.parametrize("name", list(CORES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.more] * (name in MORE)) for name in CORES]
+)
 def test_random_programs(name: str, tmp_path: Path) -> None:
     """Shapes and operands that no compiler makes."""
     core = CORES[name]
