@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spikesim.cores import CoreName
 from spikesim.errors import HardwareError
-from spikesim.hardware import Coding, CoreName, HardwareConfig, Order
+from spikesim.hardware import Coding, HardwareConfig, Order
 from spikesim.program.sizes import INSTRUCTION_WORDS, fitted
 from spikesim.rtl.isa import POSITION_BITS
 from spikesim.support.arithmetic import ceil_div

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -77,7 +77,8 @@ class VectorMemory(wiring.Component):
         offset, row = port.address[:bits], port.address[bits:]
         following = row + 1
         for number, bank in enumerate(banks):
-            behind = offset > number  # this bank's word comes after the last bank's
+            # Of a run that began in a later bank, this bank has the word behind the last bank's.
+            behind = offset > number if number < self.banks - 1 else Const(0)
             wanted = [port.enable[i] if i < len(port.enable) else 0 for i in range(self.banks)]
             m.d.comb += [
                 bank.address.eq(Mux(behind, following, row)),

@@ -37,10 +37,6 @@ Activation = Literal["threshold", "int8"]
 Order = Literal["plane", "row", "window"]
 Fit = Literal["fit"]
 """A size that follows from the programs."""
-CoreName = Literal["spiking", "dense", "skipping"]
-"""The spiking core, its dense INT8 twin, and the same twin with an encoder that skips counts of 0 in a gather."""
-CORES: tuple[CoreName, ...] = get_args(CoreName)
-"""In the order in which they are shown."""
 
 KIB = 1024
 """Bytes in a KiB."""

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.backends.execution import Outcome
-from spikesim.hardware import CoreName, HardwareConfig
+from spikesim.cores import CoreName
+from spikesim.hardware import HardwareConfig
 from spikesim.program import Chain
 from spikesim.program.verifier import verify_chain
 from spikesim.run.session import run_chain

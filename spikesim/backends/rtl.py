@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.backends.execution import Outcome
-from spikesim.hardware import CoreName, HardwareConfig
+from spikesim.cores import CoreName
+from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import Chain
 from spikesim.rtl.config import datapath

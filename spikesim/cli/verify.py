@@ -13,7 +13,7 @@ from spikesim.cli import options
 from spikesim.cli.console import stdout
 from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.progress import TerminalProgress
-from spikesim.hardware import CORES, CoreName
+from spikesim.cores import CORES, CoreName
 
 if TYPE_CHECKING:
     from spikesim.verify.lockstep import BuiltCore, LockstepResult

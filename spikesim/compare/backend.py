@@ -14,8 +14,9 @@ from spikesim.compare.designs import build
 from spikesim.compare.measure import core_source
 from spikesim.compare.settings import STREAMS
 from spikesim.compare.technology import Technology
+from spikesim.cores import CoreName
 from spikesim.errors import NumericError
-from spikesim.hardware import CoreName, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import Chain
 from spikesim.rtl.assemble import assemble

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from spikesim.compare.parts import ARRAY, ENCODER, ENCODER_MEMORY, OFFSET, ROW_MEMORY
-from spikesim.hardware import CORES, CoreName
+from spikesim.cores import CORES, CoreName
 from spikesim.power_models.constants import PUBLISHED_REDUCTIONS
 from spikesim.results.base import Rates
 from spikesim.results.comparison import Basis, BasisName, Beside, Design, Saving, Twin

@@ -12,8 +12,8 @@ from spikesim.compare.measured import GateRun, delays, summed
 from spikesim.compare.settings import STREAMS
 from spikesim.compare.vector import GateVector
 from spikesim.compare.work import Work
+from spikesim.cores import CoreName
 from spikesim.errors import NumericError
-from spikesim.hardware import CoreName
 from spikesim.power_models.gates.simulator import GateSimulator
 from spikesim.power_models.gates.waveforms import GateTimer
 from spikesim.power_models.netlist.netlist import Netlist

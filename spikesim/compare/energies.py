@@ -10,9 +10,10 @@ from spikesim.compare import parts
 from spikesim.compare.bases import Designs, parts_of
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work, array_cycles
+from spikesim.cores import CORES, CoreName
 from spikesim.cycle.cost import Counters
 from spikesim.cycle.model import gather_cycles, gather_reads, skip_cycles
-from spikesim.hardware import CORES, CoreName, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.power_models.memories.scaling import node_nm
 from spikesim.results.base import Rates
 from spikesim.results.comparison import Design

@@ -19,8 +19,9 @@ from spikesim.compare.parts import (
     UPDATE_MEMORY,
 )
 from spikesim.compare.work import GatherWork, Work
+from spikesim.cores import CORES, CoreName
 from spikesim.cycle.model import gather_reads
-from spikesim.hardware import CORES, CoreName, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.results.comparison import Design, EventEnergy, OperationEnergy
 from spikesim.spikes.digits import digits
 

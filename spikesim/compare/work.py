@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.compare.settings import STREAMS
+from spikesim.cores import CORES, CoreName
 from spikesim.golden.frame import Frame
-from spikesim.hardware import CORES, CoreName, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import Chain, Instruction, Program, is_matrix
 from spikesim.program.compiled import open_compiled

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.hardware import CoreName
+from spikesim.cores import CoreName
 
 Array = NDArray[np.int64]
 PerCore = Mapping[CoreName, Array]

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from spikesim import program as isa
 from spikesim import timing
 from spikesim.chaining import tails
+from spikesim.cores import CORES
 from spikesim.cycle.cost import Array, Cost, Counters, PerCore
-from spikesim.hardware import CORES, HardwareConfig, Order
+from spikesim.hardware import HardwareConfig, Order
 from spikesim.program.kept import kept_counts
 from spikesim.program.layout import block_bits
 from spikesim.program.shares import cache_heads

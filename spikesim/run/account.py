@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.cores import CORES, CoreName
 from spikesim.cycle.cost import Counters
-from spikesim.hardware import CORES, STATE_BYTES, CoreName, HardwareConfig
+from spikesim.hardware import STATE_BYTES, HardwareConfig
 from spikesim.mapping.place import Placer, ProgramPlacement
 from spikesim.power_models.energies import shipped_energies
 from spikesim.program import Decay, Program

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spikesim.cores import CORES, CoreName
 from spikesim.cycle.cost import Counters
-from spikesim.hardware import CORES, CoreName, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.power_models.memories.model import Dram, Sram, dram_energy_j, sram_within
 from spikesim.program.sizes import INSTRUCTION_WORDS, fitted
 from spikesim.results.base import Rates

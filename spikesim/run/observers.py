@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.cores import CORES, CoreName
 from spikesim.cycle.cost import Counters
 from spikesim.cycle.model import CycleModel
 from spikesim.golden.effects import effects
 from spikesim.golden.frame import Frame
-from spikesim.hardware import CORES, CoreName, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.program import Instruction, Program, View, is_matrix
 from spikesim.program.trace import Effects, Place, Trace
 from spikesim.spikes.statistics import SpikeStatistics

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.cores import CoreName
 from spikesim.cycle.cost import Counters
 from spikesim.errors import HardwareError, ProgramError
 from spikesim.golden.frame import Words
 from spikesim.golden.machine import Machine, Observer
-from spikesim.hardware import CoreName, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.program import Program
 from spikesim.program.accumulators import check_accumulators
 from spikesim.run.observers import CycleObserver, InstructionCost, PerToken, SpikeObserver

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikesim.hardware import CoreName
+from spikesim.cores import CoreName
 from spikesim.mapping.link import link
 from spikesim.rtl.assemble import assemble
 from spikesim.rtl.config import core_config, datapath

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import timing
-from spikesim.hardware import CoreName
+from spikesim.cores import CoreName
 from spikesim.program import Program
 from spikesim.rtl.assemble import Executable
 from spikesim.verify.expected import Expected

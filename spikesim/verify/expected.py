@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim import program as isa
+from spikesim.cores import CORES, CoreName
 from spikesim.cycle.cost import Counters
 from spikesim.golden.frame import Frame
-from spikesim.hardware import CORES, CoreName, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.program import Chain, Program, View
 from spikesim.program.layout import CoreLayout, ProgramLayout
 from spikesim.program.trace import Place

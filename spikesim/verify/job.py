@@ -113,12 +113,13 @@ def mapped_job(folder: Path, hardware: HardwareConfig, *, tokens: int, text: Pat
     Raises CapacityError for more tokens than the programs keep keys and values for.
     """
     compiled = open_compiled(folder)
-    compiled.check_steps(tokens)
     length = None if text is None else tokens
     run = mapped_tokens(compiled, InputRequest(text=text, max_tokens=tokens, sequence_length=length))
+    sequence = one_sequence(run, tokens)
+    compiled.check_steps(len(sequence))
     return Job(
         chain=compiled.chain(),
-        words=compiled.words(one_sequence(run, tokens)),
+        words=compiled.words(sequence),
         hardware=hardware.model_copy(update={"numerics": compiled.text.hardware.numerics}),
         kinds={block.program: block.kind for block in compiled.text.blocks},
     )

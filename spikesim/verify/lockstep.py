@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.cores import CoreName
 from spikesim.errors import CapacityError, OutputError, ToolError
-from spikesim.hardware import CoreName, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import Chain
 from spikesim.program.layout import CoreLayout

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spikesim.hardware import CORES, CoreName, HardwareConfig
+from spikesim.cores import CORES, CoreName
+from spikesim.hardware import HardwareConfig
 from spikesim.program import series
 from spikesim.rtl.config import core_config, datapath
 from spikesim.verify.lockstep import BuiltCore, Lockstep

@@ -197,6 +197,8 @@ def test_map_hands_everything_on(flow: Flow, tmp_path: Path) -> None:
         ),
         "request": InputRequest(text=Path("t.txt"), sequence_length=64, max_tokens=99, seed=3),
         "calibration": Path("c.txt"),
+        "context": None,
+        "cached": 0,
         "command": f"spikesim map m.pt -o out --text t.txt --calibration c.txt --hardware {hardware} --coding"
         " signed_digit --window 5 --sequence-length 64 --max-tokens 99 --seed 3",
     }

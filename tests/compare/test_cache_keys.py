@@ -21,8 +21,8 @@ from spikesim.compare import baselines, measure
 from spikesim.compare.keys import data_digest
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work
+from spikesim.cores import CORES
 from spikesim.errors import OutputError
-from spikesim.hardware import CORES
 from spikesim.power_models.cache import ResultCache
 from spikesim.power_models.liberty.read import read_liberty
 from spikesim.power_models.synthesis.synthesis import default_liberty
@@ -134,9 +134,9 @@ def different(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("timing.py", CORE | MEASURED),
         ("program/instructions.py", VERILOG | MEASURED),
         ("rtl/pointwise/add.py", CORE | MEASURED),
-        ("rtl/queue.py", VERILOG | MEASURED),
+        ("rtl/queue.py", CORE | MEASURED),
         ("rtl/memory.v", VERILOG | MEASURED),
-        ("program/layout.py", MEASURED),
+        ("program/layout.py", VERILOG | MEASURED),
         ("compare/designs.py", MEASURED),
         ("golden/arithmetic.py", MEASURED),
         ("results/comparison.py", MEASURED),

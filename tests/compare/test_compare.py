@@ -49,10 +49,11 @@ from spikesim.compare.parts import (
 from spikesim.compare.settings import STREAMS
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work, prepare
+from spikesim.cores import CORES, CoreName
 from spikesim.cycle.cost import Counters
 from spikesim.errors import NumericError
 from spikesim.flow import PROGRAM_FOLDER, map_model
-from spikesim.hardware import CORES, CoreName, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.model import DSSAModel
 from spikesim.power_models.gates.simulator import GateSimulator
 from spikesim.power_models.netlist.netlist import CellGroup, Netlist

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikesim import timing
+from spikesim.cores import CORES
 from spikesim.cycle.model import CycleModel, skip_cycles
 from spikesim.golden.frame import Frame
-from spikesim.hardware import CORES, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.program import Decay, Gather, Instruction, Program, ProgramText, Scatter, Section, View
 from spikesim.program.trace import Effects, Place
 from spikesim.run.simulator import Simulator

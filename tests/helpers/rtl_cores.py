@@ -8,7 +8,8 @@ from typing import Any
 
 from helpers.places import CHECKOUT
 
-from spikesim.hardware import CoreName, HardwareConfig
+from spikesim.cores import CoreName
+from spikesim.hardware import HardwareConfig
 from spikesim.rtl.config import CoreConfig, core_config, datapath
 from spikesim.verify.lockstep import BuiltCore
 

@@ -101,9 +101,9 @@ MUTANTS = [
     },
     {
         "file": "rtl/core.py",
-        "old": "with m.If(array.write.enable.any()):",
-        "new": "with m.If(array.write.enable[0] & array.write.enable[-1]):",
-        "why": "the array's short runs go where the host writes",
+        "old": "with m.If(run.enable.any()):",
+        "new": "with m.If(run.enable[0] & run.enable[-1]):",
+        "why": "short runs go where the host writes",
         "bench": "tests/verify/test_lockstep.py -k random_programs[plane]",
     },
     {

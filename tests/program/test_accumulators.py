@@ -139,7 +139,7 @@ def test_the_compiler_proves_the_same() -> None:
 def mapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mapped")
     request = InputRequest(random_tokens=8, sequence_length=8)
-    map_model(TINY, output=folder, hardware=HARDWARE, request=request)
+    map_model(TINY, output=folder, hardware=HARDWARE, request=request, context=64)
     return folder
 
 

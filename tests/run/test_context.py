@@ -120,7 +120,7 @@ def test_cached_tokens_cost_cycles_and_leave_fidelity(tmp_path: Path) -> None:
     assert any("with 500 others before them" in warning for warning in behind.warnings)
     kinds = {kind: cost.dense for kind, cost in behind.cycles.by_instruction.items()}
     before = {kind: cost.dense for kind, cost in empty.cycles.by_instruction.items()}
-    assert kinds["gather keys"] > 2 * before["gather keys"]
+    assert kinds["gather keys"] > 1.4 * before["gather keys"]
     assert kinds["gather matrix"] == before["gather matrix"]
     again = simulate_mapping(tmp_path / "0", cached=500)
     assert again.cycles == behind.cycles

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from spikesim.cores import CORES
 from spikesim.cycle.cost import Counters
-from spikesim.hardware import CORES, HardwareConfig
+from spikesim.hardware import HardwareConfig
 from spikesim.power_models.energies import shipped_energies
 from spikesim.power_models.memories.model import Sram, dram_energy_j, sram_within
 from spikesim.results.base import Rates

@@ -64,7 +64,7 @@ class LeakyModel:
         self.weights = generator.integers(-9, 10, (NEURONS, INPUTS)).astype(np.int8)
         self.rows = generator.integers(-7, 8, (NEURONS, INPUTS)).astype(np.int16)
 
-    def check(self, length: int, hardware: HardwareConfig) -> None:
+    def check(self) -> None:
         """Sequences may be as long as they like."""
 
     def table(self) -> NDArray[Any]:

@@ -429,7 +429,9 @@ def test_shipped_model_has_the_known_depth_and_cores(tmp_path: Path) -> None:
     from spikesim.run.tokens import InputRequest
 
     model = CHECKOUT / "examples" / "tiny_dssa"
-    map_model(model, output=tmp_path, hardware=HardwareConfig(), request=InputRequest(max_tokens=48))
+    map_model(
+        model, output=tmp_path, hardware=HardwareConfig(), request=InputRequest(max_tokens=48), context=4096
+    )
     names = ["position", "layer_00", "layer_01", "layer_02", "layer_03", "head"]
     programs = [load_program(tmp_path / "programs", name) for name in names]
     graded, serial = depth_of(*programs), depth_of(*programs, planes=8)
