@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spikesim.report.numbers import AREA, ENERGY, MISSING, Ladder, percent, quantities
-from spikesim.results.base import Rates
-from spikesim.results.comparison import OperationEnergy
 
 if TYPE_CHECKING:
+    from spikesim.results.base import Rates
+    from spikesim.results.comparison import OperationEnergy
     from spikesim.results.energy import EnergyEstimate
 
 TITLES = {"spiking": "spiking", "dense": "dense", "skipping": "dense, skipping zeros"}
@@ -60,7 +60,7 @@ def _rows(
 
 def _square_micrometres(mm2: Rates) -> Rates:
     scaled = {core: 1e6 * area for core, area in mm2.model_dump(exclude_none=True).items()}
-    return Rates.model_validate(scaled)
+    return type(mm2).model_validate(scaled)
 
 
 def errors(found: EnergyEstimate) -> str:
@@ -71,6 +71,8 @@ def errors(found: EnergyEstimate) -> str:
 
 def operations(found: EnergyEstimate) -> tuple[OperationEnergy, ...]:
     """The components as the figure takes them."""
+    from spikesim.results.comparison import OperationEnergy
+
     return tuple(
         OperationEnergy(operation=name, spiking_uj=rates.spiking, dense_uj=rates.dense)
         for name, rates in found.components.items()

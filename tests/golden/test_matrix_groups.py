@@ -14,7 +14,7 @@ from spikesim import timing
 from spikesim.compare import work as compare_work
 from spikesim.flow import map_model
 from spikesim.golden.machine import Machine
-from spikesim.hardware import CORES as CORE_NAMES
+from spikesim.cores import CORES as CORE_NAMES
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import (
