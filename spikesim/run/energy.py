@@ -24,6 +24,7 @@ POINTWISE, CONTROL = "pointwise", "control, host"
 FILLS, LEAKAGE, DRAM = "row fills", "leakage", "DRAM"
 
 VECTOR_BANKS = "vector banks"
+WORDS = "pointwise words"
 
 _UPDATES = ("scatter", "decay", "store", "pool")
 _DRAM_KIND: Dram = "lpddr4"
@@ -130,6 +131,7 @@ def array_of(hardware: HardwareConfig) -> dict[str, int | str]:
         "lanes": array.lanes,
         "order": array.order,
         "coding": hardware.numerics.coding,
+        WORDS: hardware.pointwise.words,
     }
 
 
@@ -208,6 +210,12 @@ def _notes(energies: Energies, hardware: HardwareConfig) -> list[str]:
     apart = [f"{name} {value}" for name, value in here.items() if energies.array.get(name) != value]
     if apart:
         notes.append(f"The rates are of {_array(energies)}, this hardware has {', '.join(apart)}.")
+    if here[WORDS] != energies.array.get(WORDS):
+        notes.append(
+            f"The pointwise unit and vector memory are counted per cycle, at the rate of {energies.array.get(WORDS)} "
+            f"words per cycle; with {here[WORDS]} a cycle takes more and there are fewer: on all cores alike, both are "
+            f"{'under' if int(here[WORDS]) > int(energies.array.get(WORDS, 1)) else 'over'}stated."
+        )
     notes.append(
         "Dynamic energy of the array, the drain and the state update grows with the lanes, that of memories with their "
         "size by the memory model, and so do leakage and area; leakage is of all cores for the whole time, waiting for "

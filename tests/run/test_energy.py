@@ -166,6 +166,14 @@ def test_larger_memories_take_and_leak_more() -> None:
     assert areas[0][energy.ROWS] == areas[1][energy.ROWS]
 
 
+def test_words_of_the_pointwise_unit_are_told_where_they_differ() -> None:
+    """Its rate is per cycle: with more words a cycle it is too low, and the estimate says so."""
+    wider = HARDWARE.replace(**{"pointwise.words": 2 * HARDWARE.pointwise.words})
+    assert any("both are understated" in note for note in estimate(measured(), usage(), wider).notes)
+    assert any("both are overstated" in note for note in estimate(measured(wider), usage(), HARDWARE).notes)
+    assert not any("stated" in note for note in estimate(measured(), usage(), HARDWARE).notes)
+
+
 def test_dram_is_every_byte_at_its_price() -> None:
     found = estimate(measured(), usage(dram=2e6), HARDWARE)
     assert found.components[energy.DRAM].spiking == pytest.approx(1e6 * dram_energy_j(1e6, "lpddr4"))
