@@ -76,7 +76,9 @@ HARDWARE = HardwareConfig().replace(
     **{
         "array.ways": 2,
         "array.lanes": 2,
+        "array.order": "plane",
         "array.scan_bits": 4,
+        "pointwise.words": 2,
         "clock.frequency_hz": int(CLOCK),
         "memory.row_kib": 64,
         "memory.state_kib": 8,
@@ -303,7 +305,13 @@ def test_energies_follow_from_the_designs(compared: Compared, work: Work) -> Non
     """Counts times rates are what the parts took; their estimate of the core is off by what they say."""
     energies = compared.comparison.energies
     assert energies is not None
-    assert energies.array == {"ways": 2, "lanes": 2, "order": "plane", "coding": "signed_digit"}
+    assert energies.array == {
+        "ways": 2,
+        "lanes": 2,
+        "order": "plane",
+        "coding": "signed_digit",
+        "pointwise words": 2,
+    }
     usage = usage_of(work)
     found = estimate(energies, usage, work.hardware)
     for core, name in zip(CORES, ("spiking", "dense", "dense_skip"), strict=True):
@@ -691,7 +699,7 @@ def test_energy_of_single_things_by_hand() -> None:
     )
     assert gather.sums.tolist() == [[2] * 5, [7] * 5]
     array = {"array.lanes": 2, "numerics.coding": "bitwise"}
-    amount = amount_of([gather], HardwareConfig().replace(**array))
+    amount = amount_of([gather], HardwareConfig().replace(**array, **{"array.order": "plane"}))
     assert (amount.products, amount.additions) == (10, 15)
     assert amount.weights_read == {"spiking": 15, "dense": 10, "skipping": 7.5}
     in_rows = amount_of([gather], HardwareConfig().replace(**array, **{"array.order": "row"}))

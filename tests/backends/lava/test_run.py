@@ -377,7 +377,8 @@ def test_command_on_a_mapped_folder(tmp_path: Path) -> None:
     into = CliRunner().invoke(app, ["lava", str(mapped), "-o", str(mapped), "--force"])
     assert into.exit_code == 1
     assert "must be another folder" in into.stderr
-    long = CliRunner().invoke(app, ["lava", str(mapped), "--tokens", "100000"])
+    text.write_text("A text that is longer than all there is room for.", encoding="utf-8")
+    long = CliRunner().invoke(app, ["lava", str(mapped), "--text", str(text), "--tokens", "30"])
     assert long.exit_code == 1
     assert "sequences must be at most" in long.stderr
 
