@@ -12,9 +12,9 @@ from helpers.rtl_cores import CORES
 
 from spikesim import timing
 from spikesim.compare import work as compare_work
+from spikesim.cores import CORES as CORE_NAMES
 from spikesim.flow import map_model
 from spikesim.golden.machine import Machine
-from spikesim.cores import CORES as CORE_NAMES
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.link import link
 from spikesim.program import (
