@@ -10,10 +10,11 @@ from spikesim.hardware import Coding, HardwareConfig, Order
 from spikesim.program.sizes import INSTRUCTION_WORDS, fitted
 from spikesim.rtl.isa import POSITION_BITS
 from spikesim.support.arithmetic import ceil_div
+from spikesim.widths import ArrayWidths
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoreConfig:
+class CoreConfig(ArrayWidths):
     """Parameters of one generated core. Every combination that `core_config` lets through can be built.
 
     * `dense`: the INT8 twin; same memories, program and pointwise unit, an INT8 × INT8 multiplier per way and lane
@@ -58,26 +59,6 @@ class CoreConfig:
         return "skipping" if self.skip_zeros else "dense" if self.dense else "spiking"
 
     @property
-    def loaded(self) -> int:
-        """Counts that the encoders take per cycle, never two for the same bank."""
-        return min(self.load_width, self.ways)
-
-    @property
-    def fetched(self) -> int:
-        """Update words that a scatter reads per cycle, and counts that a store writes, in a run within a chunk."""
-        return min(self.loaded, self.lanes)
-
-    @property
-    def drained(self) -> int:
-        """Sums that are written per cycle."""
-        return min(self.drain_width, self.lanes)
-
-    @property
-    def update_units(self) -> int:
-        """Units that update states: unit u those of the banks u, u + update_units, …"""
-        return min(self.state_banks, self.ways)
-
-    @property
     def turns(self) -> int:
         """Banks of an update unit, which it serves one after the other; without states 1: nothing takes turns."""
         return self.ways // self.update_units if self.state_depth else 1
@@ -95,7 +76,7 @@ class CoreConfig:
     @property
     def vector_banks(self) -> int:
         """Banks of vector memory: as many as the longest run that is read or written in a cycle."""
-        return max(self.read_words, self.written_words, self.loaded)
+        return self.longest_run(self.pointwise_words)
 
 
 def datapath(core: CoreName) -> dict[str, bool]:

@@ -69,7 +69,7 @@ class VectorMemory(wiring.Component):
         offset = self._places(m, port, banks)
         for number, bank in enumerate(banks):
             words = [port.data[i] if i < len(port.data) else port.data[0] for i in range(self.banks)]
-            m.d.comb += bank.data.eq(rotated(words, -offset, number) if self.banks > 1 else words[0])
+            m.d.comb += bank.data.eq(rotated(words, -offset, number))
 
     def _places(self, m: Module, port: Any, banks: list[Any]) -> Value:
         """Sets every bank's address and enable; -> the bank of the run's first word."""
@@ -82,7 +82,7 @@ class VectorMemory(wiring.Component):
             wanted = [port.enable[i] if i < len(port.enable) else 0 for i in range(self.banks)]
             m.d.comb += [
                 bank.address.eq(Mux(behind, following, row)),
-                bank.enable.eq(rotated(wanted, -offset, number) if bits else wanted[0]),
+                bank.enable.eq(rotated(wanted, -offset, number)),
             ]
         return offset
 

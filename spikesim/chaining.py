@@ -78,7 +78,7 @@ def tails(program: isa.Program, *, words: int, cores: int = 1) -> list[int]:
             first = last + found[-1] + issue
         found.append(whole)
         if isinstance(instruction, _POINTWISE) and instruction.PARTS == 1:
-            groups, slots, _ = _shape(instruction, words, cores)
+            groups, slots, _ = timing.pointwise_share(instruction, words=words, cores=cores)
             if instruction.cached is not None:
                 slots = 1
             last = first + groups * (slots + 1)
@@ -114,14 +114,6 @@ def _behind(write: _Access, read: _Access, last: int) -> int | None:
     return int((slots - read.slots)[met].max()) if met.any() else None
 
 
-def _shape(instruction: Any, words: int, cores: int) -> tuple[int, int, int]:
-    """(groups, slots of each, words of each) on the core that has most to do."""
-    groups, length = timing.pointwise_shape(instruction)
-    if groups == 1:
-        length = ceil_div(length, cores)
-    return ceil_div(groups, cores), timing.pointwise_slots(instruction, length, words=words), length
-
-
 def _accesses(instruction: Any, words: int, cores: int, *, written: bool) -> Iterator[_Access]:
     """What an instruction reads or writes, and in which of its slots."""
     for field, view, is_written in instruction.views():
@@ -143,7 +135,7 @@ def _slots(instruction: Any, field: str, view: isa.View, words: int, cores: int)
     """int64[groups, words]: the slot in which each word of an operand is first read, or of a result last written."""
     whole: isa.View = timing.pointwise_view(instruction)
     merged, _ = timing.pointwise_shape(instruction)
-    _, slots, length = _shape(instruction, words, cores)
+    _, slots, length = timing.pointwise_share(instruction, words=words, cores=cores)
     group = np.arange(whole.groups, dtype=np.int64)
     header = np.zeros_like(group) if merged == 1 else group // cores * (slots + 1)
     if field in _HEADER:

@@ -31,6 +31,7 @@ from spikesim.support.arguments import as_path
 from spikesim.support.nearest import named, nearest
 from spikesim.support.reading import MEBIBYTE, read_text, reading
 from spikesim.support.shown import shown
+from spikesim.widths import ArrayWidths
 
 Coding = Literal["bitwise", "ternary", "twos_complement", "signed_digit"]
 Activation = Literal["threshold", "int8"]
@@ -97,7 +98,7 @@ class _Section(BaseModel):
             raise HardwareError(_sentence(cls, cls.section, error)) from None
 
 
-class ArrayConfig(_Section):
+class ArrayConfig(ArrayWidths, _Section):
     """The event array: `ways` banks × `lanes` columns. Row i of a matrix lies in bank i mod ways."""
 
     section: ClassVar[str] = "array"
@@ -124,26 +125,6 @@ class ArrayConfig(_Section):
     """Sums written to vector memory per cycle; no more than there are lanes (`drained`)."""
     state_banks: Annotated[int, Within(1, 64, power_of_two=True)] = 2
     """Banks of state memory that are updated at once; more than there are count as all."""
-
-    @property
-    def loaded(self) -> int:
-        """Counts that are loaded per cycle: min(load_width, ways), as a bank takes one."""
-        return min(self.load_width, self.ways)
-
-    @property
-    def fetched(self) -> int:
-        """Update words that a scatter reads per cycle, and counts that a store writes: min(loaded, lanes)."""
-        return min(self.loaded, self.lanes)
-
-    @property
-    def drained(self) -> int:
-        """Sums that are written per cycle: min(drain_width, lanes)."""
-        return min(self.drain_width, self.lanes)
-
-    @property
-    def update_units(self) -> int:
-        """Units that update states, each for the banks whose number leaves the same remainder."""
-        return min(self.state_banks, self.ways)
 
 
 class PointwiseConfig(_Section):
@@ -345,7 +326,7 @@ class HardwareConfig(BaseModel):
     @property
     def vector_banks(self) -> int:
         """Banks of vector memory: the longest run that is read or written in a cycle."""
-        return max(self.pointwise.words, self.array.loaded, self.array.drained)
+        return self.array.longest_run(self.pointwise.words)
 
     @property
     def dram_bytes_per_cycle(self) -> float:

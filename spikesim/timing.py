@@ -144,6 +144,14 @@ def pointwise_shape(instruction: Any) -> tuple[int, int]:
     return groups, length
 
 
+def pointwise_share(instruction: Any, *, words: int, cores: int) -> tuple[int, int, int]:
+    """(groups, slots of each, words of each) of an instruction without keys on the core that has most to do."""
+    groups, length = pointwise_shape(instruction)
+    if groups == 1:
+        length = ceil_div(length, cores)
+    return ceil_div(groups, cores), pointwise_slots(instruction, length, words=words), length
+
+
 def select_top(groups: int, count: int, candidates: Cycles) -> Cycles:
     """Top-k: a pass over the candidates per choice, one to write the chosen in order, one to fill up with −1."""
     return groups * ((count + 1) * (candidates + SELECT_PASS) + count) + SELECT_LATENCY

@@ -73,9 +73,10 @@ def one_of(values: Sequence[Any], chosen: Value) -> Value:
     return words[0]
 
 
-def up_to(last: Value, count: int) -> Value:
-    """The lowest `count` bits, of which bit i is set if i is at most `last`."""
-    return Cat(Const(1), *(last >= i for i in range(1, count)))
+def run_enable(on: Value, ending: Value, last: Value, width: int) -> Value:
+    """A bit for each of `width` words of a run: all while `on`, where it is `ending` those up to number `last`."""
+    there = Cat(Const(1), *(last[: (width - 1).bit_length()] >= i for i in range(1, width)))
+    return (there | (~ending).replicate(width)) & on.replicate(width)
 
 
 def tree_stages(count: int) -> int:

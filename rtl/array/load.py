@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.array.bits import delayed, up_to
+from spikesim.rtl.array.bits import delayed, run_enable
 from spikesim.rtl.array.events import bits_for, code_bits, encode, row_bits, scans_planes
 from spikesim.rtl.array.planes import scan_rows, word_of
 from spikesim.rtl.config import CoreConfig
@@ -75,7 +75,7 @@ class CountLoader(wiring.Component):
         gap = Signal()
         next_word = Cat(Const(0, (scan - 1).bit_length()), word_of(row, self.config) + 1)
         next_block = block_row + block_rows
-        reads = (up_to(last[:bits], width) | (~ending).replicate(width)) & (running & ~gap).replicate(width)
+        reads = run_enable(running & ~gap, ending, last, width)
         m.d.comb += [
             ending.eq(last[bits:] == 0),
             taken.eq(Mux(ending, last[:bits] + 1, width)),

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.array.bits import delayed, up_to
+from spikesim.rtl.array.bits import delayed, run_enable
 from spikesim.rtl.array.events import row_address_bits
 from spikesim.rtl.array.gather import BEGIN_CYCLES, step_layout
 from spikesim.rtl.array.load import READ_CYCLES
@@ -168,7 +168,7 @@ class ScatterControl(wiring.Component):
         last = Signal(20)  # number of the last column, counted from the address
         run = Signal(range(max(2, runs)))  # of the chunk
         ending, through = Signal(), Signal()
-        reads = (up_to(last[:bits], width) | (~ending).replicate(width)) & reading.replicate(width)
+        reads = run_enable(reading, ending, last, width)
         m.d.comb += [
             ending.eq(last[bits:] == 0),
             through.eq(ending | (run == runs - 1)),

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.array.bits import delayed, up_to
+from spikesim.rtl.array.bits import delayed, run_enable
 from spikesim.rtl.array.events import row_address_bits
 from spikesim.rtl.array.load import READ_CYCLES
 from spikesim.rtl.config import CoreConfig
@@ -111,7 +111,7 @@ class StoreControl(wiring.Component):
             with m.State("STREAM"), m.If(self.done):
                 m.next = "IDLE"
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
-        reads = (up_to(last[:bits], width) | (~ending).replicate(width)) & reading.replicate(width)
+        reads = run_enable(reading, ending, last, width)
         m.d.comb += [
             ending.eq(last[bits:] == 0),
             self.reads.eq(reads),

@@ -71,24 +71,13 @@ def unit_basis(
 
     `published`: these figures are the ones to hold beside those of the literature.
     """
-
-    def sides(twin: Twin) -> dict[CoreName, _Side]:
-        return {
-            core: _Side(
-                slice=parts_of(design, (ARRAY, OFFSET)),
-                cycles=design.cycles_per_token,
-                pace=arrays[twin].cycles_per_token * cycles[core] / cycles[twin],
-            )
-            for core, design in arrays.items()
-        }
-
     return _basis(
         name,
         "per unit, plane order" if name == "unit_plane" else "per unit",
         "the array alone (operand registers, gates or multipliers, adder trees, accumulators, the offset of their "
         "sums), same ways and lanes, power per clock cycle while the model's weight matrices are gathered; not in it: "
         "that spiking takes more cycles, event encoder, memories and the choice between them",
-        sides,
+        lambda twin: _arrays(arrays, cycles, twin, (ARRAY, OFFSET)),
         cycles,
         frequency_hz,
         published=PUBLISHED_REDUCTIONS if published else {},
@@ -149,6 +138,20 @@ def _lanes(cycles: ArrayCycles) -> str:
     )
 
 
+def _arrays(
+    arrays: Designs, cycles: ArrayCycles, twin: Twin, parts: tuple[str, ...]
+) -> dict[CoreName, _Side]:
+    """The named parts of the arrays as they are, each at the pace that its cycles leave it beside the twin."""
+    return {
+        core: _Side(
+            slice=parts_of(design, parts),
+            cycles=design.cycles_per_token,
+            pace=arrays[twin].cycles_per_token * cycles[core] / cycles[twin],
+        )
+        for core, design in arrays.items()
+    }
+
+
 def _equalised(
     arrays: Designs, cycles: ArrayCycles, twin: Twin, once: tuple[str, ...]
 ) -> dict[CoreName, _Side]:
@@ -157,14 +160,7 @@ def _equalised(
     More lanes need no second encoder and no second offset: all lanes take the same events. Twice the lanes read twice
     the weights of a row half as often.
     """
-    sides = {
-        core: _Side(
-            slice=parts_of(design, (ARRAY, *once)),
-            cycles=design.cycles_per_token,
-            pace=arrays[twin].cycles_per_token * cycles[core] / cycles[twin],
-        )
-        for core, design in arrays.items()
-    }
+    sides = _arrays(arrays, cycles, twin, (ARRAY, *once))
     spiking, its = arrays["spiking"], arrays[twin].cycles_per_token
     longer = sides["spiking"].slice.times(spiking.cycles_per_token / its)
     area = parts_of(spiking, (ARRAY,)).area * cycles["spiking"] / cycles[twin] + parts_of(spiking, once).area

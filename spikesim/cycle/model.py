@@ -339,11 +339,8 @@ class CycleModel:
 
     def _shape(self, instruction: Any) -> tuple[int, int]:
         """(groups, slots of each) of a pointwise instruction on the slowest core."""
-        groups, length = timing.pointwise_shape(instruction)
-        if groups == 1:
-            length = ceil_div(length, self.cores)
-        slots = timing.pointwise_slots(instruction, length, words=self.words)
-        return ceil_div(groups, self.cores), slots
+        groups, slots, _ = timing.pointwise_share(instruction, words=self.words, cores=self.cores)
+        return groups, slots
 
     def _slowest(self, per_head: NDArray[Any]) -> Array:
         """[batch, heads] -> int64[batch]: heads are dealt to cores in turn; the sum of the slowest core."""

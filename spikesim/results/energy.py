@@ -39,7 +39,7 @@ class Energies(Result):
     node: str = Field(description="technology node, such as 45 nm")
     voltage_v: float = Field(description="supply, V")
     clock_mhz: float = Field(gt=0, description="MHz")
-    array: dict[str, int | str] = Field(description="ways, lanes, order, coding")
+    array: dict[str, int | str] = Field(description="ways, lanes, order, coding, words of the pointwise unit")
     memories: dict[str, int] = Field(description="words of each memory, per bank where it has banks")
     memory_access_ns: float = Field(gt=0, description="what the netlists leave for a read of a memory, ns")
     rates: tuple[EnergyRate, ...] = Field(description="per component")

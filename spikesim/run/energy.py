@@ -68,8 +68,9 @@ def estimate(energies: Energies, usage: Usage, hardware: HardwareConfig) -> Ener
     models = _Memories(energies, hardware)
     known = [core for core in CORES if all(_of(r.dynamic_pj, core) is not None for r in energies.rates)]
     components: dict[str, dict[CoreName, float]] = {}
+    growth = {rate.component: _growth(rate, energies, hardware, models) for rate in energies.rates}
     for rate in energies.rates:
-        grown = _growth(rate, energies, hardware, models)
+        grown = growth[rate.component]
         components[rate.component] = {
             core: 1e-6 * usage.count(rate.per, core) * (_of(rate.dynamic_pj, core) or 0.0) * grown.dynamic
             for core in known
@@ -79,7 +80,7 @@ def estimate(energies: Energies, usage: Usage, hardware: HardwareConfig) -> Ener
     }
     components[LEAKAGE] = {
         core: sum(
-            1e3 * (_of(rate.leakage_mw, core) or 0.0) * _growth(rate, energies, hardware, models).leakage
+            1e3 * (_of(rate.leakage_mw, core) or 0.0) * growth[rate.component].leakage
             for rate in energies.rates
         )
         * seconds[core]
@@ -91,10 +92,7 @@ def estimate(energies: Energies, usage: Usage, hardware: HardwareConfig) -> Ener
     components[DRAM] = dict.fromkeys(known, 1e6 * dram_energy_j(usage.dram_bytes / usage.tokens, _DRAM_KIND))
     areas = {
         rate.component: {
-            core: 1e-6
-            * (_of(rate.area_um2, core) or 0.0)
-            * _growth(rate, energies, hardware, models).area
-            * usage.cores
+            core: 1e-6 * (_of(rate.area_um2, core) or 0.0) * growth[rate.component].area * usage.cores
             for core in known
         }
         for rate in energies.rates

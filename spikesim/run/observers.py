@@ -66,25 +66,24 @@ class CycleObserver:
 
     def executed(self, place: Place, instruction: Instruction, frame: Frame) -> None:
         """The cycles of an instruction that has just been executed."""
-        self.add(place, instruction, effects(instruction, frame))
+        self.add(place.number, effects(instruction, frame))
 
-    def add(self, place: Place, instruction: Instruction, found: Effects) -> None:
-        """The cycles of an instruction of which the effects are known."""
-        cost = self.model.cost(place.number, found)
-        self.costs[place.number].add(
+    def add(self, number: int, found: Effects) -> None:
+        """The cycles of an instruction, by its number, of which the effects are known."""
+        cost = self.model.cost(number, found)
+        self.costs[number].add(
             {core: int(cycles.sum()) for core, cycles in cost.cycles.items()}, cost.counters
         )
         if self.per_token is not None:
             for core, cycles in cost.cycles.items():
-                self.per_token[place.number][core].append(cycles)
+                self.per_token[number][core].append(cycles)
 
 
 def costs(program: Program, trace: Trace, hardware: HardwareConfig) -> list[InstructionCost]:
     """What a program's instructions cost on an array, from the trace of a run on whatever array."""
     observer = CycleObserver(program, hardware)
-    instructions = list(program.instructions())
     for place, found in trace.of(program.text.name):
-        observer.add(place, instructions[place.number], found)
+        observer.add(place.number, found)
     return observer.costs
 
 

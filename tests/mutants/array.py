@@ -233,8 +233,8 @@ MUTANTS = [
     ),
     _mutant(
         "array/load",
-        "up_to(last[:bits], width)",
-        "(up_to(last[:bits], width) >> 1)",
+        "run_enable(running & ~gap, ending, last, width)",
+        "run_enable(running & ~gap, ending, last - 1, width)",
         "the last count of a part of the banks is not loaded",
     ),
     _mutant(
