@@ -22,7 +22,7 @@ from spikesim.rtl.pointwise.rounding import RESULT, RESULT_BITS, SHIFT, Limiter,
 @dataclass(frozen=True, kw_only=True)
 class Shared:
     """What all lanes see: the instruction's `controls` and `fields`, the token's `position`; of the slots, from stage
-    0 on, `tags`, `second` and `words` (a bit per lane: it has a word); of the group its `maximum` and `factors`.
+    0 on, `tags` and `second`; of the group its `maximum` and `factors`.
     """
 
     controls: Kept
@@ -30,7 +30,6 @@ class Shared:
     position: Any
     tags: Line
     second: Line
-    words: Line
     maximum: Signal
     factors: GroupFactors
 
@@ -40,7 +39,9 @@ class Lane:
 
     The first lane (`number` 0) has the headers, too, and the words of instructions that make packed scalars, a word a
     slot; synthesis leaves out of the others what only these need. `a`, `b`: the words, stage 3. Out of it come `value`
-    from stage 11 on, `exponent` from 15, `result` from 22; `clipped` at stage 21.
+    from stage 11 on, `exponent` from 15, `result` from 22; at stage 21 `clipped`, if the lane has a word.
+
+    All lanes but the first are alike, so that synthesis maps one of them.
     """
 
     def __init__(self, shared: Shared, number: int) -> None:
@@ -187,7 +188,7 @@ class Lane:
             limiter.limit.eq(is_.limit),
         ]
         tag = self._shared.tags.at(20)
-        written = self._shared.words.at(20)[self._number] & (~is_.rotate | tag.place[0])
+        written = ~is_.rotate | tag.place[0]
         self.clipped = Signal()
         limited, result = Signal(RESULT, reset_less=True), Signal(RESULT, reset_less=True)
         m.d.sync += [

@@ -132,7 +132,6 @@ class PointwiseUnit(wiring.Component):
             position=self.control.resolved.position,
             tags=self._tags,
             second=self._second,
-            words=self._words,
             maximum=maximum,
             factors=self._factors,
         )
@@ -163,6 +162,7 @@ class PointwiseUnit(wiring.Component):
         first, late = self._lanes[0], 23 + self._late
         is_, accumulator = self._controls.at(late), self._accumulator
         tag = self._tags.at(late)
+        lanes = zip(self._lanes, self._words.at(21), strict=True)
         m.d.comb += [
             accumulator.kind.eq(self._fields.at(22).statistic),
             *(
@@ -173,7 +173,7 @@ class PointwiseUnit(wiring.Component):
             accumulator.start.eq(first.result.at(late)),
             accumulator.load.eq(self._header(late)),
             accumulator.add.eq(self._word(late) & (~is_.rotate | tag.place[0])),
-            self.clipped.eq(sum((lane.clipped for lane in self._lanes), Const(0))),
+            self.clipped.eq(sum((lane.clipped & there for lane, there in lanes), Const(0))),
         ]
         m.submodules.normaliser = self._normaliser = normaliser = Normaliser()
         total_exponent = Signal(EXPONENT, reset_less=True)

@@ -24,7 +24,7 @@ TOP = "top"
 """Every design's top module: equal parts of different designs then have equal names, and are mapped once."""
 
 
-_MANY = ("_sum_lane_0", "_state_unit_0", "_lookup_table")
+_MANY = ("_sum_lane_0", "_state_unit_0", "_pointwise_lane_0", "_pointwise_lane_1", "_lookup_table")
 """How the names of modules end that a design has many instances of."""
 
 _BUFFERINGS = 3
@@ -146,18 +146,21 @@ def _late_parts(timing: StaticTiming, kept: Sequence[str]) -> set[str]:
     """The parts in which paths that are too long end, and in which the longest starts."""
     ends = [name for name, slack in zip(timing.endpoints, timing.endpoint_slack_s, strict=True) if slack < 0]
     paths = {name.rpartition(".")[0] for name in [*ends, timing.worst.start]}
-    return {_part_at(path, kept) for path in paths}
+    return {part for path in paths for part in _parts_at(path, kept)}
 
 
-def _part_at(path: str, kept: Sequence[str]) -> str:
-    """The part that holds the unit at `path`: of equal units, the first was mapped for all."""
+def _parts_at(path: str, kept: Sequence[str]) -> set[str]:
+    """The parts of which one holds the unit at `path`: of equal units the first was mapped for all, which is the second
+    of all units where the very first is another.
+    """
     while path:
         name = f"{TOP}_{path.replace('.', '_')}"
-        for module in (name, re.sub(r"_\d+$", "_0", name)):
-            if module in kept:
-                return module
+        if name in kept:
+            return {name}
+        if alike := {re.sub(r"_\d+$", f"_{first}", name) for first in (0, 1)} & set(kept):
+            return alike
         path = path.rpartition(".")[0]
-    return TOP
+    return {TOP}
 
 
 def _image(parameters: dict[str, Any]) -> str:
