@@ -1,4 +1,4 @@
-"""`rare_collections`: Python's garbage collector told to look for cycles less often, while millions of objects are made."""
+"""`rare_collections`: Python's garbage collector looks less often while millions of objects are made."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _THRESHOLDS = (100_000, 20, 100)
 
 @contextlib.contextmanager
 def rare_collections() -> Iterator[None]:
-    """At its own thresholds (700 new objects) the collector takes half the time in which a core's netlist is made, since
-    hardly any of the objects that it goes through can go; at these, next to none, for a tenth more memory.
+    """At its own thresholds (700 new objects) the collector takes half the time in which a core's netlist is made, and
+    finds hardly anything to free; at these, next to none, for a tenth more memory.
     """
     before = gc.get_threshold()
     gc.set_threshold(*_THRESHOLDS)
