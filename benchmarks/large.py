@@ -1,6 +1,9 @@
-"""Maps a synthetic SpikingBrain2.0-5B checkpoint cut to four layers end to end and prints time and peak memory.
+"""Maps a synthetic SpikingBrain2.0-5B checkpoint, cut to four layers or whole, and prints time and peak memory.
 
 The checkpoint has the real shapes and random weights: BF16, sharded safetensors, written one tensor at a time.
+
+    make large ARGS="--tokens 4 --cached 4096"
+    make large ARGS="--tokens 4 --whole"            needs 11 GB of disk
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -19,7 +23,7 @@ from safetensors.torch import save_file
 from spikesim.mapping.dssa.config import DSSAConfig
 from spikesim.mapping.dssa.parameters import model_shapes
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "model_type": "sse_swa_moba",
     "hidden_size": 2560,
     "num_hidden_layers": 4,
@@ -52,19 +56,26 @@ CONFIG = {
 
 
 WHOLE = {"position": 1, "moba": 9, "full": 1, "sse": 26, "head": 1}
-"""Programs of the published model, of which the checkpoint has one or two of each kind."""
+"""Programs of the published model, of which the cut checkpoint has one or two of each kind."""
+
+WHOLE_CONFIG = CONFIG | {
+    "num_hidden_layers": 36,
+    "attn": CONFIG["attn"] | {"layers": [*range(0, 36, 4), 35], "full_layers": [35]},
+}
+"""All of its layers. Which are the ten of attention changes nothing here."""
 
 
-def write_checkpoint(folder: Path) -> int:
+def write_checkpoint(folder: Path, content: dict[str, Any]) -> int:
     """Writes config.json, the shards and their index; returns the bytes of all tensors but the embedding."""
-    config = DSSAConfig.from_dict(CONFIG)
-    (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    config = DSSAConfig.from_dict(content)
+    (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")
     torch.manual_seed(0)
     shards: dict[str, dict[str, torch.Size | tuple[int, ...]]] = {}
     for name, shape in model_shapes(config).items():
         part = name.split(".")[2] if name.startswith("model.layers.") else "rest"
         shards.setdefault(f"model-{part}.safetensors", {})[name] = shape
-    weight_map, size = {}, 0
+    weight_map: dict[str, str] = {}
+    size = 0
     for file, shapes in shards.items():
         tensors = {name: _random(name, tuple(shape)) for name, shape in shapes.items()}
         save_file(tensors, folder / file)
@@ -92,13 +103,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--cached", type=int, default=0, help="tokens before the ones that run")
+    parser.add_argument("--whole", action="store_true", help="all 36 layers")
     arguments = parser.parse_args()
     hardware = Path(__file__).parents[1] / "examples" / "hardware" / "spb2_64core.toml"
     with tempfile.TemporaryDirectory() as folder:
-        model, out = Path(folder) / "spb2-4layers", Path(folder) / "out"
+        model, out = Path(folder) / "spb2", Path(folder) / "out"
         model.mkdir()
-        size = write_checkpoint(model)
-        print(f"checkpoint without embedding      {size / 1e9:8.2f} GB")
+        start = time.perf_counter()
+        size = write_checkpoint(model, WHOLE_CONFIG if arguments.whole else CONFIG)
+        seconds = time.perf_counter() - start
+        print(
+            f"checkpoint without embedding      {size / 1e9:8.2f} GB, written in {seconds:.0f} s", flush=True
+        )
         command = [str(Path(sys.executable).parent / "spikesim"), "map", str(model), "-o", str(out)]
         command += ["--hardware", str(hardware), "--random-tokens", str(arguments.tokens)]
         command += ["--cached", str(arguments.cached)]
@@ -115,10 +131,16 @@ def main() -> None:
     print(f"mapped and simulated, {arguments.tokens} tokens   {seconds:8.1f} s   {report['seconds']}")
     print(f"peak memory (bar: 6 GiB)          {peak / 2**30:8.2f} GiB")
     print(f"spiking / dense cycles per token  {report['cycles']['per_token']}")
-    by_kind = {layer["kind"]: layer["spiking"] / arguments.tokens for layer in report["cycles"]["by_layer"]}
-    whole = sum(count * by_kind[kind] for kind, count in WHOLE.items())
-    print(f"by kind of layer                  { {kind: round(cycles) for kind, cycles in by_kind.items()} }")
-    print(f"whole model, 36 layers            {whole:,.0f} spiking cycles per token, from {WHOLE}")
+    for core in ("spiking", "dense"):
+        by_kind = {layer["kind"]: layer[core] / arguments.tokens for layer in report["cycles"]["by_layer"]}
+        whole = sum(count * by_kind[kind] for kind, count in WHOLE.items())
+        print(
+            f"{core} cycles by kind of layer     { {kind: round(cycles) for kind, cycles in by_kind.items()} }"
+        )
+        print(f"whole model, 36 layers            {whole:,.0f} {core} cycles per token, from {WHOLE}")
+    energy = report["energy"]
+    print(f"energy per token, estimated       {energy['total_uj']} µJ, {energy['components']}")
+    print(f"area, estimated                   {energy['total_mm2']} mm², {energy['areas_mm2']}")
     print(f"memories of a core                {report['cores']['memories']}")
     print(
         f"tokens per second                 {report['throughput_tokens_per_s']}, bound by {report['cores']['bound']}"
