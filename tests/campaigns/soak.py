@@ -17,6 +17,7 @@ from spikesim.cores import CORES, CoreName
 from spikesim.hardware import HardwareConfig
 from spikesim.program import series
 from spikesim.rtl.config import core_config, datapath
+from spikesim.tools import verilator
 from spikesim.verify.lockstep import BuiltCore, Lockstep
 from spikesim.verify.random_programs import RandomProgram
 
@@ -39,6 +40,7 @@ def random_hardware(generator: np.random.Generator) -> HardwareConfig:
             "array.load_width": one(1, 2, 4, 16, 64),
             "array.drain_width": one(1, 2, 8, 64),
             "array.state_banks": one(1, 2, 4, 16),
+            "pointwise.words": one(1, 2, 4, 8, 16),
             "numerics.coding": one("bitwise", "ternary", "twos_complement", "signed_digit"),
             "limits.max_context": 64,
             "memory.row_kib": 512,
@@ -48,6 +50,7 @@ def random_hardware(generator: np.random.Generator) -> HardwareConfig:
 
 def main(configurations: int = 10, programs: int = 20, seed: int = 0) -> int:
     """1 if anything differs, with the seed that shows it."""
+    verilator.OPTIMISATION = ("OPT_FAST=-O1", "OPT_GLOBAL=-O1")  # a core is built for its programs alone
     for number in range(configurations):
         generator = np.random.default_rng([seed, number])
         hardware = random_hardware(generator)
@@ -75,7 +78,8 @@ def main(configurations: int = 10, programs: int = 20, seed: int = 0) -> int:
         array = hardware.array
         print(
             f"{number:3}: {core_name} {array.ways} × {array.lanes} {array.order} "
-            f"{hardware.numerics.coding}: {programs} programs, {values:,} values, {cycles:,} cycles agree "
+            f"{hardware.numerics.coding}, {hardware.pointwise.words} words: "
+            f"{programs} programs, {values:,} values, {cycles:,} cycles agree "
             f"({time.monotonic() - start:.0f} s)",
             flush=True,
         )

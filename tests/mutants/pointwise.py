@@ -197,9 +197,9 @@ MUTANTS = [
         "bench": _POINTWISE,
     },
     {
-        "file": "rtl/pointwise/lane.py",
-        "old": "written = self._shared.words.at(20)[self._number] & (",
-        "new": "written = self._shared.words.at(20)[0] & (",
+        "file": "rtl/pointwise/unit.py",
+        "old": "lanes = zip(self._lanes, self._words.at(21), strict=True)",
+        "new": "lanes = zip(self._lanes, [self._words.at(21)[0]] * self.words, strict=True)",
         "why": "what lanes without a word have limited is counted",
         "bench": _POINTWISE,
     },
