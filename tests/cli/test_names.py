@@ -172,9 +172,10 @@ def test_rtl(place: Place, model: Path) -> None:
 def test_verify(place: Place, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verilator, "OPTIMISATION", ("OPT_FAST=-O0", "OPT_GLOBAL=-O0"))  # for one token
     folder = place.here / f"verified{AWKWARD}"
-    words = ("--tokens", "1", "--core", "spiking", "--hardware", place.hardware, "-o", folder)
+    words = ("--tokens", "2", "--core", "dense", "--hardware", place.hardware, "-o", folder)
     said = place.run("verify", model, *words)
     assert "counters agree" in said
+    assert (folder / "dense" / "spike_core.v").is_file()
 
 
 @tried(10, "a text and its model called as commands", "the model's tokenizer reads it, and nothing is run")
