@@ -21,7 +21,7 @@ from spikesim.support.arithmetic import ceil_div
 
 Integers = NDArray[np.int64]
 
-_POINTWISE = (
+POINTWISE = (
     isa.Multiply,
     isa.Add,
     isa.Reduce,
@@ -35,6 +35,7 @@ _POINTWISE = (
     isa.Decay,
     isa.Pool,
 )
+"""What the pointwise unit executes, alone or in part."""
 _HEADER = ("scalar", "norm", "maximum")
 """Operands that a header reads."""
 
@@ -67,7 +68,7 @@ def tails(program: isa.Program, *, words: int, cores: int = 1) -> list[int]:
     found: list[int] = []
     flying: list[_Flight] = []
     for instruction in program.instructions():
-        if not isinstance(instruction, _POINTWISE):
+        if not isinstance(instruction, POINTWISE):
             flying = []
         first = 0
         if flying and getattr(instruction, "partition", None) is None:
@@ -77,7 +78,7 @@ def tails(program: isa.Program, *, words: int, cores: int = 1) -> list[int]:
             found[-1] = min(whole, max(timing.POINTWISE_TAIL, needed))
             first = last + found[-1] + issue
         found.append(whole)
-        if isinstance(instruction, _POINTWISE) and instruction.PARTS == 1:
+        if isinstance(instruction, POINTWISE) and instruction.PARTS == 1:
             groups, slots, _ = timing.pointwise_share(instruction, words=words, cores=cores)
             if instruction.cached is not None:
                 slots = 1

@@ -1,4 +1,4 @@
-"""`energies_of`: what every component of the core takes per event, row read or cycle, for estimates of models."""
+"""`energies_of`: what every component of the core takes per event, row read, word or cycle, for estimates of models."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _OF_ARRAYS: dict[str, tuple[Counted, tuple[str, ...]]] = {
 _OF_CORES: dict[str, tuple[Counted, tuple[str, ...]]] = {
     energy.UPDATE: ("update_cycles", (parts.UPDATE, parts.UPDATE_MEMORY)),
     energy.STATE: ("update_cycles", (parts.STATE_MEMORY,)),
-    energy.VECTOR: ("cycles", (parts.VECTOR_MEMORY,)),
+    energy.VECTOR: ("vector_words", (parts.VECTOR_MEMORY,)),
     energy.PROGRAM: ("cycles", (parts.PROGRAM_MEMORY,)),
-    energy.POINTWISE: ("pointwise_cycles", (parts.POINTWISE,)),
+    energy.POINTWISE: ("pointwise_words", (parts.POINTWISE,)),
     energy.CONTROL: ("cycles", (parts.CONTROL,)),
 }
 """Measured while whole tokens run."""

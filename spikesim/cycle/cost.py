@@ -39,6 +39,8 @@ class Counters:
     * `lane_cycles`: the same, times the lanes whose columns exist.
     * `row_stores`: counts written into row memory by storing keys, values and block means, on all cores; every core
       writes the same. `row_fills`: rows written with what streams from DRAM, of which instructions know nothing.
+    * `pointwise_words`: words that go through the pointwise unit; `vector_words`: words of vector memory that are read
+      and written. On all cores; every core does the same.
     * `keys_read`, `keys_cached`: keys that attention reads, and those it could have read.
     """
 
@@ -57,6 +59,8 @@ class Counters:
     lane_cycles_skipping: int = 0
     row_stores: int = 0
     row_fills: int = 0
+    pointwise_words: int = 0
+    vector_words: int = 0
     keys_read: int = 0
     keys_cached: int = 0
 

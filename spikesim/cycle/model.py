@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from spikesim import program as isa
 from spikesim import timing
-from spikesim.chaining import tails
+from spikesim.chaining import POINTWISE, tails
 from spikesim.cores import CORES
 from spikesim.cycle.cost import Array, Cost, Counters, PerCore
+from spikesim.cycle.words import pointwise_words, vector_words
 from spikesim.hardware import HardwareConfig, Order
 from spikesim.program.kept import kept_counts
 from spikesim.program.layout import block_bits
@@ -55,6 +56,26 @@ class CycleModel:
 
     def cost(self, number: int, effects: Effects) -> Cost:
         """What an instruction, by its number, costs each token: its hardware instructions, dispatch to end."""
+        cost = self._cost(number, effects)
+        self._count_words(number, effects, cost.counters)
+        return cost
+
+    def _count_words(self, number: int, effects: Effects, counters: Counters) -> None:
+        i: Any = self._instructions[number]
+        keys: Array | None = None
+        if i.cached is not None:
+            groups = i.counts.groups if isinstance(i, isa.Gather) else i.dst.groups
+            keys = self._keys_per_group(i.cached, effects, groups)
+            if isinstance(i, isa.SelectTop) or (isinstance(i, isa.Gather) and i.operand == "means"):
+                keys = np.repeat((effects.positions // i.cached.span)[:, None], groups, axis=1)
+        counters.vector_words = vector_words(
+            i, effects.batch, keys, cores=self.cores, kept=number in self.kept
+        )
+        if isinstance(i, POINTWISE):
+            ends = int(((effects.positions + 1) % i.block == 0).sum()) if isinstance(i, isa.Pool) else 0
+            counters.pointwise_words = pointwise_words(i, effects.batch, keys, ends)
+
+    def _cost(self, number: int, effects: Effects) -> Cost:
         instruction: isa.Instruction = self._instructions[number]
         tail = self._tails[number]
         match instruction:

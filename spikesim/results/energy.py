@@ -13,9 +13,12 @@ from pydantic import Field
 
 from spikesim.results.base import Rates, Result
 
-Counted = Literal["events", "row_reads", "array_cycles", "update_cycles", "pointwise_cycles", "cycles"]
+Counted = Literal[
+    "events", "row_reads", "array_cycles", "update_cycles", "pointwise_words", "vector_words", "cycles"
+]
 """Events of the array (a twin's: rows); words read of row and state memory; cycles in which the array takes operands;
-cycles of instructions that update a state or a cache; cycles of those that no part of the array executes; all."""
+cycles of instructions that update a state or a cache; words through the pointwise unit; words of vector memory that
+are read and written; all cycles."""
 
 
 class EnergyRate(Result):

@@ -53,9 +53,11 @@ _COUNTER_MEANINGS = {
     "row_stores": "counts of keys, values and block means written into row memory, a byte each, every copy",
     "row_fills": "row memory rows written with what streams from DRAM: weights, keys and values; modelled, as the RTL "
     "holds everything",
+    "pointwise_words": "words that go through the pointwise unit",
+    "vector_words": "words of vector memory read and written",
 }
 
-_SAME = ("row_stores", "row_fills")
+_SAME = ("row_stores", "row_fills", "pointwise_words", "vector_words")
 """Counters of which the dense twins count the same."""
 
 _LIMITS = (

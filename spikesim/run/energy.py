@@ -55,11 +55,13 @@ class Usage:
             total = counted.row_reads
         elif what == "array_cycles":
             total = counted.array_cycles
+        elif what == "pointwise_words":
+            total = self.counters.pointwise_words
+        elif what == "vector_words":
+            total = self.counters.vector_words
         else:
-            kinds = {"update_cycles": ("update",), "pointwise_cycles": ("pointwise",)}.get(what)
-            total = self.cores * sum(
-                cost.cycles[core] for cost in self.costs if kinds is None or _kind(cost.label) in kinds
-            )
+            counted_costs = (c for c in self.costs if what == "cycles" or c.label in _UPDATES)
+            total = self.cores * sum(cost.cycles[core] for cost in counted_costs)
         return total / self.tokens
 
 
@@ -197,7 +199,9 @@ def _growth(rate: EnergyRate, energies: Energies, hardware: HardwareConfig, mode
             leakage=banks * here.leakage_w / there.leakage_w,
             area=banks * here.area_um2 / there.area_um2,
         )
-    size = lanes * ways if name in (ARRAY, ADDRESSING, UPDATE) else ways if name == ENCODER else 1.0
+    words = int(array_of(hardware)[WORDS]) / int(energies.array[WORDS])
+    sizes = dict.fromkeys((ARRAY, ADDRESSING, UPDATE), lanes * ways) | {ENCODER: ways, POINTWISE: words}
+    size = sizes.get(name, 1.0)
     dynamic = size if name == UPDATE else lanes if name in (ARRAY, ADDRESSING) else 1.0
     return _Growth(dynamic=dynamic, leakage=size, area=size)
 
@@ -208,16 +212,10 @@ def _notes(energies: Energies, hardware: HardwareConfig) -> list[str]:
     apart = [f"{name} {value}" for name, value in here.items() if energies.array.get(name) != value]
     if apart:
         notes.append(f"The rates are of {_array(energies)}, this hardware has {', '.join(apart)}.")
-    if here[WORDS] != energies.array.get(WORDS):
-        notes.append(
-            f"The pointwise unit and vector memory are counted per cycle, at the rate of {energies.array.get(WORDS)} "
-            f"words per cycle; with {here[WORDS]} a cycle takes more and there are fewer: on all cores alike, both are "
-            f"{'under' if int(here[WORDS]) > int(energies.array.get(WORDS, 1)) else 'over'}stated."
-        )
     notes.append(
         "Dynamic energy of the array, the drain and the state update grows with the lanes, that of memories with their "
-        "size by the memory model, and so do leakage and area; leakage is of all cores for the whole time, waiting for "
-        "DRAM included."
+        "size by the memory model, and so do leakage and area, and those of the pointwise unit with its words; leakage "
+        "is of all cores for the whole time, waiting for DRAM included."
     )
     notes.append(
         f"DRAM: {1e12 * dram_energy_j(1 / 8, _DRAM_KIND):.3g} pJ a bit ({_DRAM_KIND.upper()}), every byte moved; "
@@ -238,9 +236,3 @@ def _array(energies: Energies) -> str:
 def _of(rates: Rates, core: CoreName) -> float | None:
     value: float | None = getattr(rates, core)
     return value
-
-
-def _kind(label: str) -> str:
-    if label in _UPDATES:
-        return "update"
-    return "gather" if label.startswith("gather") else "pointwise"
