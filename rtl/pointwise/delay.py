@@ -18,12 +18,15 @@ the number of the slot among those of the word.
 class Line:
     """A signal that is valid at pipeline stage `stage`: `at(later)` is the same value when its slot is at `later`.
 
-    `reset`: the registers clear at reset (tags); data behind cleared tags need not. The registers are a submodule of
-    their own, so that `at` means the same inside a condition.
+    `reset`: the registers clear at reset (tags); data behind cleared tags need not. `there`: a bit per stage, whether
+    its slot has something; without, a register behind it holds, and its clock rests. The registers are a submodule
+    of their own, so that `at` means the same inside a condition.
     """
 
-    def __init__(self, m: Module, name: str, signal: Any, stage: int, *, reset: bool = False) -> None:
-        self._stage, self._reset, self._taps = stage, reset, [signal]
+    def __init__(
+        self, m: Module, name: str, signal: Any, stage: int, *, reset: bool = False, there: Any = None
+    ) -> None:
+        self._stage, self._reset, self._there, self._taps = stage, reset, there, [signal]
         self._registers = Module()
         m.submodules[f"delayed_{name}"] = self._registers
 
@@ -33,7 +36,8 @@ class Line:
             last = self._taps[-1]
             place = self._stage + len(self._taps)
             tap: Any = Signal(last.shape(), reset_less=not self._reset, name=f"stage_{place}")
-            self._registers.d.sync += tap.eq(last)
+            with self._registers.If(1 if self._there is None else self._there[place - 1]):
+                self._registers.d.sync += tap.eq(last)
             self._taps.append(tap)
         return self._taps[stage - self._stage]
 

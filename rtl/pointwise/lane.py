@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, signed
 
 from spikesim.rtl.interface import WORD
 from spikesim.rtl.pointwise.add import add
@@ -41,11 +41,15 @@ class Lane:
     slot; synthesis leaves out of the others what only these need. `a`, `b`: the words, stage 3. Out of it come `value`
     from stage 11 on, `exponent` from 15, `result` from 22; at stage 21 `clipped`, if the lane has a word.
 
+    `there`: a bit per stage, whether the lane has something of the slot at it. A register takes over what is there and
+    holds otherwise, so that its clock rests: of most slots few lanes have a word, and of most cycles no stage a slot.
+
     All lanes but the first are alike, so that synthesis maps one of them.
     """
 
-    def __init__(self, shared: Shared, number: int) -> None:
+    def __init__(self, shared: Shared, number: int, stages: int) -> None:
         self.module = m = Module()
+        self.there = Signal(stages)
         self.a, self.b = Signal(WORD, reset_less=True), Signal(WORD, reset_less=True)
         self._shared, self._number = shared, number
         self._masked: dict[int, Any] = {}
@@ -73,7 +77,8 @@ class Lane:
 
     def _operands(self, m: Module) -> None:
         """Stages 3 and 4: the sum, difference or magnitude that is multiplied; exponents on their own."""
-        m.submodules.operands = operands = PointwiseOperands()
+        operands = PointwiseOperands()
+        m.submodules.operands = EnableInserter(self.there[3])(operands)
         m.d.comb += [
             operands.controls.eq(self._controls(m, 3)),
             operands.position.eq(self._shared.position),
@@ -83,37 +88,48 @@ class Lane:
             operands.b.eq(self.b),
         ]
         self._factor_a, self._factor_b = operands.factor_a, operands.factor_b
-        self._negative = Line(m, "negative", operands.negative, 4)
-        self._zero = Line(m, "zero", operands.zero, 4)
-        self._odd = Line(m, "odd", operands.odd, 4)
-        self._exponent = Line(m, "exponent", operands.exponent, 5)
+        self._negative = self.line("negative", operands.negative, 4)
+        self._zero = self.line("zero", operands.zero, 4)
+        self._odd = self.line("odd", operands.odd, 4)
+        self._exponent = self.line("exponent", operands.exponent, 4)
+
+    def line(self, name: str, signal: Any, stage: int) -> Line:
+        """A signal of the lane's, through its stages."""
+        return Line(self.module, name, signal, stage, there=self.there)
 
     def _first_product(self, m: Module) -> None:
         """Stages 4 to 11: multiply, add the halves of a rotation, round."""
         is_, tags = self._controls(m, 6), self._shared.tags
         m.submodules.first_multiplier = multiplier = Multiplier()
-        m.d.comb += [multiplier.a.eq(self._factor_a), multiplier.b.eq(self._factor_b)]
+        m.d.comb += [
+            multiplier.there.eq(self.there[4:6]),
+            multiplier.a.eq(self._factor_a),
+            multiplier.b.eq(self._factor_b),
+        ]
 
         tag = tags.at(5)
         rotated, minus = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sync += [
-            rotated.eq(is_.rotate & ~tag.header & tag.place[0]),
-            minus.eq(is_.rotate & ~tag.header & tag.place[0] & ~self._shared.second.at(5)),
-        ]
+        with m.If(self.there[5]):
+            m.d.sync += [
+                rotated.eq(is_.rotate & ~tag.header & tag.place[0]),
+                minus.eq(is_.rotate & ~tag.header & tag.place[0] & ~self._shared.second.at(5)),
+            ]
         total = Signal(signed(PRODUCT_BITS), reset_less=True)
         product: Any = multiplier.product
-        m.d.sync += total.eq(add(Mux(rotated, total, 0), product, bits=PRODUCT_BITS, invert=minus))
         shift = Signal(SHIFT, reset_less=True)
-        with m.If(self._header(6)):
-            m.d.sync += shift.eq(0)
-        with m.Elif(is_.root):  # an odd exponent moves its factor 2 into the mantissa
-            m.d.sync += shift.eq(Mux(self._odd.at(6), -6, -5))
-        with m.Else():
-            m.d.sync += shift.eq(is_.shift_first)
+        with m.If(self.there[6]):
+            m.d.sync += total.eq(add(Mux(rotated, total, 0), product, bits=PRODUCT_BITS, invert=minus))
+            with m.If(self._header(6)):
+                m.d.sync += shift.eq(0)
+            with m.Elif(is_.root):  # an odd exponent moves its factor 2 into the mantissa
+                m.d.sync += shift.eq(Mux(self._odd.at(6), -6, -5))
+            with m.Else():
+                m.d.sync += shift.eq(is_.shift_first)
 
         m.submodules.first_shifter = shifter = RoundingShifter(width=PRODUCT_BITS, bits=RESULT_BITS)
         m.submodules.word_limiter = limiter = Limiter(bits=RESULT_BITS)
         m.d.comb += [
+            shifter.there.eq(self.there[7:10]),
             shifter.value.eq(total),
             shifter.shift.eq(shift),
             limiter.value.eq(shifter.result),
@@ -124,38 +140,42 @@ class Lane:
         self._rounded: Any = shifter.result
         magnitude = Signal(signed(A_BITS), name="magnitude")
         m.d.comb += magnitude.eq(total)
-        kept = Line(m, "magnitude", magnitude, 7)
+        kept = self.line("magnitude", magnitude, 7)
 
         is_ = self._controls(m, 10)
         value = Signal(signed(A_BITS), reset_less=True)
-        with m.If(is_.softplus & ~self._header(10)):
-            m.d.sync += value.eq(kept.at(10))
-        with m.Elif(is_.narrow & ~self._header(10)):
-            m.d.sync += value.eq(limiter.result)
-        with m.Else():
-            m.d.sync += value.eq(self._rounded)
-        self.value = Line(m, "value", value, 11)
+        with m.If(self.there[10]):
+            with m.If(is_.softplus & ~self._header(10)):
+                m.d.sync += value.eq(kept.at(10))
+            with m.Elif(is_.narrow & ~self._header(10)):
+                m.d.sync += value.eq(limiter.result)
+            with m.Else():
+                m.d.sync += value.eq(self._rounded)
+        self.value = self.line("value", value, 11)
 
     def _table(self, m: Module) -> None:
         """Stages 10 to 14: index and interpolate."""
-        m.submodules.table_index = index = TableIndex()
+        index = TableIndex()
+        m.submodules.table_index = EnableInserter(self.there[10])(index)
         m.submodules.lookup_table = table = LookupTable()
         m.d.comb += [
             index.controls.eq(self._controls(m, 10)),
             index.rounded.eq(self._rounded),
             index.negative.eq(self._negative.at(10)),
             index.cosine.eq(~self._shared.tags.at(10).place[0]),
+            table.there.eq(self.there[11:14]),
             table.index.eq(index.index),
             table.low.eq(index.low),
         ]
-        self._table_value = Line(m, "table", table.value, 14)
-        self._sign = Line(m, "sign", index.sign, 11)
-        self._whole = Line(m, "whole", index.whole, 11)
+        self._table_value = self.line("table", table.value, 14)
+        self._sign = self.line("sign", index.sign, 11)
+        self._whole = self.line("whole", index.whole, 11)
 
     def _second_product(self, m: Module) -> None:
         """Stages 14 to 22: factors, product, rounding, saturation, the second summand."""
         group = self._shared.factors
-        m.submodules.factors = factors = Factors()
+        factors = Factors()
+        m.submodules.factors = EnableInserter(self.there[14])(factors)
         m.d.comb += [
             factors.controls.eq(self._controls(m, 14)),
             factors.fields.eq(self._shared.fields.at(14)),
@@ -170,18 +190,20 @@ class Lane:
             factors.whole.eq(self._whole.at(14)),
             factors.operand_exponent.eq(self._exponent.at(14)),
         ]
-        self.exponent = Line(m, "result_exponent", factors.exponent, 15)
-        summand = Line(m, "summand", factors.summand, 15)
+        self.exponent = self.line("result_exponent", factors.exponent, 15)
+        summand = self.line("summand", factors.summand, 15)
 
         fields, is_ = self._shared.fields.at(20), self._controls(m, 20)
         m.submodules.second_multiplier = multiplier = Multiplier()
         m.submodules.second_shifter = shifter = RoundingShifter(width=PRODUCT_BITS, bits=RESULT_BITS)
         m.submodules.limiter = limiter = Limiter(bits=RESULT_BITS)
         m.d.comb += [
+            multiplier.there.eq(self.there[15:17]),
             multiplier.a.eq(factors.a),
             multiplier.b.eq(factors.b),
+            shifter.there.eq(self.there[17:20]),
             shifter.value.eq(multiplier.product),
-            shifter.shift.eq(Line(m, "shift", factors.shift, 15).at(17)),
+            shifter.shift.eq(self.line("shift", factors.shift, 15).at(17)),
             limiter.value.eq(shifter.result),
             limiter.overflow.eq(shifter.overflow),
             limiter.negative.eq(shifter.negative),
@@ -191,10 +213,12 @@ class Lane:
         written = ~is_.rotate | tag.place[0]
         self.clipped = Signal()
         limited, result = Signal(RESULT, reset_less=True), Signal(RESULT, reset_less=True)
-        m.d.sync += [
-            limited.eq(Mux(is_.raw | self._header(20), shifter.result, limiter.result)),
-            self.clipped.eq(written & fields.clip & ~is_.raw & limiter.clipped),
-        ]
-        # a softplus that is as large as a word has no second summand any more, so that this needs no limit
-        m.d.sync += result.eq(add(limited, Cat(summand.at(21), 0), bits=RESULT.width))
-        self.result = Line(m, "result", result, 22)
+        with m.If(self.there[20]):
+            m.d.sync += [
+                limited.eq(Mux(is_.raw | self._header(20), shifter.result, limiter.result)),
+                self.clipped.eq(written & fields.clip & ~is_.raw & limiter.clipped),
+            ]
+        with m.If(self.there[21]):
+            # a softplus that is as large as a word has no second summand any more, so that this needs no limit
+            m.d.sync += result.eq(add(limited, Cat(summand.at(21), 0), bits=RESULT.width))
+        self.result = self.line("result", result, 22)

@@ -57,11 +57,14 @@ def rom() -> list[data.Const[Any]]:
 class LookupTable(wiring.Component):
     """`value` = base + round(delta · low / 2^12) of segment `index`, halves to even. Latency 3, throughput 1.
 
-    `low` is 0 … 2^12, both included. Inputs come from registers.
+    `low` is 0 … 2^12, both included. Inputs come from registers. `there`: whether the slot before each stage has
+    something; without it holds.
     """
 
     def __init__(self) -> None:
-        super().__init__({"index": In(INDEX_BITS), "low": In(LOW_BITS + 1), "value": Out(VALUE)})
+        super().__init__(
+            {"there": In(3), "index": In(INDEX_BITS), "low": In(LOW_BITS + 1), "value": Out(VALUE)}
+        )
 
     def elaborate(self, platform: Any) -> Module:
         """Read, multiply, add."""
@@ -70,13 +73,16 @@ class LookupTable(wiring.Component):
         port = memory.read_port()
         entry: Any = port.data
         low = Signal(LOW_BITS + 1, reset_less=True)
-        m.d.comb += [port.en.eq(1), port.addr.eq(self.index)]
-        m.d.sync += low.eq(self.low)
+        m.d.comb += [port.en.eq(self.there[0]), port.addr.eq(self.index)]
+        with m.If(self.there[0]):
+            m.d.sync += low.eq(self.low)
 
         product = Signal(signed(16 + LOW_BITS + 1), reset_less=True)
         base = Signal(VALUE, reset_less=True)
-        m.d.sync += [product.eq(entry.delta * Cat(low, 0).as_signed()), base.eq(entry.base)]
+        with m.If(self.there[1]):
+            m.d.sync += [product.eq(entry.delta * Cat(low, 0).as_signed()), base.eq(entry.base)]
 
         up = product[LOW_BITS - 1] & (product[: LOW_BITS - 1].any() | product[LOW_BITS])
-        m.d.sync += self.value.eq(base + (product >> LOW_BITS) + up)
+        with m.If(self.there[2]):
+            m.d.sync += self.value.eq(base + (product >> LOW_BITS) + up)
         return m

@@ -21,8 +21,8 @@ class PointwiseOperands(wiring.Component):
 
     `factor_a` is a sum, a difference, a magnitude, a mantissa or the word itself, `factor_b` a word of 18 bits, a
     mantissa, the position or 1; a header's word passes unchanged. `maximum`: of the word's group. With the factors:
-    a is `negative`, it or its mantissa is `zero`, its exponent is `odd` and its root is taken. A cycle later:
-    `exponent`, of the product or the table value.
+    a is `negative`, it or its mantissa is `zero`, its exponent is `odd` and its root is taken; `exponent`, of the
+    product or the table value.
     """
 
     def __init__(self) -> None:
@@ -84,5 +84,5 @@ class PointwiseOperands(wiring.Component):
             m.d.sync += exponents.eq(exponent_a + exponent_b)
         with m.Else():
             m.d.sync += exponents.eq(-Mux(is_.root, exponent_a >> 1, exponent_a))
-        m.d.sync += self.exponent.eq(exponents + is_.bias)
+        m.d.comb += self.exponent.eq(exponents + is_.bias)
         return m

@@ -31,13 +31,15 @@ class RoundingShifter(wiring.Component):
     """result = value / 2^shift, halves to even; a negative shift multiplies.
 
     `value` has `width` bits, signed. Latency 3, throughput 1. `result` holds where |result| ≤ 2^(bits − 1), one bit
-    more than `bits` for the rounding; outside, `overflow` is high and `negative` is the sign.
+    more than `bits` for the rounding; outside, `overflow` is high and `negative` is the sign. `there`: whether the slot
+    before each stage has something; without it holds.
     """
 
     def __init__(self, *, width: int, bits: int) -> None:
         self.width, self.bits = width, bits
         super().__init__(
             {
+                "there": In(3),
                 "value": In(signed(width)),
                 "shift": In(SHIFT),
                 "result": Out(signed(bits + 1)),
@@ -65,12 +67,13 @@ class RoundingShifter(wiring.Component):
         coarse_sticky = Signal(reset_less=True)
         fine_shift = Signal(3, reset_less=True)
         coarse_negative = Signal(reset_less=True)
-        m.d.sync += [
-            coarse.eq(value),
-            coarse_sticky.eq(sticky),
-            fine_shift.eq(self.shift[:3]),
-            coarse_negative.eq(self.value[-1]),
-        ]
+        with m.If(self.there[0]):
+            m.d.sync += [
+                coarse.eq(value),
+                coarse_sticky.eq(sticky),
+                fine_shift.eq(self.shift[:3]),
+                coarse_negative.eq(self.value[-1]),
+            ]
 
         value, sticky = coarse, coarse_sticky
         for bit in (2, 1, 0):
@@ -78,16 +81,18 @@ class RoundingShifter(wiring.Component):
         fine = Signal(signed(wide), reset_less=True)
         fine_sticky = Signal(reset_less=True)
         fine_negative = Signal(reset_less=True)
-        m.d.sync += [fine.eq(value), fine_sticky.eq(sticky), fine_negative.eq(coarse_negative)]
+        with m.If(self.there[1]):
+            m.d.sync += [fine.eq(value), fine_sticky.eq(sticky), fine_negative.eq(coarse_negative)]
 
         whole = fine[1:]
         up = fine[0] & (fine_sticky | whole[0])
         beyond = whole[self.bits - 1 :]
-        m.d.sync += [
-            self.result.eq(whole[: self.bits].as_signed() + up),
-            self.overflow.eq(beyond.any() & ~beyond.all()),
-            self.negative.eq(fine_negative),
-        ]
+        with m.If(self.there[2]):
+            m.d.sync += [
+                self.result.eq(whole[: self.bits].as_signed() + up),
+                self.overflow.eq(beyond.any() & ~beyond.all()),
+                self.negative.eq(fine_negative),
+            ]
         return m
 
     @staticmethod

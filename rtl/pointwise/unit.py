@@ -69,9 +69,12 @@ class PointwiseUnit(wiring.Component):
         self._group(m)
         self._lanes = []
         for number in range(self.words):
-            lane = Lane(self._shared, number)
+            lane = Lane(self._shared, number, 29 + self._late)
             m.submodules[f"lane_{number}"] = lane.module
             self._lanes.append(lane)
+            for stage in range(2, len(lane.there)):  # the first has headers, too
+                there = self._words.at(stage)[number] if number else self._tags.at(stage).valid
+                m.d.comb += lane.there[stage].eq(there)
         self._scalar(m)
         self._operands(m)
         self._statistic(m)
@@ -152,10 +155,11 @@ class PointwiseUnit(wiring.Component):
         """Stage 2: the words that were read; one word for all lanes where the instruction does not step."""
         a, b, fields = self.read_a.data, self.read_b.data, self._fields.at(2)
         for number, lane in enumerate(self._lanes):
-            m.d.sync += [
-                lane.a.eq(Mux(fields.a_step, a[number], a[0]) if number else a[0]),
-                lane.b.eq(Mux(fields.b_step, b[number], b[0]) if number else b[0]),
-            ]
+            with m.If(lane.there[2]):
+                m.d.sync += [
+                    lane.a.eq(Mux(fields.a_step, a[number], a[0]) if number else a[0]),
+                    lane.b.eq(Mux(fields.b_step, b[number], b[0]) if number else b[0]),
+                ]
 
     def _statistic(self, m: Module) -> None:
         """Stages 22 to 24: accumulate; a header takes the total of the group before it along."""
@@ -223,5 +227,5 @@ class PointwiseUnit(wiring.Component):
         with m.Else():
             m.d.sync += self.write.data[0].eq(word)
         for number, lane in enumerate(self._lanes[1:], 1):  # plain words, all of them
-            plain = Line(lane.module, "plain", lane.result.at(22)[:32], 22)
+            plain = lane.line("plain", lane.result.at(22)[:32], 22)
             m.d.sync += self.write.data[number].eq(plain.at(late))

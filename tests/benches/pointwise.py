@@ -452,7 +452,7 @@ async def reset_in_the_middle(dut):
 async def rounding_shifter(dut):
     """The shifter alone: all shifts, ties, both signs, a new value every cycle."""
     Clock(dut.clk, 2, "ns").start()
-    dut.rst.value = 0
+    dut.rst.value, dut.there.value = 0, 0b111
     sent: list[tuple[int, int]] = []
     for _ in range(20_000):
         await FallingEdge(dut.clk)

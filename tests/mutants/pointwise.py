@@ -301,4 +301,25 @@ MUTANTS = [
         "why": "only a list without any choice is filled up",
         "bench": _SELECT,
     },
+    {
+        "file": "rtl/pointwise/delay.py",
+        "old": "self._there[place - 1]",
+        "new": "self._there[place]",
+        "why": "a delay line takes over what the slot a stage further has",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise/lane.py",
+        "old": "multiplier.there.eq(self.there[4:6])",
+        "new": "multiplier.there.eq(self.there[5:7])",
+        "why": "the multiplier rests a stage late",
+        "bench": _POINTWISE,
+    },
+    {
+        "file": "rtl/pointwise/unit.py",
+        "old": "self._words.at(stage)[number] if number else self._tags.at(stage).valid",
+        "new": "self._words.at(stage)[number]",
+        "why": "the first lane rests while a header passes",
+        "bench": _POINTWISE,
+    },
 ]
