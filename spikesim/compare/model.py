@@ -72,7 +72,7 @@ def add_comparison(
                 checkpoint=Path(report.model.path), tokens=work.tokens.ids, ranges=work.ranges
             )
             points = break_even(work, technology, origin, report.model.parameters, progress)
-    bases = _bases(report, work, found, technology)
+    bases = _bases(work, found, technology)
     comparison = _comparison(report, work, technology, found, bases, points, stopwatch)
     designs = {design.name: design.timing for design in comparison.designs}
     return report.model_copy(
@@ -161,10 +161,9 @@ def _measure(work: Work, technology: Technology, progress: Progress) -> _Measure
     return _Measured(cores=cores, arrays=arrays, fp8=found[6], plane=plane)
 
 
-def _bases(report: Report, work: Work, found: _Measured, technology: Technology) -> tuple[Basis, ...]:
+def _bases(work: Work, found: _Measured, technology: Technology) -> tuple[Basis, ...]:
     frequency = technology.frequency_hz
-    counted = report.cycles.counters["array_cycles"]
-    cycles = {core: float(getattr(counted, core) or 1) for core in CORES}
+    cycles = gathered_cycles(work)
     in_plane: tuple[Basis, ...] = ()
     if found.plane is not None:
         # What the run counted was in another order: of plane order, the last token's gathers are counted.
@@ -176,6 +175,12 @@ def _bases(report: Report, work: Work, found: _Measured, technology: Technology)
         row_memory_basis(found.arrays, cycles, frequency),
         core_basis(found.cores, frequency),
     )
+
+
+def gathered_cycles(work: Work) -> dict[CoreName, float]:
+    """Cycles in which the arrays take operands, in all gathers: those of scatters are the state update's."""
+    gathers = [entry.counters for label, entry in work.by_kind.items() if label.startswith("gather")]
+    return {core: float(sum(counters.of(core).array_cycles for counters in gathers)) for core in CORES}
 
 
 def _gathered(work: Work) -> dict[CoreName, float]:
