@@ -15,6 +15,8 @@ PIP       := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(
 # Packages whose metadata or dependencies do not fit into an environment: each set in a folder of its own, which only the
 # process that needs it has on its path. Nothing else is installed with them.
 APART     := --no-deps --ignore-requires-python --upgrade --target
+# A file's tests share what they build; files start in the order in which they are collected, the longest first.
+FILES     := --dist loadfile --no-loadscope-reorder
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
@@ -30,13 +32,13 @@ demo: $(INSTALLED) ## map the tiny example model and write its report to build/d
 	$(BIN)/spikesim map examples/tiny_dssa -o build/demo --force
 
 test: $(INSTALLED) ## run all tests; ARGS="-k hardware" picks some
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not more" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(FILES) -m "not more" $(ARGS)
 
 more: $(INSTALLED) ## the tests of further cores and arrays, which would make the others too long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m more $(ARGS)
 
 quick: $(INSTALLED) ## the tests without Verilator, synthesis and other tools
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow and not more" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(FILES) -m "not slow and not more" $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, who imports whom
 	$(BIN)/ruff check .

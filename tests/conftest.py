@@ -18,7 +18,16 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 # A bench here runs for seconds and compiles for a minute: the other way round than what a user builds.
 verilator.OPTIMISATION = ("OPT_FAST=-O0", "OPT_GLOBAL=-O1")
 
-SLOW = {
+SLOW = (
+    "verify/test_lockstep",
+    "compare/test_compare",
+    "rtl/test_array",
+    "cli/test_rtl",
+    "cli/test_names",
+    "program/errors/test_mutations",
+    "cli/test_fuzz",
+    "program/test_sizes",
+    "power_models/test_gate_simulator",
     "backends/lava/test_run",
     "backends/test_executions",
     "backends/test_nir",
@@ -27,20 +36,12 @@ SLOW = {
     "cli/test_full_disk",
     "cli/test_kills",
     "cli/test_environment",
-    "cli/test_names",
-    "cli/test_fuzz",
-    "cli/test_rtl",
-    "compare/test_compare",
-    "power_models/test_gate_simulator",
     "power_models/test_gate_waveforms",
     "power_models/test_liberty_usable",
     "power_models/test_power",
     "power_models/test_static_timing",
     "power_models/test_synthesis",
-    "program/errors/test_mutations",
-    "program/test_sizes",
     "project/test_packaging",
-    "rtl/test_array",
     "rtl/test_core",
     "rtl/test_fp8_sum",
     "rtl/test_host",
@@ -54,15 +55,23 @@ SLOW = {
     "support/test_kernel_cache",
     "tools/test_verilator",
     "tools/test_yosys",
-    "verify/test_lockstep",
-}
-"""Files that compile with Verilator, synthesise, run other tools or take long: minutes, not seconds as the rest."""
+)
+"""Files that compile with Verilator, synthesise, run other tools or take long: minutes, not seconds as the rest.
+
+They run first, in this order, those that take longest at the head, so that no processor waits for another at the end.
+"""
 
 TESTS = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of those files as slow."""
+    """Mark every test of those files as slow, and put them first."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(TESTS).with_suffix("").as_posix()
+        return SLOW.index(name) if name in SLOW else len(SLOW)
+
     for item in items:
-        if item.path.relative_to(TESTS).with_suffix("").as_posix() in SLOW:
+        if place(item) < len(SLOW):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=place)

@@ -17,7 +17,7 @@ OPERATIONS = [f"operation/name={number}" for number, _ in enumerate(PointwiseOpe
 UNIT_TESTS = [*OPERATIONS, "long_runs", "mixed", "chained", "all_silent", "reset_in_the_middle"]
 
 
-@pytest.mark.parametrize("words", [4, 1, 16])
+@pytest.mark.parametrize("words", [4, 1, pytest.param(16, marks=pytest.mark.more)])
 def test_bench(words):
     run_bench(
         PointwiseUnit(CoreConfig(pointwise_words=words)),
