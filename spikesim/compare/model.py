@@ -163,11 +163,11 @@ def _measure(work: Work, technology: Technology, progress: Progress) -> _Measure
 
 def _bases(work: Work, found: _Measured, technology: Technology) -> tuple[Basis, ...]:
     frequency = technology.frequency_hz
-    cycles = gathered_cycles(work)
+    cycles = _gather_cycles(work)
     in_plane: tuple[Basis, ...] = ()
     if found.plane is not None:
         # What the run counted was in another order: of plane order, the last token's gathers are counted.
-        in_plane = (unit_basis(found.plane, _gathered(work), frequency, name="unit_plane"),)
+        in_plane = (unit_basis(found.plane, _plane_cycles(work), frequency, name="unit_plane"),)
     return (
         unit_basis(found.arrays, cycles, frequency, published=found.plane is None),
         *in_plane,
@@ -177,13 +177,13 @@ def _bases(work: Work, found: _Measured, technology: Technology) -> tuple[Basis,
     )
 
 
-def gathered_cycles(work: Work) -> dict[CoreName, float]:
+def _gather_cycles(work: Work) -> dict[CoreName, float]:
     """Cycles in which the arrays take operands, in all gathers: those of scatters are the state update's."""
     gathers = [entry.counters for label, entry in work.by_kind.items() if label.startswith("gather")]
     return {core: float(sum(counters.of(core).array_cycles for counters in gathers)) for core in CORES}
 
 
-def _gathered(work: Work) -> dict[CoreName, float]:
+def _plane_cycles(work: Work) -> dict[CoreName, float]:
     """Cycles in which the arrays take operands in the work's gathers, spiking in plane order."""
     hardware = work.hardware.replace(**{"array.order": "plane"})
     ways, lanes = hardware.array.ways, hardware.array.lanes

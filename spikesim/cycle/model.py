@@ -64,15 +64,12 @@ class CycleModel:
         i: Any = self._instructions[number]
         keys: Array | None = None
         if i.cached is not None:
-            groups = i.counts.groups if isinstance(i, isa.Gather) else i.dst.groups
-            keys = self._keys_per_group(i.cached, effects, groups)
-            if isinstance(i, isa.SelectTop) or (isinstance(i, isa.Gather) and i.operand == "means"):
-                keys = np.repeat((effects.positions // i.cached.span)[:, None], groups, axis=1)
+            keys = self._keyed_words(i, effects)
         counters.vector_words = vector_words(
             i, effects.batch, keys, cores=self.cores, kept=number in self.kept
         )
         if isinstance(i, POINTWISE):
-            ends = int(((effects.positions + 1) % i.block == 0).sum()) if isinstance(i, isa.Pool) else 0
+            ends = int(_ends(i, effects).sum()) if isinstance(i, isa.Pool) else 0
             counters.pointwise_words = pointwise_words(i, effects.batch, keys, ends)
 
     def _cost(self, number: int, effects: Effects) -> Cost:
@@ -141,7 +138,7 @@ class CycleModel:
 
     def _pool(self, i: isa.Pool, effects: Effects, tail: int) -> Cost:
         (heads, everywhere), words = self._cache_heads(i.cache), i.src.length
-        ends = (effects.positions + 1) % i.block == 0
+        ends = _ends(i, effects)
         slots = ceil_div(heads * words, self.words)
         mean = timing.pointwise(1, slots, tail=tail) + timing.store(heads, words, self.fetched)
         issue = 3 * (timing.ISSUE_CYCLES + timing.RESOLVE_CYCLES)
@@ -174,11 +171,9 @@ class CycleModel:
         if i.operand == "state":
             outputs = np.full((effects.batch, groups), size)
             return self._gathered(i, effects, statistics, channels, outputs, outputs, busy, passes=2)
+        outputs = self._keyed_words(i, effects)
         if i.operand == "means":
-            finished = effects.positions // _keys(i).span
-            outputs = np.repeat(finished[:, None], groups, axis=1)
             return self._gathered(i, effects, statistics, channels, outputs, outputs, busy)
-        outputs = self._keys_per_group(_keys(i), effects, groups)
         padded = self._padded(_keys(i), effects, groups, self.lanes, whole=False)
         cost = self._gathered(i, effects, statistics, channels, outputs, padded, busy)
         cost.counters.keys_read = int(outputs.sum())
@@ -383,6 +378,14 @@ class CycleModel:
         past = (effects.selected >= 0).sum(axis=2, dtype=np.int64)
         return np.broadcast_to(past, own.shape), own
 
+    def _keyed_words(self, i: Any, effects: Effects) -> Array:
+        """int64[batch, groups]: words of an instruction's vector with one per key, or per finished block of means."""
+        keys: isa.CacheKeys = i.cached
+        groups = i.counts.groups if isinstance(i, isa.Gather) else i.dst.groups
+        if isinstance(i, isa.SelectTop) or (isinstance(i, isa.Gather) and i.operand == "means"):
+            return np.repeat((effects.positions // keys.span)[:, None], groups, axis=1)
+        return self._keys_per_group(keys, effects, groups)
+
     def _keys_per_group(self, keys: isa.CacheKeys, effects: Effects, groups: int) -> Array:
         """int64[batch, groups]: how many keys each group reads."""
         return self._padded(keys, effects, groups, unit=1)
@@ -503,6 +506,12 @@ def _planes_of_counts(coding: str) -> Array:
     planes = np.arange(1, spikes.shape[0] + 1)[:, None]
     highest: Array = (planes * spikes).max(axis=0).astype(np.int64)
     return highest
+
+
+def _ends(i: isa.Pool, effects: Effects) -> NDArray[np.bool_]:
+    """bool[batch]: tokens that complete a block."""
+    last: NDArray[np.bool_] = (effects.positions + 1) % i.block == 0
+    return last
 
 
 def _keys(i: isa.Gather) -> isa.CacheKeys:

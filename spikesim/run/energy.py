@@ -48,17 +48,11 @@ class Usage:
 
     def count(self, what: Counted, core: CoreName) -> float:
         """How often per token, all cores together; cores that share an instruction each take its cycles."""
-        counted = self.counters.of(core)
-        if what == "events":
-            total = counted.events
-        elif what == "row_reads":
-            total = counted.row_reads
-        elif what == "array_cycles":
-            total = counted.array_cycles
-        elif what == "pointwise_words":
-            total = self.counters.pointwise_words
-        elif what == "vector_words":
-            total = self.counters.vector_words
+        total: int
+        if what in ("events", "row_reads", "array_cycles"):
+            total = getattr(self.counters.of(core), what)
+        elif what in ("pointwise_words", "vector_words"):  # the same on all cores
+            total = getattr(self.counters, what)
         else:
             counted_costs = (c for c in self.costs if what == "cycles" or c.label in _UPDATES)
             total = self.cores * sum(cost.cycles[core] for cost in counted_costs)
