@@ -120,9 +120,10 @@ def main() -> None:
         command += ["--cached", str(arguments.cached)]
         start = time.perf_counter()
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        peak = 0
+        peak = own = 0
         while child.poll() is None:
-            peak = max(peak, _peak_bytes(child.pid))
+            peak = max(peak, _status_bytes(child.pid, "VmHWM"))
+            own = max(own, _status_bytes(child.pid, "RssAnon"))
             time.sleep(0.2)
         seconds = time.perf_counter() - start
         if child.returncode:
@@ -130,6 +131,7 @@ def main() -> None:
         report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     print(f"mapped and simulated, {arguments.tokens} tokens   {seconds:8.1f} s   {report['seconds']}")
     print(f"peak memory (bar: 6 GiB)          {peak / 2**30:8.2f} GiB")
+    print(f"of it not pages of mapped files   {own / 2**30:8.2f} GiB")
     print(f"spiking / dense cycles per token  {report['cycles']['per_token']}")
     for core in ("spiking", "dense"):
         by_kind = {layer["kind"]: layer[core] / arguments.tokens for layer in report["cycles"]["by_layer"]}
@@ -147,11 +149,11 @@ def main() -> None:
     )
 
 
-def _peak_bytes(pid: int) -> int:
-    """The process's largest resident memory so far, 0 once it is gone."""
+def _status_bytes(pid: int, name: str) -> int:
+    """One of the sizes that the system states for a process, 0 once it is gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        return int(status.split(f"{name}:")[1].split()[0]) * 1024
     except (OSError, IndexError):
         return 0
 
