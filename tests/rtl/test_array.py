@@ -101,6 +101,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "row_planes": 7,
         "coding": "twos_complement",
         "encoder_rows": 32,
+        "scan_bits": 1,  # nothing is scanned: blocks then must not leave room for whole words either
     },
     "window_single": {"ways": 1, "lanes": 1, "order": "window", "row_planes": 6, "coding": "signed_digit"},
     "window_ternary": {"ways": 4, "lanes": 4, "order": "window", "coding": "ternary"},
