@@ -85,11 +85,15 @@ class TorchStore:
 
 
 class SafetensorsStore:
-    """Tensors of one or more safetensors files; every read touches only the bytes of that tensor."""
+    """Tensors of one or more safetensors files; every read touches only the bytes of that tensor.
+
+    The library maps a file, and what was read of it stays in memory until the map ends. The handles kept here are for
+    headers alone, and a tensor has a map of its own, so that a walk through a model never has more than a layer of it.
+    """
 
     def __init__(self, folder: Path, files: Mapping[str, Iterable[str] | None]) -> None:
         """`files` of the folder: name -> tensors the index puts there, None for "all of them"."""
-        file_of: dict[str, Any] = {}
+        file_of: dict[str, tuple[Path, Any]] = {}
         self.size = 0
         for file_name, wanted in files.items():
             path = folder / file_name
@@ -97,14 +101,14 @@ class SafetensorsStore:
                 raise CheckpointError(
                     f"{folder / named(file_name)} is missing; put the shard beside its index"
                 )
-            file = open_tensors(path, "pt", "a complete safetensors file", CheckpointError)
+            file = _opened(path)
             inside: list[str] = list(file.keys())
             absent = sorted(set(wanted) - set(inside)) if wanted is not None else []
             if absent:
                 raise CheckpointError(f"{path} must hold {listing(absent)}, which the index expects there")
-            file_of |= dict.fromkeys(inside if wanted is None else wanted, file)
+            file_of |= dict.fromkeys(inside if wanted is None else wanted, (path, file))
             self.size += path.stat().st_size
-        self._places = {name: (file_of[full], full) for name, full in _unwrapped(file_of).items()}
+        self._places = {name: (*file_of[full], full) for name, full in _unwrapped(file_of).items()}
 
     def names(self) -> list[str]:
         """Of all tensors of the files."""
@@ -123,18 +127,23 @@ class SafetensorsStore:
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Some rows."""
-        rows: Tensor = self._slice(name)[start:stop]
+        path, _, full = self._places[name]
+        rows: Tensor = _opened(path).get_slice(full)[start:stop]
         return rows
 
     def tensor(self, name: str) -> Tensor:
         """The whole tensor."""
-        file, full = self._places[name]
-        tensor: Tensor = file.get_tensor(full)
+        path, _, full = self._places[name]
+        tensor: Tensor = _opened(path).get_tensor(full)
         return tensor
 
     def _slice(self, name: str) -> Any:
-        file, full = self._places[name]
+        _, file, full = self._places[name]
         return file.get_slice(full)
+
+
+def _opened(path: Path) -> Any:
+    return open_tensors(path, "pt", "a complete safetensors file", CheckpointError)
 
 
 def open_directory(path: Path) -> SafetensorsStore:

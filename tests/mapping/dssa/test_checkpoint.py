@@ -125,6 +125,32 @@ def test_opening_reads_no_data(tmp_path):
         load_model(tmp_path / "m")
 
 
+def resident_bytes(path: Path) -> int:
+    """Bytes of a file that are in this process's memory because it maps them."""
+    resident, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if line.endswith(str(path)):
+            ours = True
+        elif line.startswith("Rss:"):
+            resident += 1024 * int(line.split()[1]) * ours
+            ours = False
+    return resident
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux alone lists a process's maps there")
+def test_what_was_read_does_not_stay_in_memory(tmp_path):
+    # a large model is streamed: reading a tensor must not keep all that was read before it
+    config = DSSAConfig.from_dict(CONFIG.to_dict() | {"vocab_size": 2**18})
+    tensors = {name: torch.ones(shape) for name, shape in model_shapes(config).items()}
+    save_checkpoint(tmp_path / "m", config, tensors, dtype=torch.float32)
+    (file,) = (tmp_path / "m").glob("*.safetensors")
+    checkpoint = open_checkpoint(tmp_path / "m")
+    embedding = checkpoint.tensor(EMBEDDING)
+    assert resident_bytes(file) >= 4 * embedding.numel()
+    del embedding
+    assert resident_bytes(file) < 2**20 < file.stat().st_size / 4
+
+
 def test_asking_for_what_is_not_there(tmp_path):
     checkpoint = open_checkpoint(write_directory(tmp_path / "m", make_tensors()))
     with pytest.raises(CheckpointError, match="a tensor named nonsense must be"):
