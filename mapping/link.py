@@ -181,6 +181,7 @@ class _Linker:
             )
             for instruction in program.instructions():
                 self._measure(program, instruction)
+        requirements = [program.text.requires for program in programs]
         return CoreLayout(
             programs=tuple(layouts),
             input=base + places.addresses.get(None, 0),
@@ -196,6 +197,7 @@ class _Linker:
             encoder_rows=self.encoder_rows,
             scatter_rows=self.scatter_rows,
             blocks=self.blocks,
+            context=min((own.steps for own in requirements if own.steps is not None), default=None),
         )
 
     def _literal(self, word: int) -> int:

@@ -29,6 +29,8 @@ class CoreConfig(ArrayWidths):
     * `blocks`: blocks of keys one gather can read, the token's own included.
     * `load_width`, `drain_width`: as in `HardwareConfig`.
     * `pointwise_words`: words that the pointwise unit takes per cycle.
+    * `context`: positions that a program may ask for; a token beyond them is refused.
+    * `trace`: ports that show what the core does (`trace_signature`).
     """
 
     ways: int = 8
@@ -52,6 +54,8 @@ class CoreConfig(ArrayWidths):
     load_width: int = 16
     drain_width: int = 8
     pointwise_words: int = 4
+    context: int = 2**POSITION_BITS
+    trace: bool = False
 
     @property
     def core(self) -> CoreName:
@@ -97,8 +101,10 @@ def core_config(
     encoder_rows: int | None = None,
     scatter_rows: int | None = None,
     blocks: int | None = None,
+    context: int | None = None,
+    trace: bool = False,
 ) -> CoreConfig:
-    """The core of a hardware configuration; sizes of the encoder from the programs, else from `limits`.
+    """The core of a hardware configuration; its context and sizes of the encoder from the programs, else from `limits`.
 
     Memories that are still to be fitted have the sizes of a core for models yet to come, `sizes.GENERAL`.
     `instructions`: program memory is at least this deep. Raises HardwareError for what cannot be built.
@@ -137,4 +143,6 @@ def core_config(
         scatter_rows=ceil_div(256, array.ways) if scatter_rows is None else max(scatter_rows, 1),
         blocks=8 if blocks is None else max(blocks, 2),
         pointwise_words=hardware.pointwise.words,
+        context=hardware.limits.max_context if context is None else context,
+        trace=trace,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -40,25 +40,28 @@ def trace_signature(config: CoreConfig) -> dict[str, wiring.Member]:
 
 
 class SpikeCore(wiring.Component):
-    """A complete core: AXI4-Lite registers (`s_axil_*`), AXI-Streams in (`s_axis_*`) and out (`m_axis_*`), and
-    what the core does (`trace_*`).
+    """A complete core: AXI4-Lite registers (`s_axil_*`), AXI-Streams in (`s_axis_*`) and out (`m_axis_*`), an interrupt
+    (`irq`) and, if the configuration asks for it, what the core does (`trace_*`).
 
     One clock, `clk`; synchronous active-high reset, `rst`.
     """
 
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
-        super().__init__(AXI_LITE | STREAM_IN | STREAM_OUT | trace_signature(config))
+        ports = {"clk": In(1), "rst": In(1)} | AXI_LITE | STREAM_IN | STREAM_OUT | {"irq": Out(1)}
+        super().__init__(ports | (trace_signature(config) if config.trace else {}))
 
     def elaborate(self, platform: Any) -> Module:
         """Instantiate everything; multiplex vector memory by the running unit."""
         m = Module()
-        m.submodules.host = host = Host(self.config)
+        m.submodules.host = host = DomainRenamer("host")(Host(self.config))
+        self._clocks(m, host)
         m.submodules.sequencer = sequencer = Sequencer(self.config)
         m.submodules.pointwise = pointwise = PointwiseUnit(self.config)
         m.submodules.select = select = SelectUnit(self.config)
         m.submodules.array = array = ArrayUnit(self.config)
         m.submodules.vector = vector = VectorMemory(self.config)
+        m.d.comb += self.irq.eq(host.irq)
         for members in (AXI_LITE, STREAM_IN, STREAM_OUT):
             for name, member in members.items():
                 mine, its = getattr(self, name), getattr(host, name)
@@ -67,13 +70,19 @@ class SpikeCore(wiring.Component):
         self._vector(m, vector, host, sequencer, pointwise, select, array)
         self._counters(m, host, sequencer, pointwise, array)
         connect(m, host.row_load, array.load)
-        m.d.comb += [
-            self.trace_done.eq(sequencer.instruction_done),
-            self.trace_skipped.eq(sequencer.skipped),
-            self.trace_address.eq(sequencer.address),
-            self.trace_cycles.eq(sequencer.cycles),
-        ]
+        connect(m, host.row_read, array.peek)
+        if self.config.trace:
+            self._trace(m, sequencer, vector)
         return m
+
+    def _clocks(self, m: Module, host: Any) -> None:
+        """One clock; two resets: the host's is `rst` alone, everything else begins anew when the host says so, too."""
+        reset = Signal()
+        m.d.comb += reset.eq(self.rst | host.core_reset)
+        for name, its in (("host", self.rst), ("sync", reset)):
+            domain = ClockDomain(name, local=True)
+            domain.clk, domain.rst = self.clk, its
+            m.domains += domain
 
     def _control(
         self, m: Module, host: Host, sequencer: Sequencer, units: dict[Unit, Any], array: ArrayUnit
@@ -84,8 +93,10 @@ class SpikeCore(wiring.Component):
             sequencer.position.eq(host.position),
             host.core_busy.eq(sequencer.busy),
             host.core_done.eq(sequencer.done),
+            host.core_fault.eq(sequencer.fault),
         ]
         connect(m, host.program_load, sequencer.program)
+        connect(m, host.program_read, sequencer.peek)
         for unit, component in units.items():
             connect(m, sequencer.units[unit.value - 1], component.control)
         ports = [sequencer.units[unit.value - 1] for unit in ARRAY_UNITS]
@@ -146,10 +157,18 @@ class SpikeCore(wiring.Component):
             with m.If(run.enable.any()):
                 m.d.comb += write.address.eq(run.address)
                 m.d.comb += [word.eq(its) for word, its in zip(write.data, run.data, strict=False)]
+        m.d.comb += host.memory_fault.eq(vector.fault)
+
+    def _trace(self, m: Module, sequencer: Sequencer, vector: VectorMemory) -> None:
+        write = vector.write
         m.d.comb += [
             self.trace_write.eq(Mux(sequencer.busy, write.enable, 0)),
             self.trace_write_address.eq(write.address),
             self.trace_write_data.eq(Cat(*write.data)),
+            self.trace_done.eq(sequencer.instruction_done),
+            self.trace_skipped.eq(sequencer.skipped),
+            self.trace_address.eq(sequencer.address),
+            self.trace_cycles.eq(sequencer.cycles),
         ]
 
     def _counters(

@@ -14,6 +14,7 @@ from spikesim.rtl.config import CoreConfig, core_config
 from spikesim.rtl.core import SpikeCore
 from spikesim.rtl.host.registers import OFFSETS
 from spikesim.rtl.images import write_images
+from spikesim.rtl.isa import POSITION_BITS
 from spikesim.rtl.verilog import WAIVERS, verilog
 from spikesim.support.files import write_json_atomic
 
@@ -40,7 +41,14 @@ def resident_config(
         encoder_rows=layout.encoder_rows,
         scatter_rows=layout.scatter_rows,
         blocks=layout.blocks,
+        context=positions(layout),
     )
+
+
+def positions(layout: CoreLayout) -> int:
+    """How many positions the programs have room for: what software writes to CONTEXT."""
+    most: int = 2**POSITION_BITS
+    return most if layout.context is None else min(layout.context, most)
 
 
 def emit_program(
@@ -69,6 +77,7 @@ def emit_program(
             "registers": OFFSETS,
             "waivers": {waiver.code: waiver.reason for waiver in WAIVERS},
             "images": images,
+            "context": positions(layout),
             "token_entry": executable.token_entry,
             "clear_entry": executable.clear_entry,
             "input": {"address": layout.input, "words": chain.input_words},

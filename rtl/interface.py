@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from spikesim.program.sizes import INSTRUCTION_WORDS
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.isa import ADDRESS, INSTRUCTION, RESOLVED, ROW
+from spikesim.support.arithmetic import ceil_div
 
 WORD = signed(32)
 """A word of vector memory."""
@@ -83,6 +84,36 @@ class RowLoadSignature(wiring.Signature):
         super().__init__(
             {"enable": Out(1), "bank": Out(bank), "address": Out(ROW), "data": Out(config.lanes * 8)}
         )
+
+
+class RowReadSignature(wiring.Signature):
+    """The host's way out of row and, with `state`, state memory, while nothing runs: a word of a row per cycle.
+
+    `data`: four bytes of the row at `address` of `bank` two cycles before, lowest column lowest, from byte 4 · word on.
+    Of a state the low bytes of all lanes come first, filled up to whole words, and then their high bytes.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        bank = max(1, (config.ways - 1).bit_length())
+        words = (2 * ceil_div(config.lanes, 4) - 1).bit_length()
+        super().__init__(
+            {
+                "enable": Out(1),
+                "state": Out(1),
+                "bank": Out(bank),
+                "address": Out(ROW),
+                "word": Out(words),
+                "data": In(32),
+            }
+        )
+
+
+class ProgramReadSignature(wiring.Signature):
+    """The host's way out of program memory, while nothing runs: a word of an instruction per cycle, two cycles late."""
+
+    def __init__(self) -> None:
+        word = (INSTRUCTION_WORDS - 1).bit_length()
+        super().__init__({"enable": Out(1), "address": Out(ADDRESS), "word": Out(word), "data": In(32)})
 
 
 class ProgramLoadSignature(wiring.Signature):

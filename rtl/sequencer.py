@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from spikesim.rtl.array.bits import delayed
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.interface import ControlSignature, ProgramLoadSignature, ReadSignature
+from spikesim.rtl.interface import (
+    ControlSignature,
+    ProgramLoadSignature,
+    ProgramReadSignature,
+    ReadSignature,
+)
 from spikesim.rtl.isa import (
     ADDRESS,
     INSTRUCTION,
@@ -46,11 +52,13 @@ class SequencerState(Enum, shape=4):
 class Sequencer(wiring.Component):
     """Runs the program from `entry` to END for the token at `position` when `start` is high for a cycle.
 
-    * `done`: for one cycle, at END. `instruction_done`: for one cycle with the last cycle of every instruction
-      (END excepted), with its `address` and the `cycles` it took from its dispatch on; `skipped` if it did not execute.
+    * `done`: for one cycle, at END; with `fault` before an instruction that the core cannot execute: of a unit or with
+      rows that it has not, or behind the last of program memory.
+    * `instruction_done`: for one cycle with the last cycle of every instruction (END excepted), with its `address` and
+      the `cycles` it took from its dispatch on; `skipped` if it did not execute.
     * `units`: a control port per unit but END, in the order of `Unit`.
     * `read`: vector memory, to learn which copy of a state is meant; only while `reading`.
-    * `program`: the write side of program memory, for the host.
+    * `program`, `peek`: the write side of program memory, and its words, for the host while nothing runs.
 
     An instruction takes ISSUE_CYCLES (1: dispatch), RESOLVE_CYCLES more if it has a span, PARTITION_CYCLES more if it
     has a partition, and the cycles of its unit. The next one is fetched in its dispatch and stands in program memory's
@@ -66,6 +74,7 @@ class Sequencer(wiring.Component):
                 "position": In(POSITION_BITS),
                 "busy": Out(1),
                 "done": Out(1),
+                "fault": Out(1),
                 "instruction_done": Out(1),
                 "skipped": Out(1),
                 "address": Out(ADDRESS),
@@ -74,6 +83,7 @@ class Sequencer(wiring.Component):
                 "units": Out(ControlSignature()).array(len(Unit) - 1),
                 "read": Out(ReadSignature()),
                 "program": In(ProgramLoadSignature()),
+                "peek": In(ProgramReadSignature()),
             }
         )
 
@@ -84,7 +94,7 @@ class Sequencer(wiring.Component):
         m.submodules.memory = memory = Ram(
             width=512, depth=depth, macro=macro_bits(512, depth), image="program"
         )
-        counter, ahead = Signal(memory.address_bits), Signal(memory.address_bits)
+        counter, ahead = Signal(range(depth + 1)), Signal(memory.address_bits)
         m.d.comb += [
             memory.write.enable.eq(self.program.enable),
             memory.write.address.eq(self.program.address),
@@ -114,8 +124,12 @@ class Sequencer(wiring.Component):
         load = Signal()
         m.d.sync += self.cycles.eq(Mux(load, 1, self.cycles + 1))
         m.d.sync += [started.eq(0), self.done.eq(0)]
-        fetch = Signal()
-        m.d.comb += memory.read[0].enable.eq(fetch)
+        fetch, peeking = Signal(), Signal()
+        m.d.sync += peeking.eq(self.peek.enable)
+        m.d.comb += [
+            memory.read[0].enable.eq(fetch | peeking),
+            self.peek.data.eq(memory.read[0].data.word_select(delayed(m, self.peek.word, 2, "peeked"), 32)),
+        ]
         with m.If(fetch):
             m.d.sync += ahead.eq(ahead + 1)
 
@@ -130,7 +144,10 @@ class Sequencer(wiring.Component):
 
         with m.Switch(state):
             with m.Case(SequencerState.IDLE):
-                m.d.sync += [counter.eq(self.entry), ahead.eq(self.entry)]
+                m.d.sync += [
+                    counter.eq(self.entry),
+                    ahead.eq(Mux(self.peek.enable, self.peek.address, self.entry)),
+                ]
                 with m.If(self.start):
                     m.d.sync += state.eq(SequencerState.FETCH)
             with m.Case(SequencerState.FETCH):
@@ -151,8 +168,9 @@ class Sequencer(wiring.Component):
                     step.eq(POSITION_BITS - 1),
                     self.read.address.eq(common.partition_address),
                 ]
-                with m.If(common.unit == Unit.END):
-                    m.d.sync += [state.eq(SequencerState.IDLE), self.done.eq(1)]
+                stops = self._unknown(instruction) | (counter == depth)
+                with m.If((common.unit == Unit.END) | stops):
+                    m.d.sync += [state.eq(SequencerState.IDLE), self.done.eq(1), self.fault.eq(stops)]
                 with m.Elif(common.span != 0):
                     m.d.sync += state.eq(SequencerState.DIVIDE)
                 with m.Else():
@@ -194,6 +212,20 @@ class Sequencer(wiring.Component):
                 state.eq(SequencerState.DISPATCH),
             ]
         return m
+
+    def _unknown(self, instruction: Any) -> Value:
+        """Whether an instruction is of a unit that the core has not, or begins at a row that its memory has not."""
+        fields, states, rows = instruction.fields, self.config.state_depth, self.config.row_depth
+        base = {
+            Unit.GATHER: (fields.array.base, Mux(fields.array.state, states, rows)),
+            Unit.SCATTER: (fields.array.base, Const(states, ROW)),
+            Unit.SWEEP: (fields.sweep.base, Const(states, ROW)),
+            Unit.STORE: (fields.store.base, Const(rows, ROW)),
+        }
+        unit = instruction.common.unit
+        wrong = [unit.as_value() >= len(Unit)]
+        wrong += [(unit == its) & (first >= depth) for its, (first, depth) in base.items()]
+        return Cat(wrong).any()
 
     def _resolve(
         self,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.interface import RunReadSignature, RunWriteSignature
 from spikesim.rtl.memory import Ram
+from spikesim.support.arithmetic import ceil_div
 
 
 def image_of(bank: int) -> str:
@@ -25,6 +26,9 @@ class VectorMemory(wiring.Component):
     the address by one cycle and hold while nothing of a port is enabled; reading a word that is being written returns
     the old one. Only the banks that have an enabled word are accessed.
 
+    `fault`, a cycle late: a run reached beyond the last row of words, where a write does nothing and a read gives
+    anything.
+
     `words`: of the runs read, per port; `halves`: of the runs read at port 0 of whose words only the lower halves
     are wanted (`low`); `written`: of the runs written.
     """
@@ -32,24 +36,32 @@ class VectorMemory(wiring.Component):
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
         self.banks = config.vector_banks
+        self.depth = ceil_div(config.vector_depth, self.banks)
         read = [
             RunReadSignature(config.read_words, halves=config.loaded),
             RunReadSignature(config.read_words, halves=1),
         ]
         super().__init__(
-            {"a": In(read[0]), "b": In(read[1]), "write": In(RunWriteSignature(config.written_words))}
+            {
+                "a": In(read[0]),
+                "b": In(read[1]),
+                "write": In(RunWriteSignature(config.written_words)),
+                "fault": Out(1),
+            }
         )
 
     def elaborate(self, platform: Any) -> Module:
         """The banks; per port the places of a run's words in them, and its words in order."""
         m = Module()
-        depth = -(-self.config.vector_depth // self.banks)
+        self._beyond: list[Value] = []
+        depth = self.depth
         banks = [Ram(width=32, depth=depth, reads=2, image=image_of(number)) for number in range(self.banks)]
         for number, bank in enumerate(banks):
             m.submodules[f"bank_{number}"] = bank
         for number, port in enumerate((self.a, self.b)):
             self._read(m, number, port, [bank.read[number] for bank in banks])
         self._write(m, [bank.write for bank in banks])
+        m.d.sync += self.fault.eq(Cat(self._beyond).any())
         return m
 
     def _read(self, m: Module, number: int, port: Any, banks: list[Any]) -> None:
@@ -76,14 +88,20 @@ class VectorMemory(wiring.Component):
         bits = (self.banks - 1).bit_length()
         offset, row = port.address[:bits], port.address[bits:]
         following = row + 1
+        # A bank decodes the lower bits alone: beyond its depth a row would be another's.
+        beyond, last = row >= self.depth, row >= self.depth - 1
         for number, bank in enumerate(banks):
             # Of a run that began in a later bank, this bank has the word behind the last bank's.
             behind = offset > number if number < self.banks - 1 else Const(0)
-            wanted = [port.enable[i] if i < len(port.enable) else 0 for i in range(self.banks)]
+            wanted = rotated(
+                [port.enable[i] if i < len(port.enable) else 0 for i in range(self.banks)], -offset, number
+            )
+            outside = beyond | (behind & last)
             m.d.comb += [
                 bank.address.eq(Mux(behind, following, row)),
-                bank.enable.eq(rotated(wanted, -offset, number)),
+                bank.enable.eq(wanted & ~outside if port is self.write else wanted),
             ]
+            self._beyond.append(wanted & outside)
         return offset
 
 

@@ -25,6 +25,8 @@ class RowReader(wiring.Component):
     place = table[block] + offset + row within the block. The block is `block`, or with `by_row` the row's bits from
     `block_bits` on. A row is read at its first event only; the memory holds its word until the next. `taken` and
     `taken_step` are events and step of the cycle in which the memory's words are there.
+
+    While no step is under way, `peek` sets `read` and `place` of the cycle after: `peek_place`, in bank `peek_bank`.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -41,6 +43,9 @@ class RowReader(wiring.Component):
                 "block": In(blocks),
                 "step": In(step_layout(config)),
                 "events": In(event_layout(config)).array(config.ways),
+                "peek": In(1),
+                "peek_bank": In(bits_for(config.ways)),
+                "peek_place": In(places),
                 "early_step": Out(step_layout(config)),
                 "read": Out(1).array(config.ways),
                 "place": Out(places).array(config.ways),
@@ -84,10 +89,9 @@ class RowReader(wiring.Component):
                 low.eq(event.row & within),
                 first.eq(table[index]),
                 rest.eq(offset_2 + low),
-                self.place[b].eq(first + rest),
+                self.place[b].eq(Mux(self.peek, self.peek_place, first + rest)),
             ]
-            m.d.sync += self.read[b].eq(
-                delayed(m, event.valid & event.first & self.early_step.active, 2, f"read_{b}")
-            )
+            read = delayed(m, event.valid & event.first & self.early_step.active, 2, f"read_{b}")
+            m.d.sync += self.read[b].eq(read | (self.peek & (self.peek_bank == b)))
             m.d.sync += self.taken[b].eq(delayed(m, event, 3, f"event_{b}"))
         return m

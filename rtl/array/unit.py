@@ -18,7 +18,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikesim.rtl.array.bits import adder_tree, delayed, highest, tree_stages
+from spikesim.rtl.array.bits import adder_tree, delayed, highest, one_of, tree_stages
 from spikesim.rtl.array.drain import Drain
 from spikesim.rtl.array.events import (
     bits_for,
@@ -31,7 +31,7 @@ from spikesim.rtl.array.events import (
 from spikesim.rtl.array.gather import GatherControl, step_layout
 from spikesim.rtl.array.list import ListBank
 from spikesim.rtl.array.load import CountLoader
-from spikesim.rtl.array.operands import ArrayOperands
+from spikesim.rtl.array.operands import SIGN, ArrayOperands
 from spikesim.rtl.array.planes import PlaneBank, word_of
 from spikesim.rtl.array.rows import RowReader
 from spikesim.rtl.array.scatter import ScatterControl, scatter_signature
@@ -48,11 +48,13 @@ from spikesim.rtl.interface import (
     WORD,
     ControlSignature,
     RowLoadSignature,
+    RowReadSignature,
     RunReadSignature,
     RunWriteSignature,
 )
 from spikesim.rtl.isa import ADDRESS, Unit
 from spikesim.rtl.memory import Ram, macro_bits
+from spikesim.support.arithmetic import ceil_div
 
 
 class AddressMultiplier(wiring.Component):
@@ -71,8 +73,8 @@ class AddressMultiplier(wiring.Component):
 
 
 class ArrayUnit(wiring.Component):
-    """Gather, scatter, sweep, store; `load` writes row memory while idle. Without state memory (`state_depth` 0) there
-    is no scatter and no sweep.
+    """Gather, scatter, sweep, store. While idle, `load` writes row memory, `peek` reads row and state memory. Without
+    state memory (`state_depth` 0) there is no scatter and no sweep.
 
     Counters, all one pulse per cycle, at a fixed delay from what they count: `events` the array takes (dense: rows),
     `rows` of row and state memory read for them, `spikes` the events of a group's first chunk and pass, `overflows`
@@ -88,6 +90,7 @@ class ArrayUnit(wiring.Component):
                 "read": Out(RunReadSignature(1, halves=config.loaded)),
                 "write": Out(RunWriteSignature(config.drained)),
                 "load": In(RowLoadSignature(config)),
+                "peek": In(RowReadSignature(config)),
                 "events": Out(ways),
                 "rows": Out(ways),
                 "spikes": Out(ways),
@@ -114,7 +117,6 @@ class ArrayUnit(wiring.Component):
         self.gather, self.store = gather, store
         self.loader, self.reader, self.sum, self.drain = loader, reader, total, drain
         self.operands = operands
-        m.d.comb += operands.step.eq(reader.taken_step)
         m.d.comb += [its.eq(mine) for its, mine in zip(total.rows, operands.rows, strict=True)]
         m.d.comb += [offset.step.eq(reader.early_step), drain.offset.eq(offset.offset)]
         for b in range(config.ways):
@@ -154,6 +156,7 @@ class ArrayUnit(wiring.Component):
         self._encoders(m, scattering)
         self._row_memory(m)
         self._state_memory(m)
+        self._peek(m)
         self._counters(m)
         return m
 
@@ -407,8 +410,14 @@ class ArrayUnit(wiring.Component):
         for lane in range(config.lanes):
             m.d.comb += self.drain.sums[lane].eq(total.sums[lane])
         from_state = Signal()
-        m.d.sync += from_state.eq(self.control.instruction.fields.array.state)
+        of_state = self.control.instruction.fields.array.state
+        m.d.sync += from_state.eq(Mux(self.peek.enable, self.peek.state, of_state))
         self.from_state = from_state
+        m.d.comb += [
+            reader.peek.eq(self.peek.enable),
+            reader.peek_bank.eq(self.peek.bank),
+            reader.peek_place.eq(self.peek.address),
+        ]
         for b in range(config.ways):
             width = config.lanes * 8
             memory = Ram(
@@ -470,6 +479,34 @@ class ArrayUnit(wiring.Component):
                 state.words[b].eq(memory.read[0].data),
                 self.operands.states[b].eq(memory.read[0].data),
             ]
+
+    def _peek(self, m: Module) -> None:
+        """A word of the bytes that a gather would add, of the row that was asked for two cycles before.
+
+        The operands choose between row memory and either byte of state memory already; what chooses the word keeps its
+        gates quiet while nothing is asked for.
+        """
+        peek, operands = self.peek, self.operands
+        row_words = ceil_div(self.config.lanes, 4)
+        word, bank = delayed(m, peek.word, 2, "peek_word"), delayed(m, peek.bank, 2, "peek_bank")
+        asked = delayed(m, peek.enable, 2, "peek_enable")
+        state = delayed(m, peek.state, 2, "peek_state")
+        high, index = word >= row_words, word & (row_words - 1)
+        step = self.reader.taken_step
+        m.d.comb += [
+            operands.step.eq(step),
+            operands.step.state.eq(Mux(asked, state, step.state)),
+            operands.step.high.eq(Mux(asked, high, step.high)),
+        ]
+        chosen: list[Value] = []
+        words: list[Value] = []
+        signs = sum(SIGN << 8 * lane for lane in range(min(4, self.config.lanes)))
+        for b, row in enumerate(operands.rows):
+            for i in range(row_words):
+                chosen.append(asked & (bank == b) & (index == i))
+                words.append(row[32 * i : 32 * i + 32])
+        flipped = Mux(~state | high, signs, 0)
+        m.d.comb += peek.data.eq(one_of(words, Cat(chosen)) ^ flipped)
 
     def _counters(self, m: Module) -> None:
         """Sums of the events of either kind."""

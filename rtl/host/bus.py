@@ -8,8 +8,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-SLVERR = 0b10
-"""Response code of an access that was refused."""
+OKAY, SLVERR, DECERR = 0b00, 0b10, 0b11
+"""Response codes: done; refused; there is no such register."""
 
 AXI_LITE = {
     "s_axil_awaddr": In(16),
@@ -39,8 +39,9 @@ class RegisterBus(wiring.Component):
     """One write and one read at a time, independent of each other; every access gets its response.
 
     * write: `write_enable` for one cycle with word address, data and the byte strobes spread to bits in `write_mask`;
-      `write_error` is taken in that cycle.
-    * read: `read_enable` for one cycle; `read_address` holds, `read_data` and `read_error` are taken two cycles later.
+      `write_response` is taken in that cycle.
+    * read: `read_enable` for one cycle; `read_address` holds, `read_data` and `read_response` are taken two cycles
+      later.
 
     All outputs come from registers, or from a register and one gate: no ready depends on a valid.
     """
@@ -53,11 +54,11 @@ class RegisterBus(wiring.Component):
                 "write_address": Out(14),
                 "write_data": Out(32),
                 "write_mask": Out(32),
-                "write_error": In(1),
+                "write_response": In(2),
                 "read_enable": Out(1),
                 "read_address": Out(14),
                 "read_data": In(32),
-                "read_error": In(1),
+                "read_response": In(2),
             }
         )
 
@@ -90,7 +91,7 @@ class RegisterBus(wiring.Component):
                 address_held.eq(0),
                 data_held.eq(0),
                 self.s_axil_bvalid.eq(1),
-                self.s_axil_bresp.eq(self.write_error << 1),  # SLVERR
+                self.s_axil_bresp.eq(self.write_response),
             ]
 
     def _reads(self, m: Module) -> None:
@@ -110,7 +111,7 @@ class RegisterBus(wiring.Component):
             with m.State("TAKE"):
                 m.d.sync += [
                     self.s_axil_rdata.eq(self.read_data),
-                    self.s_axil_rresp.eq(self.read_error << 1),  # SLVERR
+                    self.s_axil_rresp.eq(self.read_response),
                     self.s_axil_rvalid.eq(1),
                 ]
                 m.next = "RESPOND"

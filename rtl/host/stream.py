@@ -1,19 +1,33 @@
-"""`StreamIn` and `StreamOut`: AXI-Stream to the memories, and vector memory to AXI-Stream."""
+"""`StreamIn` and `StreamOut`: AXI-Stream to the memories, and the memories to AXI-Stream."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.program.sizes import INSTRUCTION_WORDS
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.interface import ProgramLoadSignature, ReadSignature, RowLoadSignature, WriteSignature
-from spikesim.rtl.isa import ADDRESS
+from spikesim.rtl.host.bounds import (
+    PROGRAM,
+    ROWS,
+    STATE,
+    VECTOR,
+    TransferOrder,
+    length_bits,
+    reaches,
+)
+from spikesim.rtl.interface import (
+    ProgramLoadSignature,
+    ProgramReadSignature,
+    ReadSignature,
+    RowLoadSignature,
+    RowReadSignature,
+    WriteSignature,
+)
 from spikesim.rtl.queue import EntryQueue
-from spikesim.support.arithmetic import ceil_div
 
 STREAM_IN = {
     "s_axis_tdata": In(32),
@@ -27,26 +41,33 @@ STREAM_OUT = {
     "m_axis_tready": In(1),
     "m_axis_tlast": Out(1),
 }
-TRANSFER = {"start": In(1), "address": In(32), "length": In(32), "busy": Out(1)}
-"""`start` for one cycle, with `address` and `length`; `busy` from the next cycle to the last word's."""
-
-VECTOR, ROWS, PROGRAM = range(3)
-"""Values of TARGET."""
+TRANSFER = {
+    "start": In(1),
+    "target": In(2),
+    "address": In(32),
+    "length": In(32),
+    "abort": In(1),
+    "busy": Out(1),
+}
+"""`start` for one cycle, with `target`, `address` and `length`, which lie within the memory; `busy` from the next cycle
+to the last word's. `abort`, for one cycle, ends it early.
+"""
 
 _PLACES = 4
-"""Words on their way from vector memory to the stream: with fewer, a ready sink would have to wait."""
+"""Words on their way from a memory to the stream: with fewer, a ready sink would have to wait."""
 
 
 class StreamIn(wiring.Component):
     """Takes `length` words, one per cycle at most, to the memory `target`; `TLAST` ends a transfer early.
 
-    * vector memory: word after word from `address`.
-    * row memory: row `address` of bank 0, 1, … `ways` − 1, then row `address` + 1 of bank 0, and so on; each row is
-      `lanes` bytes, lowest column and lowest bits first, padded to whole words.
-    * program memory: 16 words per instruction, lowest bits first, from instruction `address`.
+    Words come in the order of `TransferOrder`: a row is `lanes` bytes, lowest column and lowest bits first, padded to
+    whole words; an instruction 16 words, lowest bits first. A row or instruction that the transfer does not complete is
+    dropped.
 
-    A row or instruction that the transfer does not complete is dropped. `short` is set when a transfer ends with a word
-    that is not both the last of `length` and marked `TLAST`, and cleared by the next start.
+    With `drain` the words up to TLAST are dropped, whatever `length` says.
+
+    At the end of a transfer that was not aborted, `short` says that TLAST came before the last word, `long` that it did
+    not come with it; `misframed` for one cycle that either is so. The next start clears both.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -55,8 +76,10 @@ class StreamIn(wiring.Component):
             STREAM_IN
             | TRANSFER
             | {
-                "target": In(2),
+                "drain": In(1),
                 "short": Out(1),
+                "long": Out(1),
+                "misframed": Out(1),
                 "vector_write": Out(WriteSignature()),
                 "row_load": Out(RowLoadSignature(config)),
                 "program_load": Out(ProgramLoadSignature()),
@@ -66,32 +89,42 @@ class StreamIn(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Take a word; collect words; write."""
         m = Module()
-        active = Signal()
+        active, dropping = Signal(), Signal()
         last = Signal()
-        remaining = Signal(32)
+        remaining = Signal(length_bits(self.config))
         word = Signal(32)
         arrived = Signal()
         take = Signal()
-        ends = Signal()
+        early, late = Signal(), Signal()
         m.d.comb += [
             self.s_axis_tready.eq(active),
             take.eq(self.s_axis_tvalid & active),
-            ends.eq(last | self.s_axis_tlast),
+            early.eq(take & ~dropping & self.s_axis_tlast & ~last),
+            late.eq(take & ~dropping & ~self.s_axis_tlast & last),
         ]
-        m.d.sync += [arrived.eq(take), word.eq(self.s_axis_tdata)]
+        m.d.sync += [
+            arrived.eq(take & ~dropping),
+            word.eq(self.s_axis_tdata),
+            self.misframed.eq(early | late),
+        ]
         with m.If(take):
             m.d.sync += [
                 remaining.eq(remaining - 1),
                 last.eq(remaining == 2),
-                active.eq(~ends),
-                self.short.eq(ends & ~(last & self.s_axis_tlast)),
+                active.eq(~(self.s_axis_tlast | (last & ~dropping))),
+                self.short.eq(early),
+                self.long.eq(late),
             ]
+        with m.If(self.abort):
+            m.d.sync += active.eq(0)
         with m.If(self.start):
             m.d.sync += [
                 remaining.eq(self.length),
                 last.eq(self.length == 1),
-                active.eq(self.length != 0),
+                active.eq((self.length != 0) | self.drain),
+                dropping.eq(self.drain),
                 self.short.eq(0),
+                self.long.eq(0),
             ]
         self._collect(m, word=word, arrived=arrived)
         write = self.vector_write.enable | self.row_load.enable | self.program_load.enable
@@ -100,110 +133,115 @@ class StreamIn(wiring.Component):
 
     def _collect(self, m: Module, *, word: Signal, arrived: Signal) -> None:
         """Words are shifted in from the top; a complete row or instruction is written in the cycle after."""
-        row_words = ceil_div(self.config.lanes, 4)
+        row_words = reaches(self.config)[ROWS].unit
         words = Signal(32 * max(row_words, INSTRUCTION_WORDS))
-        index = Signal(range(max(row_words, INSTRUCTION_WORDS) + 1))
-        bank = Signal(8)
-        address = Signal(32)
-        to_rows = Signal()
-        to_program = Signal()  # neither: to vector memory
+        target = Signal(2)
+        m.submodules.order = order = TransferOrder(self.config)
+        m.d.comb += [
+            order.begin.eq(self.start),
+            order.target.eq(self.target),
+            order.first.eq(self.address),
+            order.step.eq(arrived),
+        ]
+        with m.If(self.start):
+            m.d.sync += target.eq(self.target)
 
         enable = Signal(data.ArrayLayout(1, 3))
-        address_now = Signal(32)
-        bank_now = Signal(8)
+        address, bank = Signal.like(order.address), Signal.like(order.bank)
         m.d.sync += enable.eq(0)
         with m.If(arrived):
-            complete = (~to_rows & ~to_program) | (index == 1)
-            m.d.sync += [
-                words.eq(Cat(words[32:], word)),
-                address_now.eq(address),
-                bank_now.eq(bank),
-                enable[VECTOR].eq(~to_rows & ~to_program),
-                enable[ROWS].eq(to_rows & complete),
-                enable[PROGRAM].eq(to_program & complete),
-                index.eq(index - 1),
-            ]
-            with m.If(complete):
-                m.d.sync += index.eq(self._unit_words(to_rows, row_words))
-                with m.If(to_rows & (bank != self.config.ways - 1)):
-                    m.d.sync += bank.eq(bank + 1)
-                with m.Else():
-                    m.d.sync += [bank.eq(0), address.eq(address + 1)]
-        with m.If(self.start):
-            rows = self.target == ROWS
-            m.d.sync += [
-                to_rows.eq(rows),
-                to_program.eq(self.target == PROGRAM),
-                index.eq(self._unit_words(rows, row_words)),
-                bank.eq(0),
-                address.eq(self.address),
-            ]
+            m.d.sync += [words.eq(Cat(words[32:], word)), address.eq(order.address), bank.eq(order.bank)]
+            for memory in (VECTOR, ROWS, PROGRAM):
+                m.d.sync += enable[memory].eq(order.ends & (target == memory))
         top = len(words)
         m.d.comb += [
             self.vector_write.enable.eq(enable[VECTOR]),
-            self.vector_write.address.eq(address_now[:ADDRESS]),
+            self.vector_write.address.eq(address),
             self.vector_write.data.eq(words[top - 32 :]),
             self.row_load.enable.eq(enable[ROWS]),
-            self.row_load.bank.eq(bank_now),
-            self.row_load.address.eq(address_now),
+            self.row_load.bank.eq(bank),
+            self.row_load.address.eq(address),
             self.row_load.data.eq(words[top - 32 * row_words :][: self.config.lanes * 8]),
             self.program_load.enable.eq(enable[PROGRAM]),
-            self.program_load.address.eq(address_now[:ADDRESS]),
+            self.program_load.address.eq(address),
             self.program_load.data.eq(words[top - 32 * INSTRUCTION_WORDS :]),
         ]
 
-    @staticmethod
-    def _unit_words(rows: Value, row_words: int) -> Value:
-        """Words of a row or an instruction."""
-        return Mux(rows, row_words, INSTRUCTION_WORDS)
-
 
 class StreamOut(wiring.Component):
-    """Sends `length` words of vector memory from `address`, one per cycle if the sink is ready; the last has `TLAST`.
+    """Sends `length` words of the memory `target`, one per cycle if the sink is ready; the last has `TLAST`.
 
-    An address is given out only if the queue behind the memory has a place for its word, so that the sink may stop at
-    any time.
+    A word is asked for only if the queue behind the memories has a place for it, so that the sink may stop at any time.
+    An abort makes the next word that is asked for the last, since a word that waits for the sink must not change.
     """
 
-    def __init__(self) -> None:
-        super().__init__(STREAM_OUT | TRANSFER | {"vector_read": Out(ReadSignature())})
+    def __init__(self, config: CoreConfig) -> None:
+        self.config = config
+        super().__init__(
+            STREAM_OUT
+            | TRANSFER
+            | {
+                "vector_read": Out(ReadSignature()),
+                "row_read": Out(RowReadSignature(config)),
+                "program_read": Out(ProgramReadSignature()),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
-        """Addresses, a cycle of memory, the queue."""
+        """Places, two cycles to the words, the queue."""
         m = Module()
         active = Signal()
         last = Signal()
-        remaining = Signal(32)
+        remaining = Signal(length_bits(self.config))
         ask = Signal()
+        target = Signal(2)
         m.submodules.queue = queue = EntryQueue(width=33, depth=_PLACES)
-        m.d.comb += [ask.eq(active & queue.credit), queue.issue.eq(ask)]
-
-        address = Signal(ADDRESS)
-        reading = Signal()
-        reading_last = Signal()
-        m.d.comb += self.vector_read.enable.eq(reading)
-        m.d.sync += [reading.eq(ask), reading_last.eq(last)]
+        m.submodules.order = order = TransferOrder(self.config)
+        m.d.comb += [
+            ask.eq(active & queue.credit),
+            queue.issue.eq(ask),
+            order.begin.eq(self.start),
+            order.target.eq(self.target),
+            order.first.eq(self.address),
+            order.step.eq(ask),
+        ]
         with m.If(ask):
-            m.d.sync += [
-                self.vector_read.address.eq(address),
-                address.eq(address + 1),
-                remaining.eq(remaining - 1),
-                last.eq(remaining == 2),
-                active.eq(~last),
-            ]
+            m.d.sync += [remaining.eq(remaining - 1), last.eq(remaining == 2), active.eq(~last)]
+        with m.If(self.abort):
+            m.d.sync += last.eq(1)
         with m.If(self.start):
             m.d.sync += [
-                address.eq(self.address[:ADDRESS]),
+                target.eq(self.target),
                 remaining.eq(self.length),
                 last.eq(self.length == 1),
                 active.eq(self.length != 0),
             ]
+
+        of_vector, of_program = target == VECTOR, target == PROGRAM
+        # Vector memory wants its address from a register; the others have one of their own.
+        reading, asked, asked_last = Signal(), Signal(), Signal()
+        m.d.sync += [asked.eq(ask), asked_last.eq(last), reading.eq(ask & of_vector)]
+        with m.If(ask):
+            m.d.sync += self.vector_read.address.eq(order.address)
+        rows, program = self.row_read, self.program_read
+        m.d.comb += [
+            self.vector_read.enable.eq(reading),
+            rows.enable.eq(ask & ~of_vector & ~of_program),
+            rows.state.eq(target == STATE),
+            rows.bank.eq(order.bank),
+            rows.address.eq(order.address),
+            rows.word.eq(order.word),
+            program.enable.eq(ask & of_program),
+            program.address.eq(order.address),
+            program.word.eq(order.word),
+        ]
         arrived = Signal()
         arrived_last = Signal()
-        m.d.sync += [arrived.eq(reading), arrived_last.eq(reading_last)]
+        m.d.sync += [arrived.eq(asked), arrived_last.eq(asked_last)]
+        word = Mux(of_vector, self.vector_read.data.as_unsigned(), Mux(of_program, program.data, rows.data))
         m.d.comb += [
             queue.push.eq(arrived),
-            queue.entry.eq(Cat(self.vector_read.data, arrived_last)),
+            queue.entry.eq(Cat(word, arrived_last)),
             self.m_axis_tvalid.eq(queue.some),
             Cat(self.m_axis_tdata, self.m_axis_tlast).eq(queue.front),
             queue.take.eq(queue.some & self.m_axis_tready),

@@ -72,6 +72,7 @@ class CoreLayout:
       factor of an empty state, and `clear_shift`, a right shift that empties one.
     * `vector_words`, `program_words`; `row_words`, `state_words` per bank: how much is used.
     * `encoder_rows`, `scatter_rows`, `blocks`: what the event encoder must hold.
+    * `context`: positions that its caches have room for; None if nothing has a limit.
     """
 
     programs: tuple[ProgramLayout, ...]
@@ -88,6 +89,7 @@ class CoreLayout:
     encoder_rows: int
     scatter_rows: int
     blocks: int
+    context: int | None
 
 
 def block_bits(span: int, ways: int) -> int:

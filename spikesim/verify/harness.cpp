@@ -4,7 +4,9 @@
 // memories (+program=<file> …), and, in a build with tracing, +wave=<file> with +from=<cycle> +to=<cycle>.
 //
 // The run file holds, as decimal numbers: token entry, clear entry, first word and number of words of the input
-// vector, the same of the output, tokens, and the most cycles a token may take.
+// vector, the same of the output, tokens, the most cycles a token may take, and the positions there is room for.
+//
+// A core without trace ports leaves writes and instructions out of the record.
 //
 // The record is a sequence of three 32-bit words: kind << 24 | address, data, cycle.
 #include <cstdint>
@@ -26,7 +28,7 @@
 enum Kind : uint32_t { WRITE = 0, DONE = 1, SKIPPED = 2, OUTPUT = 3, COUNTER = 4, TOKEN = 5 };
 enum Register : uint32_t {
     CONTROL = 0x0C, STATUS = 0x10, ENTRY = 0x14, POSITION = 0x18, TARGET = 0x1C,
-    ADDRESS = 0x20, LENGTH = 0x24, TRANSFER = 0x28, CLEAR = 0x2C, COUNTERS = 0x100
+    ADDRESS = 0x20, LENGTH = 0x24, TRANSFER = 0x28, CLEAR = 0x2C, CONTEXT = 0x30, ERROR = 0x34, COUNTERS = 0x100
 };
 constexpr int COUNTER_COUNT = 11;
 constexpr int POLL_CYCLES = 32;
@@ -176,6 +178,7 @@ class Bench {
         write(ENTRY, entry);
         write(CONTROL, control);
         wait(1, most, "the program");
+        if (const uint32_t error = read(ERROR)) fail("the program ended with ERROR " + std::to_string(error));
     }
 
     void counters() {
@@ -189,10 +192,14 @@ class Bench {
     uint64_t cycle = 0;
 
   private:
-    void observe() {
-        for (uint32_t written = core.trace_write, i = 0; written; written >>= 1, ++i)
-            if (written & 1) put(WRITE, core.trace_write_address + i, part(core.trace_write_data, i));
-        if (core.trace_done) put(core.trace_skipped ? SKIPPED : DONE, core.trace_address, core.trace_cycles);
+    void observe() { observe(core); }
+
+    template <class Core> void observe(const Core& seen) {
+        if constexpr (requires { seen.trace_write; }) {
+            for (uint32_t written = seen.trace_write, i = 0; written; written >>= 1, ++i)
+                if (written & 1) put(WRITE, seen.trace_write_address + i, part(seen.trace_write_data, i));
+            if (seen.trace_done) put(seen.trace_skipped ? SKIPPED : DONE, seen.trace_address, seen.trace_cycles);
+        }
     }
 
     void dump(int half) {
@@ -229,11 +236,11 @@ class Bench {
 
 int main(int argc, char** argv) {
     context.commandArgs(argc, argv);
-    unsigned long long token_entry, clear_entry, input, input_words, output, output_words, tokens, most;
+    unsigned long long token_entry, clear_entry, input, input_words, output, output_words, tokens, most, context_positions;
     std::FILE* settings = std::fopen(argument("run").c_str(), "r");
-    if (!settings || std::fscanf(settings, "%llu %llu %llu %llu %llu %llu %llu %llu", &token_entry, &clear_entry, &input,
-                                 &input_words, &output, &output_words, &tokens, &most) != 8)
-        fail("the run file must hold eight numbers: " + argument("run"));
+    if (!settings || std::fscanf(settings, "%llu %llu %llu %llu %llu %llu %llu %llu %llu", &token_entry, &clear_entry,
+                                 &input, &input_words, &output, &output_words, &tokens, &most, &context_positions) != 9)
+        fail("the run file must hold nine numbers: " + argument("run"));
     std::fclose(settings);
     std::vector<uint32_t> words(tokens * input_words);
     std::FILE* file = std::fopen(argument("input").c_str(), "rb");
@@ -242,6 +249,7 @@ int main(int argc, char** argv) {
     std::fclose(file);
 
     Bench bench;
+    bench.write(CONTEXT, context_positions);
     bench.run(clear_entry, 3, most);
     bench.put(TOKEN, 0, 0);
     bench.write(POSITION, 0);

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from spikesim.program.layout import CoreLayout
 from spikesim.program.sizes import Needs, fitted, lacking
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.emit import TOP, emit_core, emit_program
+from spikesim.rtl.emit import TOP, emit_core, emit_program, positions
 from spikesim.support.array_files import write_raw
 from spikesim.support.reading import read_bytes
 from spikesim.support.sources import digest
@@ -89,6 +89,7 @@ def write_run(
         chain.output_words,
         steps,
         limit,
+        positions(layout),
     )
     path.write_text(" ".join(map(str, numbers)) + "\n", encoding="ascii")
 
@@ -109,11 +110,12 @@ def enlarged(chain: Chain, hardware: HardwareConfig) -> tuple[HardwareConfig, tu
 class BuiltCore:
     """One emitted configuration and its compiled simulations in `folder`; what is there and unchanged stays.
 
-    `seconds`: what building took, 0 if nothing was to be done.
+    It shows what it does (`trace`), which is what runs are compared by. `seconds`: what building took, 0 if nothing was
+    to be done.
     """
 
     def __init__(self, config: CoreConfig, folder: Path, *, coverage: bool = False) -> None:
-        self.config, self.folder, self.coverage = config, folder, coverage
+        self.config, self.folder, self.coverage = replace(config, trace=True), folder, coverage
         self.seconds = 0.0
         self._source: Path | None = None
         self._binaries: dict[bool, Path] = {}

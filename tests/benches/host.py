@@ -16,13 +16,22 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from spikesim.rtl.config import CoreConfig
-from spikesim.rtl.host.registers import COUNTER_BASE, COUNTER_NAMES, OFFSETS, REGISTERS, config_word
+from spikesim.rtl.host.registers import COUNTER_BASE, COUNTER_NAMES, ERRORS, OFFSETS, REGISTERS, config_word
 
 CONFIG = CoreConfig(**json.loads(os.environ["BENCH"]))
-OKAY, SLVERR = 0, 2
+OKAY, SLVERR, DECERR = 0, 2, 3
 ROW_WORDS = -(-CONFIG.lanes // 4)
-VECTOR, ROWS, PROGRAM = range(3)
-UNIT_WORDS = {VECTOR: 1, ROWS: ROW_WORDS, PROGRAM: 16}
+VECTOR, ROWS, PROGRAM, STATE = range(4)
+UNIT_WORDS = {VECTOR: 1, ROWS: ROW_WORDS, PROGRAM: 16, STATE: 2 * ROW_WORDS}
+DEPTH = {
+    VECTOR: CONFIG.vector_depth,
+    ROWS: CONFIG.row_depth,
+    PROGRAM: CONFIG.program_depth,
+    STATE: CONFIG.state_depth,
+}
+BANKS = {VECTOR: 1, ROWS: CONFIG.ways, PROGRAM: 1, STATE: CONFIG.ways}
+ERROR = {name: 1 << bit for bit, (name, _) in enumerate(ERRORS)}
+DONE, TRANSFERRED, FAILED = 1, 2, 4
 STREAM_PORTS = {
     "s_axil_b": ("bvalid", "bready", ("bresp",)),
     "s_axil_r": ("rvalid", "rready", ("rresp", "rdata")),
@@ -33,6 +42,11 @@ STREAM_PORTS = {
 def word_at(address: int) -> int:
     """What vector memory holds."""
     return (address % 2**24 + 1) * 2654435761 % 2**32
+
+
+def stored_word(target: int, address: int, bank: int, word: int) -> int:
+    """What a word of a row or an instruction holds."""
+    return ((address * 131 + bank) * 257 + word + target * 77 + 1) * 2246822519 % 2**32
 
 
 class System:
@@ -51,11 +65,14 @@ class System:
     async def begin(self) -> System:
         for name in ("awvalid", "wvalid", "bready", "arvalid", "rready", "awprot", "arprot"):
             getattr(self.dut, f"s_axil_{name}").value = 0
-        for name in ("s_axis_tvalid", "m_axis_tready", "core_busy", "core_done", "counters"):
+        for name in ("s_axis_tvalid", "m_axis_tready", "core_busy", "core_done", "counters", "core_fault"):
             getattr(self.dut, name).value = 0
+        self.dut.memory_fault.value = 0
         cocotb.start_soon(Clock(self.dut.clk, 2, "ns").start())
         await self.reset()
         cocotb.start_soon(self.memory())
+        cocotb.start_soon(self.rows())
+        cocotb.start_soon(self.program())
         cocotb.start_soon(self.monitor())
         return self
 
@@ -81,6 +98,31 @@ class System:
             enabled = int(self.dut.vector_read__enable.value)
             following = word_at(address) if enabled else random.getrandbits(32)
 
+    async def rows(self) -> None:
+        """Row and state memory: a word two cycles after it was asked for."""
+        port = {
+            name: getattr(self.dut, f"row_read__{name}")
+            for name in ("enable", "state", "bank", "address", "word")
+        }
+        following = [0, 0]
+        while True:
+            await self.tick()
+            asked = {name: int(handle.value) for name, handle in port.items()}
+            self.dut.row_read__data.value = following.pop(0)
+            place = (STATE if asked["state"] else ROWS, asked["address"], asked["bank"], asked["word"])
+            following.append(stored_word(*place) if asked["enable"] else random.getrandbits(32))
+
+    async def program(self) -> None:
+        """Program memory, the same."""
+        port = {name: getattr(self.dut, f"program_read__{name}") for name in ("enable", "address", "word")}
+        following = [0, 0]
+        while True:
+            await self.tick()
+            asked = {name: int(handle.value) for name, handle in port.items()}
+            self.dut.program_read__data.value = following.pop(0)
+            place = (PROGRAM, asked["address"], 0, asked["word"])
+            following.append(stored_word(*place) if asked["enable"] else random.getrandbits(32))
+
     async def monitor(self) -> None:
         """What the core side is told, and the rule that a valid and its payload hold until the ready."""
         dut, waiting = self.dut, {}
@@ -98,6 +140,8 @@ class System:
                 waiting.pop(prefix, None)
                 if is_valid and getattr(dut, prefix[:7] + ready).value == 0:
                     waiting[prefix] = values
+            if dut.core_reset.value == 1:  # drops a word that waits
+                waiting.pop("m_axis_", None)
             if dut.vector_read__enable.value == 1:
                 self.vector_reads.append(int(dut.vector_read__address.value))
             if dut.vector_write__enable.value == 1:
@@ -178,7 +222,14 @@ class System:
             pass
         return status
 
-    async def core(self, cycles: int, *, busy: bool = True) -> None:
+    async def error(self) -> int:
+        """What ERROR holds, which is cleared."""
+        error = await self.value("ERROR")
+        await self.set(ERROR=error)
+        assert await self.value("ERROR") == 0
+        return error
+
+    async def core(self, cycles: int, *, busy: bool = True, fault: bool = False) -> None:
         """The core's answer to a start, `cycles` later; with `busy` or leaving that to the host."""
         while self.dut.core_start.value == 0:
             await self.tick()
@@ -186,9 +237,9 @@ class System:
         self.dut.core_busy.value = int(busy)
         for _ in range(cycles):
             await self.tick()
-        self.dut.core_done.value = 1
+        self.dut.core_done.value, self.dut.core_fault.value = 1, int(fault)
         await self.tick()
-        self.dut.core_done.value = 0
+        self.dut.core_done.value, self.dut.core_fault.value = 0, 0
         self.dut.core_busy.value = 0
 
     def take_reads(self) -> list[int]:
@@ -208,10 +259,22 @@ def expected_writes(target: int, address: int, words: list[int]) -> list[tuple[i
     joined = [sum(word << (32 * i) for i, word in enumerate(unit)) for unit in units]
     if target == ROWS:
         mask = (1 << 8 * CONFIG.lanes) - 1
-        return [
-            ((address + i // CONFIG.ways) % 2**32, i % CONFIG.ways, w & mask) for i, w in enumerate(joined)
-        ]
-    return [((address + i) % 2**24, word) for i, word in enumerate(joined)]
+        return [(address + i // CONFIG.ways, i % CONFIG.ways, w & mask) for i, w in enumerate(joined)]
+    return [(address + i, word) for i, word in enumerate(joined)]
+
+
+def expected_word(target: int, address: int, number: int) -> int:
+    """Word `number` of a transfer out."""
+    if target == VECTOR:
+        return word_at(address + number)
+    row, word = divmod(number, UNIT_WORDS[target])
+    return stored_word(target, address + row // BANKS[target], row % BANKS[target], word)
+
+
+def address_for(target: int, length: int) -> int:
+    """An address from which so many words fit; often the last."""
+    last = DEPTH[target] - -(-length // (UNIT_WORDS[target] * BANKS[target]))
+    return random.choice([0, last, random.randint(0, last)])
 
 
 async def stream_in(system: System, target: int, address: int, length: int, last: int | None) -> None:
@@ -230,33 +293,35 @@ async def stream_in(system: System, target: int, address: int, length: int, last
 
     task = cocotb.start_soon(source())
     if length > 4:
-        assert await system.write("TRANSFER", random.choice([0, 1, 2])) == SLVERR or task.done()
+        assert await system.write("TRANSFER", random.choice([1, 2, 3])) == SLVERR or task.done()
         await system.set(
             ADDRESS=random.getrandbits(32), LENGTH=random.getrandbits(8), TARGET=random.randrange(4)
         )
     await task
     status = await system.idle()
-    assert bool(status & 0b1000) == (length > 0 and last != length - 1)
+    short, long = length > 0 and last is not None and last < length - 1, length > 0 and last is None
+    assert (bool(status & 0b1000), bool(status & 0b10000)) == (short, long)
+    assert await system.error() == (ERROR["frame"] if short or long else 0)
     assert list(writes[target]) == expected_writes(target, address, words)
     assert not any(writes[other] for other in range(3) if other != target)
     assert system.dut.s_axis_tready.value == 0
 
 
-async def stream_out(system: System, address: int, length: int) -> None:
-    """One transfer out of vector memory, which is read for its words and for nothing else."""
+async def stream_out(system: System, address: int, length: int, target: int = VECTOR) -> None:
+    """One transfer out of a memory; vector memory is read for its words and for nothing else."""
     assert not system.take_reads(), "vector memory is read without a transfer"
-    await system.set(TARGET=VECTOR, ADDRESS=address, LENGTH=length, TRANSFER=2)
+    await system.set(TARGET=target, ADDRESS=address, LENGTH=length, TRANSFER=2)
     for i in range(length):
         if i == length - 1:
             assert await system.value("STATUS") & 0b100, "finished before the last word"
         word, last = await system.receive("m_axis_", "tvalid", "tready", "tdata", "tlast")
-        assert (word, last) == (word_at(address + i), i == length - 1)
+        assert (word, last) == (expected_word(target, address, i), i == length - 1), (i, length, target)
     status = await system.idle()
     assert status & 0b100 == 0
     for _ in range(8):
         assert system.dut.m_axis_tvalid.value == 0
         await system.tick()
-    assert system.take_reads() == [(address + i) % 2**24 for i in range(length)]
+    assert system.take_reads() == [address + i for i in range(length if target == VECTOR else 0)]
 
 
 @cocotb.test(timeout_time=500, timeout_unit="us")
@@ -264,17 +329,20 @@ async def registers(dut):
     """Random reads and writes against a dictionary; every access has its response."""
     system = await System(dut).begin()
     assert await system.value("ID") == int.from_bytes(b"SPKE", "big")
-    assert await system.value("VERSION") == 1 << 16
+    assert await system.value("VERSION") == 2 << 16
     assert await system.value("CONFIG") == config_word(CONFIG)
     assert config_word(CONFIG) & 0x7F == CONFIG.ways
     assert config_word(CONFIG) >> 8 & 0x1FF == CONFIG.lanes
-    storage = {r.offset: 0 for r in REGISTERS if r.access == "RW"}
+    sizes = {"VECTOR_WORDS": VECTOR, "ROWS": ROWS, "INSTRUCTIONS": PROGRAM, "STATE_ROWS": STATE}
+    for name, target in sizes.items():
+        assert await system.value(name) == DEPTH[target]
+    storage = {r.offset: CONFIG.context if r.name == "CONTEXT" else 0 for r in REGISTERS if r.access == "RW"}
     known = {r.offset: r for r in REGISTERS}
-    for name in ("CONTROL", "TRANSFER", "CLEAR"):
+    for name in ("CONTROL", "TRANSFER", "CLEAR", "ABORT"):
         assert await system.read(name) == (OKAY, 0)
     for _ in range(400):
         address = random.choice(
-            [*storage, *known, 0x30, 0xFC, 0x158, 0x1000, 0x8014, random.randrange(0, 2**16, 4)]
+            [*storage, *known, 0x54, 0xFC, 0x158, 0x1000, 0x8014, random.randrange(0, 2**16, 4)]
         )
         low = random.randrange(4)  # ignored
         if random.random() < 0.5:
@@ -288,10 +356,12 @@ async def registers(dut):
                 storage[address] = kept & ((1 << known[address].width) - 1)
                 assert response == OKAY
             else:
-                assert response == (OKAY if address in known and known[address].access != "R" else SLVERR)
+                # A command that is none is refused; nothing to clear is nothing wrong.
+                clears = address in known and known[address].access == "C"
+                assert response == (OKAY if clears else SLVERR if address in known else DECERR)
         else:
             response, word = await system.read(address | low)
-            assert response == (OKAY if address in known else SLVERR)
+            assert response == (OKAY if address in known else DECERR)
             if address in storage:
                 assert word == storage[address]
             elif address not in known:
@@ -326,7 +396,7 @@ async def accesses_in_a_row(dut):
     """Addresses and data sent ahead of the responses: as many responses, in order."""
     system = await System(dut, patience=0.6).begin()
     accesses = [
-        random.choice([(OFFSETS["LENGTH"], OKAY), (OFFSETS["ID"], SLVERR), (0xFFC, SLVERR)])
+        random.choice([(OFFSETS["LENGTH"], OKAY), (OFFSETS["ID"], SLVERR), (0xFFC, DECERR)])
         for _ in range(80)
     ]
 
@@ -375,11 +445,11 @@ async def counters(dut):
             assert again == high
     for word, clears in ((0, 0), (2, 0), (1, 1)):
         before = system.clears
-        await system.set(CLEAR=word)
+        assert await system.write("CLEAR", word) == (OKAY if clears else SLVERR)
         await system.tick()
         await system.tick()
         assert system.clears - before == clears
-    assert await system.write("CLEAR", 1, 0b1110) == OKAY
+    assert await system.write("CLEAR", 1, 0b1110) == SLVERR
     await system.tick()
     assert system.clears == 1
     system.check()
@@ -389,14 +459,17 @@ async def counters(dut):
 async def tokens(dut):
     """Starting the core: position, hold, done, what is refused meanwhile."""
     system = await System(dut).begin()
-    position = 2**17 - 5  # so that it wraps
+    position = CONFIG.context - 13
     await system.set(POSITION=position)
-    await system.set(CONTROL=0)
-    await system.set(CONTROL=2)
-    assert await system.write("CONTROL", 1, 0b1110) == OKAY
+    for word, strobe in ((0, 15), (2, 15), (4, 15), (0x101, 15), (2**31 + 3, 15), (1, 0b1110), (1, 0)):
+        assert await system.write("CONTROL", word, strobe) == SLVERR
     assert not system.starts
     for i in range(12):
-        entry, hold, busy = random.getrandbits(24), random.random() < 0.3, random.random() < 0.5
+        entry, hold, busy = (
+            random.randrange(CONFIG.program_depth),
+            random.random() < 0.3,
+            random.random() < 0.5,
+        )
         await system.set(ENTRY=entry)
         cocotb.start_soon(system.core(150, busy=busy))
         await system.set(CONTROL=3 if hold else 1)
@@ -413,7 +486,7 @@ async def tokens(dut):
         assert status & 0b111 == 0b010
         assert system.starts == [(entry, position)]
         system.starts.clear()
-        position = (position + (not hold)) % 2**17
+        position += not hold
         assert await system.value("POSITION") == position
         if i % 2:
             await system.set(STATUS=0b1101)
@@ -424,8 +497,103 @@ async def tokens(dut):
     assert await system.write("CONTROL", 1) == SLVERR
     assert await system.write("TRANSFER", 1) == SLVERR
     dut.core_busy.value = 0
-    assert await system.write("CONTROL", 0) == OKAY
+    assert await system.error() == 0
     assert not system.starts
+    system.check()
+
+
+async def one_token(system: System, control: int, *, fault: bool = False) -> tuple[int, int]:
+    """Entry and position of a run, which ends."""
+    cocotb.start_soon(system.core(20, fault=fault))
+    await system.set(CONTROL=control)
+    while await system.value("STATUS") & 1:
+        pass
+    (start,) = system.starts
+    system.starts.clear()
+    return start
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def beyond_the_context(dut):
+    """No token beyond the positions there is room for, by software or by the core; held runs go on, at position 0."""
+    system = await System(dut).begin()
+    for room in (3, 1, 0, CONFIG.context, 2**18 - 1):
+        limit = min(room, CONFIG.context)
+        await system.set(CONTEXT=room, POSITION=max(0, limit - 2))
+        for position in range(max(0, limit - 2), limit):
+            assert await one_token(system, 1) == (0, position)
+            assert await system.error() == 0
+        for position in (limit, limit + 1, 2**18 - 1):
+            await system.set(POSITION=position)
+            assert await system.write("CONTROL", 1) == SLVERR
+            assert await system.value("STATUS") & 0b100001 == 0b100000
+            assert await system.error() == ERROR["context"]
+            assert await system.value("POSITION") == position
+            if position % 2 or position == limit:
+                assert await one_token(system, 3) == (0, 0)
+                assert await system.value("POSITION") == position
+    assert await system.value("STATUS") & 0b100000 == 0
+    system.check()
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def beyond_the_program(dut):
+    """A start behind program memory, and a run that the core gives up."""
+    system = await System(dut).begin()
+    for entry in (CONFIG.program_depth, 2**24 - 1):
+        await system.set(ENTRY=entry)
+        for control in (1, 3):
+            assert await system.write("CONTROL", control) == SLVERR
+            assert await system.error() == ERROR["entry"]
+    await system.set(ENTRY=CONFIG.program_depth - 1)
+    assert await one_token(system, 1) == (CONFIG.program_depth - 1, 0)
+    assert await system.error() == 0
+    await one_token(system, 1, fault=True)
+    assert await system.value("STATUS") & 0b100011 == 0b100010
+    assert await system.error() == ERROR["program"]
+    dut.memory_fault.value = 1
+    await system.tick()
+    dut.memory_fault.value = 0
+    assert await system.error() == ERROR["memory"]
+    system.check()
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def interrupts(dut):
+    """The level of every event that is not masked out, until it is cleared; each event by itself."""
+    system = await System(dut).begin()
+
+    async def happens(event: int) -> None:
+        if event == DONE:
+            await one_token(system, 3)
+        elif event == TRANSFERRED:
+            await stream_in(system, VECTOR, 0, 2, 1)
+        else:
+            await system.set(TARGET=VECTOR, ADDRESS=DEPTH[VECTOR], LENGTH=1)
+            assert await system.write("TRANSFER", 1) == SLVERR
+
+    for event in (DONE, TRANSFERRED, FAILED, DONE):
+        for mask in range(8):
+            await system.set(IRQ_MASK=mask)
+            assert dut.irq.value == 0
+            await happens(event)
+            await system.tick()
+            assert await system.value("IRQ_STATUS") == event
+            assert int(dut.irq.value) == bool(mask & event)
+            await system.set(IRQ_MASK=0)
+            await system.tick()
+            assert dut.irq.value == 0
+            await system.set(IRQ_MASK=7)
+            await system.tick()
+            assert dut.irq.value == 1
+            await system.set(IRQ_STATUS=7 & ~event)
+            assert await system.value("IRQ_STATUS") == event
+            await system.set(IRQ_STATUS=event)
+            if event == FAILED:
+                assert await system.value("IRQ_STATUS") == event
+                await system.error()
+            assert await system.value("IRQ_STATUS") == 0
+            assert dut.irq.value == 0
     system.check()
 
 
@@ -478,32 +646,179 @@ async def transfers(dut):
     for target in (VECTOR, ROWS, PROGRAM):
         size = UNIT_WORDS[target]
         for length in (0, 1, size, size * 3, size * (CONFIG.ways + 2 if size < 16 else 3), size * 2 + 3):
-            address = random.choice(
-                [0, 1, 2**24 - 2 if target != ROWS else 2**32 - 1, random.getrandbits(24)]
-            )
+            address = address_for(target, length)
             ends = {None, length - 1, random.randrange(length + 1) if length else None}
             for last in sorted(ends, key=str):
                 if last is None or 0 <= last < length:
                     await stream_in(system, target, address, length, last)
                     if random.random() < 0.3:
                         await stream_out(system, random.randrange(100), random.randrange(12))
-    for length in (0, 1, 2, 3, 4, 5, 40):
-        await stream_out(system, random.choice([2**24 - 2, random.getrandbits(24)]), length)
+    for target, depth in DEPTH.items():
+        size = UNIT_WORDS[target]
+        for length in (0, 1, 2, 3, 4, 5, 40, min(size * (CONFIG.ways + 1), 3 * size + 40)) if depth else ():
+            await stream_out(system, address_for(target, length), length, target)
     system.check()
 
 
 @cocotb.test(timeout_time=500, timeout_unit="us")
 async def refused_transfers(dut):
-    """A transfer out of another memory, in to none, or both ways."""
+    """A transfer to or from a memory that is not there or beyond its end, and one that is none."""
     system = await System(dut).begin()
     await system.set(LENGTH=4)
-    for target, word in ((ROWS, 2), (PROGRAM, 2), (3, 1), (3, 2), (VECTOR, 3)):
+    missing = [] if CONFIG.state_depth else [(STATE, 2)]
+    for target, word in ((STATE, 1), *missing):
         await system.set(TARGET=target)
         assert await system.write("TRANSFER", word) == SLVERR
+        assert await system.error() == ERROR["transfer"]
         assert await system.value("STATUS") & 0b100 == 0
-    for strobe, word in ((0b1110, 1), (0b1111, 0), (0b1111, 4)):
-        assert await system.write("TRANSFER", word, strobe) == OKAY
+    for strobe, word in ((0b1110, 1), (0b1111, 0), (0b1111, 4), (0b1111, 0x101), (0b1111, 2**31 + 2), (0, 1)):
+        assert await system.write("TRANSFER", word, strobe) == SLVERR
+        assert await system.error() == 0
         assert await system.value("STATUS") & 0b100 == 0
+    for target, depth in DEPTH.items():
+        unit = UNIT_WORDS[target] * BANKS[target]
+        for address, length in (
+            (depth, 1),
+            (depth - 1, unit + 1),
+            (0, depth * unit + 1),
+            (2**32 - 1, 1),
+            (2**24, 1),
+            (1, 2**32 - 1),
+            (2**31, 2**31),
+        ):
+            for word in (1, 2) if depth else ():
+                await system.set(TARGET=target, ADDRESS=address % 2**32, LENGTH=length)
+                assert await system.write("TRANSFER", word) == SLVERR
+                assert await system.error() == ERROR["transfer"]
+    assert dut.s_axis_tready.value == 0
+    system.check()
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def aborted_transfers_in(dut):
+    """Words that never come: the transfer ends, what was complete is written, and the next one begins anew."""
+    system = await System(dut).begin()
+    for target in (VECTOR, ROWS, PROGRAM):
+        size = UNIT_WORDS[target]
+        for sent in (0, 1, size + 1):
+            for log in (system.vector_writes, system.row_writes, system.program_writes):
+                log.clear()
+            await system.set(TARGET=target, ADDRESS=1, LENGTH=3 * size, TRANSFER=1)
+            words = [random.getrandbits(32) for _ in range(sent)]
+            for word in words:
+                await system.send("s_axis_", "tvalid", "tready", tdata=word, tlast=0)
+            assert await system.value("STATUS") & 0b100
+            assert await system.write("TRANSFER", 1) == SLVERR
+            await system.set(ABORT=1)
+            assert await system.idle() & 0b11100 == 0
+            assert dut.s_axis_tready.value == 0
+            writes = (system.vector_writes, system.row_writes, system.program_writes)[target]
+            assert list(writes) == expected_writes(target, 1, words)
+            assert await system.error() == 0
+            await stream_in(system, target, 0, 2 * size, 2 * size - 1)
+    for word, strobe in ((0, 15), (3, 15), (4, 15), (1, 0b1110)):
+        assert await system.write("ABORT", word, strobe) == SLVERR
+    system.check()
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def aborted_transfers_out(dut):
+    """A sink that stops: what waits for it does not change, and the frame ends early with words of the memory."""
+    system = await System(dut).begin()
+    for taken in (0, 1, 2, 7, 30):
+        await system.set(TARGET=VECTOR, ADDRESS=3, LENGTH=40, TRANSFER=2)
+        words = [await system.receive("m_axis_", "tvalid", "tready", "tdata", "tlast") for _ in range(taken)]
+        await system.set(ABORT=1)
+        assert await system.value("STATUS") & 0b100
+        while not words or not words[-1][1]:
+            words.append(await system.receive("m_axis_", "tvalid", "tready", "tdata", "tlast"))
+        assert [word for word, _ in words] == [word_at(3 + i) for i in range(len(words))]
+        assert [last for _, last in words] == [0] * (len(words) - 1) + [1]
+        assert taken < len(words) <= taken + 6
+        assert await system.idle() & 0b100 == 0
+        system.take_reads()
+        await stream_out(system, 5, 9)
+    await system.set(ABORT=1)  # of nothing
+    await stream_out(system, 5, 9)
+    system.check()
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def overlong_frames(dut):
+    """What is left of a frame waits at the stream until it is drained; a drain that never ends is aborted."""
+    system = await System(dut).begin()
+
+    async def source(words: int, last: int | None) -> None:
+        for i in range(words):
+            await system.send("s_axis_", "tvalid", "tready", tdata=i, tlast=int(i == last))
+
+    for extra in (1, 2, 9):
+        frame = cocotb.start_soon(source(5 + extra, 4 + extra))
+        await system.set(TARGET=VECTOR, ADDRESS=0, LENGTH=5, TRANSFER=1)
+        assert await system.idle() & 0b11100 == 0b10000
+        assert await system.error() == ERROR["frame"]
+        assert not frame.done()
+        system.vector_writes.clear()
+        await system.set(LENGTH=0, ADDRESS=2**32 - 1, TRANSFER=3)  # neither matters
+        assert await system.idle() & 0b11100 == 0
+        await frame
+        assert not system.vector_writes
+        assert await system.error() == 0
+        await stream_in(system, VECTOR, 0, 6, 5)
+    await system.set(TRANSFER=3)
+    await source(3, None)
+    assert await system.value("STATUS") & 0b100
+    await system.set(ABORT=1)
+    assert await system.idle() & 0b100 == 0
+    await stream_in(system, VECTOR, 0, 6, 5)
+    system.check()
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def reset_by_software(dut):
+    """Everything but the bus begins anew, whatever was under way, and the write that asked for it is answered."""
+    system = await System(dut).begin()
+    resets = 0
+
+    async def count() -> None:
+        nonlocal resets
+        while True:
+            await system.tick()
+            resets += int(dut.core_reset.value)
+
+    cocotb.start_soon(count())
+    for case in range(8):
+        await system.set(TARGET=VECTOR, LENGTH=40, ADDRESS=7, ENTRY=5, POSITION=9, CONTEXT=99, IRQ_MASK=7)
+        if case % 4 == 0:
+            await system.set(TRANSFER=2)
+            await system.receive("m_axis_", "tvalid", "tready", "tdata")
+        elif case % 4 == 1:
+            await system.set(TRANSFER=1)
+            await system.send("s_axis_", "tvalid", "tready", tdata=1, tlast=0)
+        elif case % 4 == 2:
+            await system.set(CONTROL=3)
+        else:
+            assert await system.write("TRANSFER", 2, 0) == SLVERR
+            await system.set(ADDRESS=DEPTH[VECTOR])
+            assert await system.write("TRANSFER", 2) == SLVERR
+            await system.tick()
+            assert dut.irq.value == 1
+        before, read = resets, cocotb.start_soon(system.read("ID"))
+        await system.set(ABORT=2)
+        assert await read == (OKAY, 0x53504B45)
+        assert resets - before == 1
+        system.take_reads()
+        assert dut.m_axis_tvalid.value == 0
+        assert dut.s_axis_tready.value == 0
+        assert dut.irq.value == 0
+        for name in ("STATUS", "ERROR", "IRQ_STATUS", "IRQ_MASK", "ENTRY", "POSITION", "TARGET", "LENGTH"):
+            assert await system.value(name) == 0, name
+        assert await system.value("CONTEXT") == CONFIG.context
+        system.starts.clear()
+        await stream_in(system, VECTOR, 3, 5, 4)
+        await stream_out(system, 5, 9)
+        assert await one_token(system, 1) == (0, 0)
+        assert await system.value("POSITION") == 1
     system.check()
 
 
@@ -565,9 +880,9 @@ async def reset_in_the_middle(dut):
         assert dut.m_axis_tvalid.value == 0
         assert dut.s_axis_tready.value == 0
         assert await system.value("STATUS") == 0
-        for name in ("ENTRY", "POSITION", "TARGET", "ADDRESS", "LENGTH"):
+        for name in ("ENTRY", "POSITION", "TARGET", "ADDRESS", "LENGTH", "ERROR", "IRQ_MASK"):
             assert await system.value(name) == 0
-        await stream_in(system, case % 3, 3, UNIT_WORDS[case % 3] * 3, None)
+        await stream_in(system, case % 3, 1, UNIT_WORDS[case % 3] * 3, None)
         await stream_out(system, 5, 9)
         cocotb.start_soon(system.core(20))
         system.starts.clear()
