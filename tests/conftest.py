@@ -22,6 +22,7 @@ SLOW = (
     "verify/test_lockstep",
     "compare/test_compare",
     "rtl/test_array",
+    "rtl/test_system",
     "cli/test_rtl",
     "cli/test_names",
     "program/errors/test_mutations",

@@ -38,6 +38,14 @@ def rtl(
         bool,
         typer.Option("--dense", help="The dense INT8 twin.", rich_help_panel=options.HARDWARE),
     ] = False,
+    trace: Annotated[
+        bool,
+        typer.Option(
+            "--trace",
+            help="Ports that show every write to vector memory and every instruction's end.",
+            rich_help_panel=options.HARDWARE,
+        ),
+    ] = False,
     tokens: Annotated[
         int,
         typer.Option(
@@ -81,7 +89,9 @@ def rtl(
             for note in notes:
                 stdout().print(note, style="yellow")
         with progress.stage("emit"):
-            files = write_design(workspace, job, core="dense" if dense else "spiking", general=model is None)
+            files = write_design(
+                workspace, job, core="dense" if dense else "spiking", general=model is None, trace=trace
+            )
     with failures_as_sentences(complete=folder):
         console = stdout()
         for name, what in files.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -49,12 +50,13 @@ print(f"all {expected.size} words of the result are as expected")
 
 
 def write_design(
-    folder: Path, job: Job, *, core: CoreName = "spiking", general: bool = False
+    folder: Path, job: Job, *, core: CoreName = "spiking", general: bool = False, trace: bool = False
 ) -> dict[str, str]:
     """Writes Verilog, images, manifest and bench; returns what each file is. Raises CapacityError if memories are
     too small.
 
-    `general`: the core is for other programs too, so that its encoder is as large as `limits` says.
+    `general`: the core is for other programs too, so that its encoder is as large as `limits` says. `trace`: it has
+    ports that show what it does.
     """
     chain, hardware = job.chain, job.hardware
     layout = link(chain, hardware)
@@ -62,6 +64,7 @@ def write_design(
     check_fits(hardware, layout)
     flags = datapath(core)
     config = core_config(hardware, **flags) if general else resident_config(hardware, layout, **flags)
+    config = replace(config, trace=trace)
     emit_core(folder, config)
     emit_program(folder, config, chain, layout, executable)
     expected = expect(chain, layout, hardware, job.words)
