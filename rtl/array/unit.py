@@ -498,15 +498,15 @@ class ArrayUnit(wiring.Component):
             operands.step.state.eq(Mux(asked, state, step.state)),
             operands.step.high.eq(Mux(asked, high, step.high)),
         ]
-        chosen: list[Value] = []
+        chosen = Signal(self.config.ways * row_words)
         words: list[Value] = []
         signs = sum(SIGN << 8 * lane for lane in range(min(4, self.config.lanes)))
         for b, row in enumerate(operands.rows):
             for i in range(row_words):
-                chosen.append(asked & (bank == b) & (index == i))
+                m.d.comb += chosen[len(words)].eq(asked & (bank == b) & (index == i))
                 words.append(row[32 * i : 32 * i + 32])
         flipped = Mux(~state | high, signs, 0)
-        m.d.comb += peek.data.eq(one_of(words, Cat(chosen)) ^ flipped)
+        m.d.comb += peek.data.eq(one_of(words, chosen) ^ flipped)
 
     def _counters(self, m: Module) -> None:
         """Sums of the events of either kind."""
