@@ -31,6 +31,7 @@ def update_signature(config: CoreConfig) -> wiring.Signature:
             "shift": In(5),
             "sweeping": In(1),
             "sweep_row": In(1),
+            "sweep_clears": In(1),
             "sweep_place": In(places),
             "sweep_turn": In(bits_for(config.turns)),
             "read": Out(1).array(ways),
@@ -54,7 +55,8 @@ class StateUpdate(wiring.Component):
     the lower half of the count). After the last, state ← state + rr(product / 2^shift), written UPDATE_CYCLES later.
 
     Sweep: `sweep_row`, the banks with turn `sweep_turn`: state at `sweep_place` ← rr(state / 2^shift). One row per unit
-    and cycle either way.
+    and cycle either way. Of a row that `sweep_clears`, of whose words the shift leaves nothing, zeros are written and
+    the memory is not read: it may never have been written.
 
     `read`, `place_read` one cycle before the memory's `words`; `write`, `place_write`, `data`. `overflows`: words that
     wrapped, at some later cycle.
@@ -87,6 +89,7 @@ class StateUpdate(wiring.Component):
                 unit.rest.eq(rest),
                 unit.sweeping.eq(self.sweeping),
                 unit.sweep_row.eq(self.sweep_row),
+                unit.sweep_clears.eq(self.sweep_clears),
                 unit.sweep_place.eq(self.sweep_place),
                 unit.sweep_turn.eq(self.sweep_turn),
             ]
@@ -128,6 +131,7 @@ class UpdateUnit(wiring.Component):
                 "rest": In(PRODUCT.width),
                 "sweeping": In(1),
                 "sweep_row": In(1),
+                "sweep_clears": In(1),
                 "sweep_place": In(places),
                 "sweep_turn": In(bits_for(turns)),
                 "read": Out(turns),
@@ -150,21 +154,25 @@ class UpdateUnit(wiring.Component):
         sweeping = Signal()  # drives a great many gates; rows come much later than it rises
         m.d.sync += sweeping.eq(self.sweeping)
         # The row's place goes to the memory and, later, to its write port.
+        rows, read = Signal(turns), Signal(turns)  # a bit per bank; those read are `read` a cycle later
         if turns > 1:
             swept = Cat(self.sweep_row & (self.sweep_turn == turn) for turn in range(turns))
-            m.d.sync += self.read.eq((done.replicate(turns) & self.turns) | swept)
+            stepped = done.replicate(turns) & self.turns
         else:
-            m.d.sync += self.read.eq(done | self.sweep_row)
+            swept, stepped = self.sweep_row, done
+        kept = (~self.sweep_clears).replicate(turns)
+        m.d.sync += [rows.eq(stepped | swept), self.read.eq(stepped | (swept & kept)), read.eq(self.read)]
         with m.If(done | self.sweep_row):
             m.d.sync += self.place_read.eq(Mux(sweeping, self.sweep_place, (self.place + event.row)[:places]))
-        stages = [Cat(self.read, self.place_read)]
+        stages = [Cat(rows, self.place_read)]
         for i in range(3):
             stages.append(delayed(m, stages[-1], 1, f"passed_{i}"))
         m.d.sync += Cat(self.write, self.place_write).eq(Mux(sweeping, stages[3], stages[2]))
         active = Signal()
         m.d.comb += active.eq(Cat(stage[:turns] for stage in stages).any())
         words, arrived = Signal(len(self.data)), Signal()
-        m.d.comb += [words.eq(one_of(self.words, stages[1][:turns])), arrived.eq(stages[1][:turns].any())]
+        # A row that is cleared takes what stands in the registers: its shift leaves nothing of any word.
+        m.d.comb += [words.eq(one_of(self.words, read)), arrived.eq(read.any())]
         first = delayed(m, event.first, 1, "first")
         valid = delayed(m, event.valid, 1, "valid")
         part = Signal(signed(5))

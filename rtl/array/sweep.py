@@ -34,12 +34,14 @@ def sweep_signature(config: CoreConfig) -> wiring.Signature:
             "place": Out(row_address_bits(config)),
             "turn": Out(bits_for(config.turns)),
             "shift": Out(5),
+            "clears": Out(1),
         }
     )
 
 
 class SweepControl(wiring.Component):
-    """`row`: shift the words at `place` by `shift`, of the banks whose `turn` it is; one turn per cycle.
+    """`row`: shift the words at `place` by `shift`, of the banks whose `turn` it is; one turn per cycle. `clears`: the
+    shift leaves nothing of a word.
 
     `address`, `word`: the shifts.
     """
@@ -51,6 +53,7 @@ class SweepControl(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """READ_CYCLES and one more per group to read and judge its shift, then its rows; at the end the pipeline."""
         m = Module()
+        m.d.comb += self.clears.eq(self.shift[4])
         fields = self.instruction.fields.sweep
         places = row_address_bits(self.config)
         groups, left, wait = Signal(12), Signal(24), Signal(3)
@@ -70,7 +73,7 @@ class SweepControl(wiring.Component):
                 m.d.sync += wait.eq(wait + 1)
                 with m.If(wait == READ_CYCLES):
                     m.d.sync += [
-                        # 16 bits shifted by more than 16 are 0, as by 17.
+                        # 16 bits shifted by 16 and more round to 0, as by 17.
                         self.shift.eq(Mux(self.word[4:31].any(), 17, self.word[:5])),
                         groups.eq(groups - 1),
                         pointer.eq(pointer + 1),

@@ -454,6 +454,7 @@ class ArrayUnit(wiring.Component):
             state.place.eq(scatter.place),
             state.shift.eq(Mux(sweeping, sweep.shift, self.control.instruction.fields.array.shift)),
             state.sweep_row.eq(sweep.row),
+            state.sweep_clears.eq(sweep.clears),
             state.sweep_place.eq(sweep.place),
             state.sweep_turn.eq(sweep.turn),
         ]

@@ -35,9 +35,13 @@ class ArrayBench(Bench):
         self.counters = {name: getattr(dut, name) for name in COUNTERS}
         self.free = 1000
         self.held: tuple[int, int] | None = None  # counts that the encoders keep: address and number
+        self.state_reads = [getattr(dut, f"state_{bank}").memory.read_enable for bank in range(WAYS)]
+        self.watched: int | None = None  # words read of state memory while a sweep runs
 
     async def cycle(self) -> None:
         await super().cycle()
+        if self.watched is not None:
+            self.watched += sum(int(enable.value) for enable in self.state_reads)
         read = {name: int(handle.value) for name, handle in self.counters.items()}
         read["lanes"] *= read["active"]
         for name, value in read.items():
@@ -250,11 +254,21 @@ class ArrayBench(Bench):
             "head_stride": random.randint(1, 40),
             "rows": random.randint(1, 20),
         }
-        for g in range(groups):
-            shift = random.choice([0, 0, -1, -(2**31), 1, 2, 15, 16, 17, random.randrange(32), 31])
+        shifts = [
+            random.choice([0, 0, -1, -(2**31), 1, 2, 15, 16, 17, random.randrange(32), 31])
+            for _ in range(groups)
+        ]
+        for g, shift in enumerate(shifts):
             self.memory[fields["shifts"] + g] = shift
         resolved = {"n": 1, "finished": 0, "slot": 0, "blocks": 0, "offset": random.getrandbits(32)}
+        self.watched = None if cut else 0
         await self.instruction(Unit.SWEEP, {"groups": groups}, fields, resolved, cut=cut)
+        # Of a state of 16 bits a shift by 16 leaves nothing, so that there is nothing to read.
+        read = WAYS * fields["rows"] * sum(0 < shift < 16 for shift in shifts)
+        assert self.watched in (None, read), (
+            f"{self.watched} words of state memory were read, not {read}, by {shifts}"
+        )
+        self.watched = None
 
     async def store(self, *, cut: bool = False) -> None:
         heads, size = random.randint(1, 4), random.choice([1, random.randint(1, 40)])

@@ -3,7 +3,7 @@
     run_bench(Ram(width=32, depth=100), "ram", "ram", environment={"BENCH": json.dumps({"depth": 100})})
 
 The module's cocotb tests see the top module's signals by their Verilog names (`dut.write__enable`), `clk` and `rst`,
-and the words of every memory. All else is Verilator's to simplify: with every signal public, as the runner has it, a
+and the words and read enables of every memory. All else is Verilator's to simplify: with every signal public, as the runner has it, a
 build takes three times as long. A build is kept under `build/benches/<name>`, one per text of the Verilog; give every
 set of parameters a name of its own.
 """
@@ -32,6 +32,7 @@ from spikesim.tools import verilator
 BUILDS = CHECKOUT / "build" / "benches"
 _CONTROL = """`verilator_config
 public_flat_rw -module "spikesim_ram" -var "words"
+public_flat_rd -module "spikesim_ram" -var "read_enable"
 public_flat_rw -module "{top}" -var "*"
 """
 """What is public, for the top module `top`."""

@@ -373,8 +373,8 @@ MUTANTS = [
     ),
     _mutant(
         "array/state",
-        "one_of(self.words, stages[1][:turns])",
-        "one_of(self.words, stages[0][:turns])",
+        "one_of(self.words, read)",
+        "one_of(self.words, self.read)",
         "the word is taken from the bank of the row after",
     ),
     _mutant(
@@ -382,6 +382,16 @@ MUTANTS = [
         "self.sweep_row & (self.sweep_turn == turn)",
         "self.sweep_row",
         "a sweep takes all banks of an update unit at once",
+    ),
+    _mutant("array/state", "(swept & kept)", "swept", "state memory is read where nothing is left of it"),
+    _mutant(
+        "array/sweep", "self.clears.eq(self.shift[4])", "self.clears.eq(self.shift[3])", "small shifts clear"
+    ),
+    _mutant(
+        "array/state",
+        "rows.eq(stepped | swept)",
+        "rows.eq(stepped | (swept & kept))",
+        "a cleared row is not written",
     ),
     _mutant(
         "array/sweep",
