@@ -121,7 +121,9 @@ class PlaneBank(wiring.Component):
             ),
         ]
         # What comes behind the entry that is read.
-        lower = Cat(self.occupied[p] & (after_plane > p) for p in range(planes))
+        lower = Cat(
+            self.occupied[p] & (after_plane > p) for p in range(planes - 1)
+        )  # the top one is below none
         turns, wraps = after_word == self.last, ~lower.any()
         next_word = Mux(turns, 0, after_word + 1)[:words]
         m.d.sync += filling.eq(self.begin)

@@ -3,9 +3,9 @@
     run_bench(Ram(width=32, depth=100), "ram", "ram", environment={"BENCH": json.dumps({"depth": 100})})
 
 The module's cocotb tests see the top module's signals by their Verilog names (`dut.write__enable`), `clk` and `rst`,
-and the words and read enables of every memory. All else is Verilator's to simplify: with every signal public, as the runner has it, a
-build takes three times as long. A build is kept under `build/benches/<name>`, one per text of the Verilog; give every
-set of parameters a name of its own.
+and the words and read enables of every memory. All else is Verilator's to simplify: with every signal public, as the
+runner has it, a build takes three times as long. A build is kept under `build/benches/<name>`, one per text of the
+Verilog; give every set of parameters a name of its own.
 """
 
 from __future__ import annotations
