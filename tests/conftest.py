@@ -44,6 +44,7 @@ SLOW = (
     "power_models/test_synthesis",
     "project/test_packaging",
     "rtl/test_core",
+    "rtl/test_four_state",
     "rtl/test_fp8_sum",
     "rtl/test_host",
     "rtl/test_memories",

@@ -2,13 +2,17 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
 from helpers.bench import run_bench
+from helpers.elaborated import assigned, combinational_blocks, elaborated
+from helpers.icarus import needs_iverilog
 from helpers.tried import tried
 
 from spikesim.errors import ToolError
@@ -67,6 +71,76 @@ def test_text_is_readable_and_the_same_every_time():
     ]
     assert "output reg signed [31:0] word = 32'd0;" in text
     assert re.search(r"module fields \(\s*control__start, control__instruction, control__resolved", text)
+
+
+def test_registers_are_read_with_their_next_values():
+    """The state machine's own, under reset, in one block; nothing that holds is assigned."""
+    text = verilog(Fields(), "fields")
+    word = re.search(r"(?ms)^  always_ff @\(posedge clk\) begin\n(.*?^      word <= .*?)^  end\n", text)
+    assert word
+    assert "if (rst)" in word[1]
+    assert not re.search(r"else begin\s+(\w+) <= \1;", text)
+    assert not re.search(r"(?m)^  reg .*\b_\d+_;$", text)
+
+
+class Overridden(wiring.Component):
+    """Parts of a word that later conditions override, in every way that a process can."""
+
+    choice: In(4)
+    word: In(8)
+    out: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.out.eq(self.word)
+        with m.If(self.choice[0]):
+            m.d.comb += self.out[2:6].eq(9)
+            with m.If(self.choice[1]):
+                m.d.comb += self.out[4:].eq(self.word[1:5])
+        with m.Elif(self.choice[1]):
+            m.d.comb += self.out[7].eq(1)
+        with m.Switch(self.choice[2:]):
+            with m.Case(1):
+                m.d.comb += self.out.eq(~self.word)
+            with m.Case(2):
+                m.d.comb += self.out[:3].eq(self.word[3:6])
+        with m.If(self.choice.all()):
+            m.d.comb += self.out.eq(0x5A)
+        return m
+
+
+@needs_iverilog
+def test_what_is_overridden_is_assigned_once(tmp_path):
+    """On every path, and with the values of the process, which Amaranth's own simulator has from the source."""
+    text = verilog(Overridden(), "overridden")
+    design = elaborated(text)
+    blocks = list(combinational_blocks(design))
+    assert [len(assigned(block)) for block in blocks] == [8]
+    component, expected = Overridden(), {}
+    inputs = [(choice, word) for choice in range(16) for word in (0x00, 0xFF, 0x5A, 0xC3, 0x17)]
+
+    async def bench(ctx):
+        for choice, word in inputs:
+            ctx.set(component.choice, choice)
+            ctx.set(component.word, word)
+            await ctx.delay(1e-9)
+            expected[choice, word] = ctx.get(component.out)
+
+    simulator = Simulator(component)
+    simulator.add_testbench(bench)
+    simulator.run()
+    checks = "".join(
+        f'#1 choice = {choice}; word = {word}; #1 if (out !== {out}) $display("wrong");\n'
+        for (choice, word), out in expected.items()
+    )
+    ports = ".choice(choice), .word(word), .out(out)"
+    (tmp_path / "top.v").write_text(
+        f"{text}module top;\nreg [3:0] choice; reg [7:0] word; wire [7:0] out;\noverridden dut ({ports});\n"
+        f'initial begin\n{checks}$display("{len(inputs)} tried");\nend\nendmodule\n'
+    )
+    subprocess.run(["iverilog", "-g2012", "-o", "top", "top.v"], cwd=tmp_path, check=True)
+    done = subprocess.run(["vvp", "-n", "top"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{len(inputs)} tried"]
 
 
 def test_memory_text_only_where_there_is_one():

@@ -91,6 +91,13 @@ def test_lint_names_the_warning(tmp_path):
     assert verilator.lint([source], "top", waived=["WIDTHTRUNC"]) == []
 
 
+def test_lint_names_a_circle_of_blocks(tmp_path):
+    source = tmp_path / "top.v"
+    blocks = "always_comb if (a) x = y; else x = 1'd0;\nalways_comb if (b) y = x; else y = 1'd1;\n"
+    source.write_text(f"module top(input a, b, output reg x, y);\n{blocks}endmodule\n")
+    assert [text.split(":")[0] for text in verilator.lint([source], "top")] == ["%Warning-UNOPTFLAT"]
+
+
 def test_bad_verilog_is_an_error(tmp_path):
     source = tmp_path / "top.v"
     source.write_text("module top(input a;\n")
