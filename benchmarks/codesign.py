@@ -25,7 +25,8 @@ from spikesim.rtl.array.window import WindowBank
 from spikesim.rtl.baseline.dense import DenseBank, DenseRows
 from spikesim.rtl.baseline.skip import SkipBank
 from spikesim.rtl.config import CoreConfig, core_config
-from spikesim.rtl.memory import MODULE, black_boxed
+from spikesim.rtl.memory import MODULE
+from spikesim.rtl.memory_kinds import black_boxed
 from spikesim.rtl.verilog import verilog
 from spikesim.run.session import run_chain
 from spikesim.run.simulator import Simulator

@@ -21,6 +21,7 @@ from spikesim.rtl.array.unit import ArrayUnit
 from spikesim.rtl.config import core_config
 from spikesim.rtl.core import SpikeCore
 from spikesim.rtl.host.unit import Host
+from spikesim.rtl.memory_kinds import unwrapped
 from spikesim.rtl.pointwise.unit import PointwiseUnit
 from spikesim.rtl.select import SelectUnit
 from spikesim.rtl.sequencer import Sequencer
@@ -48,7 +49,7 @@ def main() -> None:
         units = [ArrayUnit] if dense else [Host, Sequencer, PointwiseUnit, SelectUnit, ArrayUnit]
         for unit in [*units, *([] if arguments.units else [SpikeCore])]:
             start = time.monotonic()
-            source = Source(text=verilog(unit(config), TOP), lists_serve_gathers=False)
+            source = Source(text=unwrapped(verilog(unit(config), TOP)), lists_serve_gathers=False)
             _show(f"{kind} {unit.__name__}", build(source, technology), time.monotonic() - start)
 
 

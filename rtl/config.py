@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 from spikesim.cores import CoreName
 from spikesim.errors import HardwareError
@@ -11,6 +12,8 @@ from spikesim.program.sizes import INSTRUCTION_WORDS, fitted
 from spikesim.rtl.isa import POSITION_BITS
 from spikesim.support.arithmetic import ceil_div
 from spikesim.widths import ArrayWidths
+
+Target = Literal["asic", "fpga"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,8 @@ class CoreConfig(ArrayWidths):
     * `pointwise_words`: words that the pointwise unit takes per cycle.
     * `context`: positions that a program may ask for; a token beyond them is refused.
     * `trace`: ports that show what the core does (`trace_signature`).
+    * `target`: what multipliers and tables are made of, gates or the blocks of an FPGA. It decides what is between two
+      registers there, and changes neither a value nor a cycle.
     """
 
     ways: int = 8
@@ -56,6 +61,7 @@ class CoreConfig(ArrayWidths):
     pointwise_words: int = 4
     context: int = 2**POSITION_BITS
     trace: bool = False
+    target: Target = "asic"
 
     @property
     def core(self) -> CoreName:
@@ -83,7 +89,14 @@ class CoreConfig(ArrayWidths):
         return self.longest_run(self.pointwise_words)
 
 
-def datapath(core: CoreName) -> dict[str, bool]:
+class Datapath(TypedDict):
+    """The flags of `CoreConfig` that tell the cores apart."""
+
+    dense: bool
+    skip_zeros: bool
+
+
+def datapath(core: CoreName) -> Datapath:
     """The flags of `CoreConfig` that make this core.
 
     >>> datapath("spiking"), datapath("skipping")
@@ -103,6 +116,7 @@ def core_config(
     blocks: int | None = None,
     context: int | None = None,
     trace: bool = False,
+    target: Target = "asic",
 ) -> CoreConfig:
     """The core of a hardware configuration; its context and sizes of the encoder from the programs, else from `limits`.
 
@@ -145,4 +159,5 @@ def core_config(
         pointwise_words=hardware.pointwise.words,
         context=hardware.limits.max_context if context is None else context,
         trace=trace,
+        target=target,
     )

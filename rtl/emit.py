@@ -10,7 +10,7 @@ from spikesim.program import Chain
 from spikesim.program.layout import CoreLayout
 from spikesim.program.sizes import Needs, fitted
 from spikesim.rtl.assemble import Executable
-from spikesim.rtl.config import CoreConfig, core_config
+from spikesim.rtl.config import CoreConfig, Target, core_config
 from spikesim.rtl.core import SpikeCore
 from spikesim.rtl.host.registers import OFFSETS
 from spikesim.rtl.images import write_images
@@ -31,7 +31,12 @@ def emit_core(folder: Path, config: CoreConfig) -> Path:
 
 
 def resident_config(
-    hardware: HardwareConfig, layout: CoreLayout, *, dense: bool = False, skip_zeros: bool = False
+    hardware: HardwareConfig,
+    layout: CoreLayout,
+    *,
+    dense: bool = False,
+    skip_zeros: bool = False,
+    target: Target = "asic",
 ) -> CoreConfig:
     """The core of a hardware configuration with an event encoder, and fitted memories, that hold the programs."""
     return core_config(
@@ -42,6 +47,7 @@ def resident_config(
         scatter_rows=layout.scatter_rows,
         blocks=layout.blocks,
         context=positions(layout),
+        target=target,
     )
 
 

@@ -1,12 +1,12 @@
-"""`Ram`: an instance of the Verilog module in `memory.v`, which is a black box to synthesis.
+"""`Ram`: an instance of the Verilog module in `memory.v`, or of the module of its kind (`memory_kinds.py`) around it.
 
-Every memory of the core is one, but for the few entries of queues.
+Every memory of the core is one, but for the few entries of queues and the tables of the pointwise unit.
 """
 
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from amaranth.hdl import ClockSignal, Instance, Module, Signal, unsigned
 from amaranth.lib import data, wiring
@@ -15,6 +15,8 @@ from amaranth.lib.wiring import In, Out
 from spikesim.errors import HardwareError
 
 MODULE = "spikesim_ram"
+Kind = Literal["row", "state", "vector", "program", "encoder", "list"]
+"""What a memory is for."""
 
 MACRO_BITS = 64
 """The word of one macro of a wide memory: that of published macros, and 8 lanes of row memory."""
@@ -35,11 +37,9 @@ def memory_verilog() -> str:
     return resources.files("spikesim.rtl").joinpath("memory.v").read_text(encoding="utf-8")
 
 
-def black_boxed(verilog_text: str) -> str:
-    """An emitted design with the memory's ports only, as synthesis takes it."""
-    memory = memory_verilog()
-    ports = memory[memory.index(f"module {MODULE}") : memory.index("\n);") + 4]
-    return verilog_text.replace(memory, "") + f"\n(* blackbox *)\n{ports}endmodule\n"
+def module_of(kind: Kind | None) -> str:
+    """The name of a kind's module; a memory of no kind is the plain one."""
+    return MODULE if kind is None else f"spikesim_{kind}_memory"
 
 
 class Ram(wiring.Component):
@@ -48,7 +48,8 @@ class Ram(wiring.Component):
     Read data follow the address by one cycle and hold while `read[i].enable` is low. Reading the word that is
     being written returns the old word. `write.enable` has one bit per `granule` bits of the word.
     `image`: the plusarg that names an initial image in simulation. `macro`: bits of the word that one macro holds;
-    macros lie side by side, and `macro_bits` says how wide those of a wide memory are.
+    macros lie side by side, and `macro_bits` says how wide those of a wide memory are. `kind`: what it is for, which
+    decides whether it may be read in a cycle that writes it (`memory_kinds.KINDS`); a memory of no kind may.
 
     `depth` need not be a power of two: an address beyond it reads ones, which nothing may use, and writes nothing.
     """
@@ -62,8 +63,9 @@ class Ram(wiring.Component):
         granule: int | None = None,
         macro: int | None = None,
         image: str = "none",
+        kind: Kind | None = None,
     ) -> None:
-        self.width, self.depth, self.image = width, depth, image
+        self.width, self.depth, self.image, self.kind = width, depth, image, kind
         self.granule = granule or width
         self.macro = macro or width
         self.address_bits = max(1, (depth - 1).bit_length())
@@ -76,7 +78,7 @@ class Ram(wiring.Component):
         super().__init__({"read": In(read).array(reads), "write": In(write)})
 
     def elaborate(self, platform: Any) -> Module:
-        """An instance of the black box. Raises HardwareError for macros that do not divide the word."""
+        """An instance of the module. Raises HardwareError for macros that do not divide the word."""
         if self.width % self.macro:
             raise HardwareError(
                 f"macro of a memory must divide its word of {self.width} bits, not {self.macro}"
@@ -89,7 +91,7 @@ class Ram(wiring.Component):
         for i, port in enumerate(self.read):
             m.d.comb += [enable[i].eq(port.enable), address[i].eq(port.address), port.data.eq(words[i])]
         m.submodules.memory = Instance(
-            MODULE,
+            module_of(self.kind),
             p_WIDTH=self.width,
             p_DEPTH=self.depth,
             p_GRANULE=self.granule,

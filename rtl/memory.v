@@ -1,12 +1,18 @@
 // The one memory of the core, in as many shapes as it needs: READS read ports, one write port, write enables per
-// GRANULE bits. Reads are synchronous: data follow the address by one cycle and hold while the port is not enabled. A
-// read of the word that is written in the same cycle returns the old word. DEPTH need not be a power of two. A macro
-// may give anything for an address beyond it; here that reads ones, which no design may use, and writes nothing.
+// GRANULE bits. Reads are synchronous: data follow the address by one cycle and hold while the port is not enabled.
+// DEPTH need not be a power of two. A macro may give anything for an address beyond it; in simulation that reads ones,
+// which no design may use. A write beyond it changes nothing.
 //
-// For an ASIC or FPGA, put macros in its place, in a wrapper of the same name and ports: WIDTH / MACRO of them side by
-// side, macro i with bits [i*MACRO +: MACRO] of the word, all with the same address and read enable. The simulation has
-// one array for all of them. It loads the image named by the plusarg +<IMAGE>=<file> ($readmemh) if there is one, and
-// starts from zero otherwise.
+// COLLIDE 1: it may be read and written in the same cycle; a read of the word that is written returns the old word.
+// COLLIDE 0: no cycle both reads and writes, which simulation checks, so that one port may serve both.
+//
+// Synthesis for FPGAs infers block RAM from it, or distributed RAM where it is small. It must define SYNTHESIS, as most
+// tools do by themselves: what is for simulation alone is left out then, and words are anything until they are written.
+//
+// For an ASIC, put macros in the place of the modules that have an instance of it, one per kind of memory, with the
+// same names, parameters and ports: WIDTH / MACRO macros side by side, macro i with bits [i*MACRO +: MACRO] of the word,
+// all with the same address and read enable. The simulation has one array for all of them. It loads the image named by
+// the plusarg +<IMAGE>=<file> ($readmemh) if there is one, and starts from zero otherwise.
 module spikesim_ram #(
     parameter integer WIDTH = 32,
     parameter integer DEPTH = 256,
@@ -14,6 +20,7 @@ module spikesim_ram #(
     parameter integer MACRO = 32,
     parameter integer READS = 1,
     parameter integer ADDRESS = 8,
+    parameter integer COLLIDE = 1,
     parameter IMAGE = "none"
 ) (
     input  wire                       clk,
@@ -24,6 +31,8 @@ module spikesim_ram #(
     input  wire [READS*ADDRESS-1:0]   read_address,
     output reg  [READS*WIDTH-1:0]     read_data
 );
+    // Yosys then adds nothing for reads of what is being written.
+    (* no_rw_check = COLLIDE == 0 *)
     reg [WIDTH-1:0] words [0:DEPTH-1];
 
     // A constant loop bound per port; `integer` loops are unrolled.
@@ -35,10 +44,15 @@ module spikesim_ram #(
                 words[write_address][granule*GRANULE +: GRANULE] <= write_data[granule*GRANULE +: GRANULE];
         for (port = 0; port < READS; port = port + 1)
             if (read_enable[port])
+`ifdef SYNTHESIS
+                read_data[port*WIDTH +: WIDTH] <= words[read_address[port*ADDRESS +: ADDRESS]];
+`else
                 read_data[port*WIDTH +: WIDTH] <= read_address[port*ADDRESS +: ADDRESS] < DEPTH
                     ? words[read_address[port*ADDRESS +: ADDRESS]] : {WIDTH{1'b1}};
+`endif
     end
 
+`ifndef SYNTHESIS
     integer word;
     reg [1023:0] file;
 
@@ -52,4 +66,9 @@ module spikesim_ram #(
         if (IMAGE != "none" && $value$plusargs({IMAGE, "=%s"}, file))
             $readmemh(file, words);
     end
+
+    always @(posedge clk)
+        if (COLLIDE == 0 && |write_enable && |read_enable)
+            $fatal(1, "memory %m must be read and written in different cycles");
+`endif
 endmodule

@@ -92,7 +92,7 @@ class Sequencer(wiring.Component):
         m = Module()
         depth = self.config.program_depth
         m.submodules.memory = memory = Ram(
-            width=512, depth=depth, macro=macro_bits(512, depth), image="program"
+            width=512, depth=depth, macro=macro_bits(512, depth), image="program", kind="program"
         )
         counter, ahead = Signal(range(depth + 1)), Signal(memory.address_bits)
         m.d.comb += [

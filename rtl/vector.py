@@ -54,8 +54,10 @@ class VectorMemory(wiring.Component):
         """The banks; per port the places of a run's words in them, and its words in order."""
         m = Module()
         self._beyond: list[Value] = []
-        depth = self.depth
-        banks = [Ram(width=32, depth=depth, reads=2, image=image_of(number)) for number in range(self.banks)]
+        banks = [
+            Ram(width=32, depth=self.depth, reads=2, image=image_of(number), kind="vector")
+            for number in range(self.banks)
+        ]
         for number, bank in enumerate(banks):
             m.submodules[f"bank_{number}"] = bank
         for number, port in enumerate((self.a, self.b)):

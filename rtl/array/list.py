@@ -70,7 +70,7 @@ class ListBank(wiring.Component):
         index = bits_for(self.depth)
         row = row_bits(config) if lists_events(config) else index
         listed = data.StructLayout({"row": row, "code": code_bits(config)})
-        m.submodules.list = rows = Ram(width=listed.size, depth=self.depth)
+        m.submodules.list = rows = Ram(width=listed.size, depth=self.depth, kind="list")
         length = Signal(range(self.depth + 1))
         loaded = self.load & digits_of(self.code, config).any()
         m.d.comb += [

@@ -80,7 +80,7 @@ class PlaneBank(wiring.Component):
         config = self.config
         planes, scan = digit_planes(config), scan_rows(config)
         m.submodules.codes = codes = Ram(
-            width=scan * planes, depth=-(-config.encoder_rows // scan), granule=planes
+            width=scan * planes, depth=-(-config.encoder_rows // scan), granule=planes, kind="encoder"
         )
         place = self.row[: (scan - 1).bit_length()]
         digits = digits_of(self.code, config)
@@ -177,7 +177,7 @@ class PlaneBank(wiring.Component):
         if not width:
             m.d.comb += event.negative.eq(number == digit_planes(config) - 1)
             return
-        m.submodules.signs = signs = Ram(width=width, depth=config.encoder_rows)
+        m.submodules.signs = signs = Ram(width=width, depth=config.encoder_rows, kind="encoder")
         m.d.comb += [
             signs.write.enable.eq(self.load),
             signs.write.address.eq(self.row),

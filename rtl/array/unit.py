@@ -426,6 +426,7 @@ class ArrayUnit(wiring.Component):
                 granule=8,
                 macro=macro_bits(width, config.row_depth),
                 image=f"row_{b:02}",
+                kind="row",
             )
             m.submodules[f"row_{b}"] = memory
             hosted = self.load.enable & (self.load.bank == b)
@@ -467,6 +468,7 @@ class ArrayUnit(wiring.Component):
                 depth=config.state_depth,
                 macro=macro_bits(width, config.state_depth),
                 image=f"state_{b:02}",
+                kind="state",
             )
             m.submodules[f"state_{b}"] = memory
             gathered = self.reader.read[b] & self.from_state

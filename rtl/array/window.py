@@ -65,7 +65,7 @@ class WindowBank(wiring.Component):
         config, depth = self.config, self.config.encoder_rows
         index, planes = bits_for(depth), config.row_planes
         listed = data.StructLayout({"row": row_bits(config), "code": code_bits(config)})
-        m.submodules.list = rows = Ram(width=listed.size, depth=depth)
+        m.submodules.list = rows = Ram(width=listed.size, depth=depth, kind="encoder")
         # The places filled last at either end, and whether there is anything.
         top, bottom = Signal(index, init=depth - 1), Signal(index)
         some, above = Signal(), Signal()

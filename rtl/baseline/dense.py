@@ -95,7 +95,9 @@ class DenseBank(wiring.Component):
         m = Module()
         width = code_bits(self.config)
         m.submodules.counts = counts = Ram(
-            width=width + 1, depth=max(self.config.encoder_rows, self.config.scatter_rows)
+            width=width + 1,
+            depth=max(self.config.encoder_rows, self.config.scatter_rows),
+            kind="encoder",
         )
         read = counts.read[0]
         m.d.comb += [

@@ -52,7 +52,7 @@ class SkipBank(wiring.Component):
         depth = max(config.encoder_rows, config.scatter_rows)
         index = bits_for(depth)
         listed = data.StructLayout({"row": row_bits(config), "code": code_bits(config)})
-        m.submodules.list = rows = Ram(width=listed.size, depth=depth)
+        m.submodules.list = rows = Ram(width=listed.size, depth=depth, kind="encoder")
         read = data.View(listed, rows.read[0].data)
         last, place = Signal(index + 1, reset_less=True), Signal(index + 1, reset_less=True)
         following = (last + 1)[: index + 1]

@@ -8,6 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from spikesim.rtl.config import Target
 from spikesim.rtl.pointwise.decode import CONTROLS
 from spikesim.rtl.pointwise.lookup_table import (
     EXP2_BASE,
@@ -26,7 +27,8 @@ WHOLE_BITS = 11
 
 
 class TableIndex(wiring.Component):
-    """`index` and `low` of the lookup table for `rounded`, a cycle later.
+    """`index` and `low` of the lookup table for `rounded`, a cycle later; of an FPGA's, which has its own register for
+    the address, `index` in the same cycle.
 
     `rounded` has its binary point where the operation's table wants it: 11 places for sigmoid and softplus, 22 for a
     power of two, 21 below the leading one of a mantissa; of an angle it is the whole product, 2^32 for a turn.
@@ -34,7 +36,8 @@ class TableIndex(wiring.Component):
     angle is a quarter turn further. `whole`: of the power's exponent, the largest number if it is larger than that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target) -> None:
+        self._index_domain = "comb" if target == "fpga" else "sync"
         super().__init__(
             {
                 "controls": In(CONTROLS),
@@ -57,20 +60,19 @@ class TableIndex(wiring.Component):
         part = Signal(22)  # of a quarter turn, 2^21; an odd quadrant runs backwards
         m.d.comb += part.eq(Mux(quadrant[0], (1 << 21) - x[9:30], x[9:30]))
         beyond = x[15:].any()
+        index = m.d[self._index_domain]
         with m.If(is_.phase):
-            m.d.sync += [
-                self.index.eq(SINE_BASE | Mux(part[21], 511, part[12:21])),
-                self.low.eq(Mux(part[21], FULL, part[:12])),
-            ]
+            index += self.index.eq(SINE_BASE | Mux(part[21], 511, part[12:21]))
+            m.d.sync += self.low.eq(Mux(part[21], FULL, part[:12]))
         with m.Elif(is_.magnitude):
-            m.d.sync += [
-                self.index.eq(Mux(is_.softplus, SOFTPLUS_BASE, SIGMOID_BASE) | Mux(beyond, 511, x[6:15])),
-                self.low.eq(Mux(beyond, FULL, x[:6] << 6)),
-            ]
+            index += self.index.eq(Mux(is_.softplus, SOFTPLUS_BASE, SIGMOID_BASE) | Mux(beyond, 511, x[6:15]))
+            m.d.sync += self.low.eq(Mux(beyond, FULL, x[:6] << 6))
         with m.Elif(is_.invert):
-            m.d.sync += [self.index.eq(RECIPROCAL_BASE | x[12:21]), self.low.eq(x[:12])]
+            index += self.index.eq(RECIPROCAL_BASE | x[12:21])
+            m.d.sync += self.low.eq(x[:12])
         with m.Else():
-            m.d.sync += [self.index.eq(Mux(is_.root, ROOT_BASE, EXP2_BASE) | x[12:22]), self.low.eq(x[:12])]
+            index += self.index.eq(Mux(is_.root, ROOT_BASE, EXP2_BASE) | x[12:22])
+            m.d.sync += self.low.eq(x[:12])
 
         m.d.sync += self.sign.eq(Mux(is_.phase, quadrant[1], self.negative))
         m.d.sync += self.whole.eq(x[22 : 22 + WHOLE_BITS] | x[22 + WHOLE_BITS :].any().replicate(WHOLE_BITS))

@@ -7,6 +7,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, signed
 
+from spikesim.rtl.config import Target
 from spikesim.rtl.interface import WORD
 from spikesim.rtl.pointwise.add import add
 from spikesim.rtl.pointwise.decode import CONTROLS, PACKED
@@ -47,11 +48,11 @@ class Lane:
     All lanes but the first are alike, so that synthesis maps one of them.
     """
 
-    def __init__(self, shared: Shared, number: int, stages: int) -> None:
+    def __init__(self, shared: Shared, number: int, stages: int, target: Target) -> None:
         self.module = m = Module()
         self.there = Signal(stages)
         self.a, self.b = Signal(WORD, reset_less=True), Signal(WORD, reset_less=True)
-        self._shared, self._number = shared, number
+        self._shared, self._number, self._target = shared, number, target
         self._masked: dict[int, Any] = {}
         self._operands(m)
         self._first_product(m)
@@ -100,7 +101,7 @@ class Lane:
     def _first_product(self, m: Module) -> None:
         """Stages 4 to 11: multiply, add the halves of a rotation, round."""
         is_, tags = self._controls(m, 6), self._shared.tags
-        m.submodules.first_multiplier = multiplier = Multiplier()
+        m.submodules.first_multiplier = multiplier = Multiplier(self._target)
         m.d.comb += [
             multiplier.there.eq(self.there[4:6]),
             multiplier.a.eq(self._factor_a),
@@ -155,15 +156,15 @@ class Lane:
 
     def _table(self, m: Module) -> None:
         """Stages 10 to 14: index and interpolate."""
-        index = TableIndex()
+        index = TableIndex(self._target)
         m.submodules.table_index = EnableInserter(self.there[10])(index)
-        m.submodules.lookup_table = table = LookupTable()
+        m.submodules.lookup_table = table = LookupTable(self._target)
         m.d.comb += [
             index.controls.eq(self._controls(m, 10)),
             index.rounded.eq(self._rounded),
             index.negative.eq(self._negative.at(10)),
             index.cosine.eq(~self._shared.tags.at(10).place[0]),
-            table.there.eq(self.there[11:14]),
+            table.there.eq(self.there[14 - len(table.there) : 14]),
             table.index.eq(index.index),
             table.low.eq(index.low),
         ]
@@ -194,7 +195,7 @@ class Lane:
         summand = self.line("summand", factors.summand, 15)
 
         fields, is_ = self._shared.fields.at(20), self._controls(m, 20)
-        m.submodules.second_multiplier = multiplier = Multiplier()
+        m.submodules.second_multiplier = multiplier = Multiplier(self._target)
         m.submodules.second_shifter = shifter = RoundingShifter(width=PRODUCT_BITS, bits=RESULT_BITS)
         m.submodules.limiter = limiter = Limiter(bits=RESULT_BITS)
         m.d.comb += [

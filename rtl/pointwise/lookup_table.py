@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from spikesim.program.tables import EXP2, INVERSE_ROOT, RECIPROCAL, SIGMOID, SINE, SOFTPLUS
+from spikesim.rtl.config import Target
 
 INDEX_BITS = 12
 LOW_BITS = 12
@@ -57,13 +58,21 @@ def rom() -> list[data.Const[Any]]:
 class LookupTable(wiring.Component):
     """`value` = base + round(delta · low / 2^12) of segment `index`, halves to even. Latency 3, throughput 1.
 
-    `low` is 0 … 2^12, both included. Inputs come from registers. `there`: whether the slot before each stage has
+    `low` is 0 … 2^12, both included, and comes from a register, as `index` does. For an FPGA `index` comes a cycle
+    before `low`: the block RAM that holds the ROM has a register for its address, so that there is none in front of it,
+    and one behind it, as its data come late in a cycle. `there`: whether the slot before each stage has
     something; without it holds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target) -> None:
+        self.in_block = target == "fpga"
         super().__init__(
-            {"there": In(3), "index": In(INDEX_BITS), "low": In(LOW_BITS + 1), "value": Out(VALUE)}
+            {
+                "there": In(3 + self.in_block),
+                "index": In(INDEX_BITS),
+                "low": In(LOW_BITS + 1),
+                "value": Out(VALUE),
+            }
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -72,17 +81,21 @@ class LookupTable(wiring.Component):
         m.submodules.rom = memory = Memory(shape=ENTRY, depth=1 << INDEX_BITS, init=rom())
         port = memory.read_port()
         entry: Any = port.data
+        if self.in_block:
+            entry = Signal(ENTRY, reset_less=True)
+            with m.If(self.there[-3]):
+                m.d.sync += entry.eq(port.data)
         low = Signal(LOW_BITS + 1, reset_less=True)
         m.d.comb += [port.en.eq(self.there[0]), port.addr.eq(self.index)]
-        with m.If(self.there[0]):
+        with m.If(self.there[-3]):
             m.d.sync += low.eq(self.low)
 
         product = Signal(signed(16 + LOW_BITS + 1), reset_less=True)
         base = Signal(VALUE, reset_less=True)
-        with m.If(self.there[1]):
+        with m.If(self.there[-2]):
             m.d.sync += [product.eq(entry.delta * Cat(low, 0).as_signed()), base.eq(entry.base)]
 
         up = product[LOW_BITS - 1] & (product[: LOW_BITS - 1].any() | product[LOW_BITS])
-        with m.If(self.there[2]):
+        with m.If(self.there[-1]):
             m.d.sync += self.value.eq(base + (product >> LOW_BITS) + up)
         return m

@@ -42,7 +42,7 @@ class PointwiseUnit(wiring.Component):
     """
 
     def __init__(self, config: CoreConfig) -> None:
-        self.words = config.pointwise_words
+        self.words, self._target = config.pointwise_words, config.target
         super().__init__(
             {
                 "control": In(ControlSignature()),
@@ -69,7 +69,7 @@ class PointwiseUnit(wiring.Component):
         self._group(m)
         self._lanes = []
         for number in range(self.words):
-            lane = Lane(self._shared, number, 29 + self._late)
+            lane = Lane(self._shared, number, 29 + self._late, self._target)
             m.submodules[f"lane_{number}"] = lane.module
             self._lanes.append(lane)
             for stage in range(2, len(lane.there)):  # the first has headers, too

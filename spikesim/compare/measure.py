@@ -24,6 +24,7 @@ from spikesim.rtl.array.core import ArrayCore
 from spikesim.rtl.array.events import lists_events
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.core import SpikeCore
+from spikesim.rtl.memory_kinds import unwrapped
 from spikesim.rtl.verilog import verilog
 from spikesim.support.progress import SILENT, Advance, Progress
 from spikesim.support.sources import digest
@@ -148,7 +149,7 @@ def _built(source: Source, technology: Technology, name: str, progress: Progress
 
 def _verilog(component: Callable[[CoreConfig], Any], config: CoreConfig, technology: Technology) -> str:
     inputs = [component.__name__, asdict(config), digest(component.__module__, verilog.__module__)]
-    text: str = technology.cache.get("verilog", inputs, lambda: verilog(component(config), TOP))
+    text: str = technology.cache.get("verilog", inputs, lambda: unwrapped(verilog(component(config), TOP)))
     return text
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from spikesim.cores import CoreName
 from spikesim.mapping.link import link
 from spikesim.rtl.assemble import assemble
-from spikesim.rtl.config import core_config, datapath
+from spikesim.rtl.config import Target, core_config, datapath
 from spikesim.rtl.emit import MANIFEST_FILE, VERILOG_FILE, emit_core, emit_program, resident_config
 from spikesim.support.array_files import write_raw
 from spikesim.verify.expected import expect
@@ -50,7 +50,13 @@ print(f"all {expected.size} words of the result are as expected")
 
 
 def write_design(
-    folder: Path, job: Job, *, core: CoreName = "spiking", general: bool = False, trace: bool = False
+    folder: Path,
+    job: Job,
+    *,
+    core: CoreName = "spiking",
+    general: bool = False,
+    target: Target = "asic",
+    trace: bool = False,
 ) -> dict[str, str]:
     """Writes Verilog, images, manifest and bench; returns what each file is. Raises CapacityError if memories are
     too small.
@@ -63,7 +69,10 @@ def write_design(
     executable = assemble(chain, layout, ways=hardware.array.ways, words=hardware.pointwise.words)
     check_fits(hardware, layout)
     flags = datapath(core)
-    config = core_config(hardware, **flags) if general else resident_config(hardware, layout, **flags)
+    if general:
+        config = core_config(hardware, target=target, **flags)
+    else:
+        config = resident_config(hardware, layout, target=target, **flags)
     config = replace(config, trace=trace)
     emit_core(folder, config)
     emit_program(folder, config, chain, layout, executable)

@@ -64,7 +64,7 @@ class ArrayBench(Bench):
             generator.random(states.shape) < 0.3, states, generator.integers(-32768, 32768, states.shape)
         )
         for bank in range(WAYS):
-            ram = getattr(self.dut, f"state_{bank}").memory.words
+            ram = getattr(self.dut, f"state_{bank}").memory.ram.words
             for place in range(DEPTH):
                 await self.load(bank, place, rows[bank, place])
                 ram[place].value = int.from_bytes(states[bank, place].tobytes(), "little")
@@ -86,7 +86,7 @@ class ArrayBench(Bench):
     async def memories(self) -> None:
         for bank in range(WAYS):
             for name, image in (("row", self.reference.rows), ("state", self.reference.states)):
-                ram = getattr(self.dut, f"{name}_{bank}").memory.words
+                ram = getattr(self.dut, f"{name}_{bank}").memory.ram.words
                 width = image.itemsize * LANES
                 for place in range(DEPTH):
                     found = int(ram[place].value).to_bytes(width, "little")

@@ -16,7 +16,8 @@ from helpers.places import CHECKOUT
 from spikesim.power_models.liberty.read import read_liberty
 from spikesim.power_models.netlist.netlist import Netlist, read_netlist
 from spikesim.power_models.synthesis.synthesis import default_liberty, synthesise
-from spikesim.rtl.memory import MODULE, black_boxed, memory_verilog
+from spikesim.rtl.memory import MODULE, memory_verilog
+from spikesim.rtl.memory_kinds import black_boxed
 from spikesim.rtl.verilog import verilog
 from spikesim.tools import verilator
 from spikesim.tools.yosys import run_yosys

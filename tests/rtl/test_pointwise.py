@@ -17,11 +17,15 @@ OPERATIONS = [f"operation/name={number}" for number, _ in enumerate(PointwiseOpe
 UNIT_TESTS = [*OPERATIONS, "long_runs", "mixed", "chained", "all_silent", "reset_in_the_middle"]
 
 
-@pytest.mark.parametrize("words", [4, 1, pytest.param(16, marks=pytest.mark.more)])
-def test_bench(words):
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [(4, "asic"), (1, "asic"), pytest.param(16, "asic", marks=pytest.mark.more), (2, "fpga")],
+)
+def test_bench(words, target):
+    """On an FPGA tables and multipliers have their registers elsewhere: the same words in the same cycles."""
     run_bench(
-        PointwiseUnit(CoreConfig(pointwise_words=words)),
-        f"pointwise_{words}",
+        PointwiseUnit(CoreConfig(pointwise_words=words, target=target)),
+        f"pointwise_{words}_{target}",
         "pointwise",
         environment={"BENCH_WORDS": str(words)},
         testcases=UNIT_TESTS,
