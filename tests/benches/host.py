@@ -554,6 +554,15 @@ async def beyond_the_program(dut):
     dut.memory_fault.value = 1
     await system.tick()
     dut.memory_fault.value = 0
+    await system.set(ENTRY=CONFIG.program_depth)
+    assert await system.write("CONTROL", 1) == SLVERR
+    both = ERROR["memory"] | ERROR["entry"]
+    assert await system.value("ERROR") == both
+    await system.set(ERROR=0)
+    await system.set(ERROR=0x3F & ~both)
+    assert await system.value("ERROR") == both
+    await system.set(ERROR=ERROR["entry"])
+    assert await system.value("ERROR") == ERROR["memory"]
     assert await system.error() == ERROR["memory"]
     system.check()
 
