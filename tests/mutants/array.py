@@ -367,7 +367,7 @@ MUTANTS = [
     ),
     _mutant(
         "array/state",
-        "(done.replicate(turns) & self.turns)",
+        "done.replicate(turns) & self.turns",
         "done.replicate(turns)",
         "a row is written to all banks of its update unit",
     ),
