@@ -37,13 +37,28 @@ VECTOR, ROW, PROGRAM = range(3)
 
 
 def from_x(text: str) -> str:
-    """The Verilog of a core without initial values of registers and memories: all are X until they are written."""
+    """The Verilog of a core without initial values of registers and memories: all are X until they are written.
+
+    A memory says when a word is read of which something is X.
+    """
     text, registers = re.subn(r"(?m)^(  (?:output )?reg [^=;\n]*?) = [^;\n]*;$", r"\1;", text)
     assert registers > 50, f"{registers} registers had an initial value"
     assert not re.search(r"(?m)^  (output )?reg .*=", text)
     text, memories = re.subn(r"words\[word\] = \{WIDTH\{1'b0\}\};", "words[word] = {WIDTH{1'bx}};", text)
     assert memories == 1, f"{memories} places start memories from 0"
+    text, reads = re.subn(r"( +)if \(read_enable\[port\]\)\n", _TOLD, text)
+    assert reads == 1, f"{reads} places read memories"
     return text
+
+
+_TOLD = r"""\1if (read_enable[port]) begin
+\1    if (^words[read_address[port*ADDRESS +: ADDRESS]] === 1'bx && !four_state.rst)
+\1        $display("unwritten: word %0d of %m", read_address[port*ADDRESS +: ADDRESS]);
+\1end
+        for (port = 0; port < READS; port = port + 1)
+\1if (read_enable[port])
+"""
+"""In a loop of its own before that of the read itself."""
 
 
 class Script:
@@ -171,5 +186,8 @@ def play(folder: Path, verilog_text: str, numbers: list[int], *, cycles: int) ->
         text=True,
     )
     lines = [line for line in done.stdout.splitlines() if not line.startswith("WARNING")]
+    # Words of other memories may be read along; nothing is made of them.
+    states = [line for line in lines if line.startswith("unwritten") and ".state_" in line]
+    assert not states, states[0]
     assert "ended after" in "".join(lines[-1:]), "\n".join(lines)
     return [int(word, 16) for word in (folder / "results").read_text().split()]
