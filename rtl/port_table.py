@@ -40,14 +40,15 @@ UNITS: tuple[Callable[[CoreConfig], Any], ...] = (
 
 def port_table(component: wiring.Component) -> str:
     """A Markdown table: the port's Verilog name, its direction and width."""
-    component._MustUse__used = (
-        True  # only its ports are wanted: Amaranth warns of components that are never built
-    )
-    rows = [f"| `{name}` | {direction} | {width} |" for name, direction, width in _ports(component)]
+    rows = [f"| `{name}` | {direction} | {width} |" for name, direction, width in ports(component)]
     return "\n".join(["| port | direction | bits |", "|---|---|---|", "| `clk`, `rst` | in | 1 |", *rows])
 
 
-def _ports(component: wiring.Component) -> Iterator[tuple[str, str, int]]:
+def ports(component: wiring.Component) -> Iterator[tuple[str, str, int]]:
+    """Name in Verilog, direction and width of every port but clock and reset."""
+    component._MustUse__used = (
+        True  # only its ports are wanted: Amaranth warns of components that are never built
+    )
     for path, member, _ in component.signature.flatten(component):
         direction = "out" if member.flow is wiring.Out else "in"
         yield "__".join(str(part) for part in path), direction, Shape.cast(member.shape).width

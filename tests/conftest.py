@@ -43,6 +43,7 @@ SLOW = (
     "power_models/test_static_timing",
     "power_models/test_synthesis",
     "project/test_packaging",
+    "rtl/test_block_memory",
     "rtl/test_core",
     "rtl/test_four_state",
     "rtl/test_fp8_sum",

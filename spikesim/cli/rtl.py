@@ -12,6 +12,7 @@ from spikesim.cli import options
 from spikesim.cli.console import stdout
 from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.progress import TerminalProgress
+from spikesim.cores import CoreName
 
 
 def rtl(
@@ -46,6 +47,15 @@ def rtl(
             rich_help_panel=options.HARDWARE,
         ),
     ] = False,
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target",
+            metavar="NAME",
+            help="What the core is made of: asic (gates and macros) or ecp5 (an LFE5U-85F, whose memory it must fit).",
+            rich_help_panel=options.HARDWARE,
+        ),
+    ] = "asic",
     tokens: Annotated[
         int,
         typer.Option(
@@ -76,6 +86,7 @@ def rtl(
         atomic_directory(folder, inputs=(model, hardware), force=force) as workspace,
         TerminalProgress() as progress,
     ):
+        from spikesim.rtl.devices import device_named
         from spikesim.verify.bench import write_design
         from spikesim.verify.job import model_job, self_test_job
         from spikesim.verify.lockstep import enlarged, one_core
@@ -89,8 +100,9 @@ def rtl(
             for note in notes:
                 stdout().print(note, style="yellow")
         with progress.stage("emit"):
+            core: CoreName = "dense" if dense else "spiking"
             files = write_design(
-                workspace, job, core="dense" if dense else "spiking", general=model is None, trace=trace
+                workspace, job, core=core, general=model is None, device=device_named(target), trace=trace
             )
     with failures_as_sentences(complete=folder):
         console = stdout()

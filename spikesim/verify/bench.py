@@ -13,6 +13,7 @@ from spikesim.cores import CoreName
 from spikesim.mapping.link import link
 from spikesim.rtl.assemble import assemble
 from spikesim.rtl.config import Target, core_config, datapath
+from spikesim.rtl.devices import Device, check_device, sized
 from spikesim.rtl.emit import MANIFEST_FILE, VERILOG_FILE, emit_core, emit_program, resident_config
 from spikesim.support.array_files import write_raw
 from spikesim.verify.expected import expect
@@ -55,25 +56,28 @@ def write_design(
     *,
     core: CoreName = "spiking",
     general: bool = False,
-    target: Target = "asic",
+    device: Device | None = None,
     trace: bool = False,
 ) -> dict[str, str]:
     """Writes Verilog, images, manifest and bench; returns what each file is. Raises CapacityError if memories are
     too small.
 
-    `general`: the core is for other programs too, so that its encoder is as large as `limits` says. `trace`: it has
-    ports that show what it does.
+    `general`: the core is for other programs too, so that its encoder is as large as `limits` says. `device`: the FPGA
+    that it is for; HardwareError if it does not fit. `trace`: it has ports that show what it does.
     """
-    chain, hardware = job.chain, job.hardware
+    chain, hardware, flags = job.chain, job.hardware, datapath(core)
+    if general and device is not None:
+        hardware = sized(hardware, device, flags)
     layout = link(chain, hardware)
     executable = assemble(chain, layout, ways=hardware.array.ways, words=hardware.pointwise.words)
     check_fits(hardware, layout)
-    flags = datapath(core)
+    target: Target = "asic" if device is None else "fpga"
     if general:
         config = core_config(hardware, target=target, **flags)
     else:
         config = resident_config(hardware, layout, target=target, **flags)
     config = replace(config, trace=trace)
+    room = "" if device is None else f" for {check_device(config, device)}"
     emit_core(folder, config)
     emit_program(folder, config, chain, layout, executable)
     expected = expect(chain, layout, hardware, job.words)
@@ -86,7 +90,7 @@ def write_design(
     write_raw(folder / "input.bin", np.asarray(job.words, np.int32))
     write_raw(folder / "expected.bin", expected.outputs)
     return {
-        VERILOG_FILE: "the core, top module spike_core",
+        VERILOG_FILE: f"the core, top module spike_core{room}",
         "*.hex": "memory images for $readmemh: program, constants, weights per bank",
         MANIFEST_FILE: "parameters, registers, entries, addresses",
         "bench.py": f"builds and runs {len(job.words)} tokens in Verilator and checks the results",

@@ -195,3 +195,21 @@ def test_wrong_tokens() -> None:
     """Usage errors have their own exit code."""
     assert run("verify", str(TINY), "--tokens", "0")[0] == 2
     assert run("verify", str(TINY), "--core", "other")[0] == 2
+
+
+@tried(2, "a `--target` of `spikesim rtl` that there is none of", "one sentence")
+def test_unknown_target(tmp_path: Path) -> None:
+    code, output = run("rtl", "--hardware", str(SMALL), "--target", "ecp6", "-o", str(tmp_path / "core"))
+    assert code == 1
+    assert "target must be one of asic, ecp5, not" in output
+    assert not (tmp_path / "core").exists()
+
+
+def test_core_for_an_fpga(tmp_path: Path) -> None:
+    """Its sizes are said, its tables are in block RAM, and its bench is as before."""
+    ecp5 = SMALL.with_name("ecp5.toml")
+    code, output = run("rtl", "--hardware", str(ecp5), "--target", "ecp5", "-o", str(tmp_path / "core"))
+    assert code == 0, output
+    assert re.search(r"for LFE5U-85F: \d+ of 208 blocks of memory \(row 32, ", output)
+    manifest = json.loads((tmp_path / "core" / "manifest.json").read_text())
+    assert manifest["configuration"]["target"] == "fpga"
