@@ -227,7 +227,15 @@ REGISTERS = (
         "1 ends the transfer: in, at once; out, with TLAST at the next word. 2 resets everything but memories and this "
         "bus: registers, counters, the run, the streams (whose words may be withdrawn)",
     ),
-    _fields("IRQ_STATUS", 0x3C, "C", *EVENTS, note="1 clears"),
+    HostRegister(
+        name="IRQ_STATUS",
+        offset=0x3C,
+        fields=tuple(
+            HostField(name=name, low=bit, access="R" if name == "error" else "C", meaning=meaning)
+            for bit, (name, meaning) in enumerate(EVENTS)
+        ),
+        note="1 clears",
+    ),
     HostRegister(
         name="IRQ_MASK",
         offset=0x40,

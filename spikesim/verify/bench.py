@@ -17,6 +17,7 @@ from spikesim.rtl.devices import Device, check_device, sized
 from spikesim.rtl.emit import MANIFEST_FILE, VERILOG_FILE, emit_core, emit_program, resident_config
 from spikesim.support.array_files import write_raw
 from spikesim.verify.expected import expect
+from spikesim.verify.integration import write_registers, write_system
 from spikesim.verify.job import Job
 from spikesim.verify.lockstep import check_fits, cycle_limit, write_run
 
@@ -89,9 +90,23 @@ def write_design(
     write_run(folder / "run.txt", chain, layout, executable, steps=len(job.words), limit=limit)
     write_raw(folder / "input.bin", np.asarray(job.words, np.int32))
     write_raw(folder / "expected.bin", expected.outputs)
+    registers = write_registers(folder, config)
+    system = write_system(
+        folder,
+        config=config,
+        hardware=hardware,
+        chain=chain,
+        layout=layout,
+        executable=executable,
+        words=job.words,
+        expected=expected.outputs,
+        limit=limit,
+    )
     return {
         VERILOG_FILE: f"the core, top module spike_core{room}",
         "*.hex": "memory images for $readmemh: program, constants, weights per bank",
         MANIFEST_FILE: "parameters, registers, entries, addresses",
         "bench.py": f"builds and runs {len(job.words)} tokens in Verilator and checks the results",
+        **system,
+        **registers,
     }
