@@ -31,8 +31,10 @@ module spikesim_ram #(
     input  wire [READS*ADDRESS-1:0]   read_address,
     output reg  [READS*WIDTH-1:0]     read_data
 );
-    // Yosys then adds nothing for reads of what is being written.
+`ifdef SYNTHESIS
+    // Yosys then adds nothing for reads of what is being written. Icarus Verilog takes no parameter in an attribute.
     (* no_rw_check = COLLIDE == 0 *)
+`endif
     reg [WIDTH-1:0] words [0:DEPTH-1];
 
     // A constant loop bound per port; `integer` loops are unrolled.
