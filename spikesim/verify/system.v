@@ -2,7 +2,7 @@
 // the interrupt line alone, as a processor with a DMA engine would.
 //
 // It checks what every register is after reset, loads program, vector and row memory over the stream, runs the clearing
-// program, then every token, and compares the output words with expected.hex. The last line begins with PASS; a difference,
+// program, then every token, and compares the output words with system_expected.hex. The last line begins with PASS; a difference,
 // a refused access or anything that does not end is a line that begins with FAIL, and $fatal.
 //
 // system.vh holds the numbers of this core. Plusargs: +tokens=<n> runs fewer tokens.
@@ -197,9 +197,9 @@ module system;
 
     task read_images;
         begin
-            $readmemh("reset.hex", after_reset);
-            $readmemh("input.hex", inputs);
-            $readmemh("expected.hex", expected);
+            $readmemh("system_registers.hex", after_reset);
+            $readmemh("system_input.hex", inputs);
+            $readmemh("system_expected.hex", expected);
             $readmemh("program.hex", program_image);
             for (bank = 0; bank < VECTOR_BANKS; bank = bank + 1) begin
                 lines = (VECTOR_WORDS + VECTOR_BANKS - 1 - bank) / VECTOR_BANKS;
