@@ -91,14 +91,9 @@ def with_single_assignments(text: str) -> str:
 
 def _rewritten(body: str) -> str:
     lines = iter(body.splitlines())
-    statements = _statements(lines)
+    statements, _ = _block(lines)
     values: Values = dict.fromkeys(_parts(statements))
     return "".join(f"{line}\n" for line in _written(_run(statements, values), 4))
-
-
-def _statements(lines: Iterator[str]) -> tuple[_Statement, ...]:
-    """What stands before the next `case` or `end`, which is taken, too, and is the last of `lines` that is."""
-    return _block(lines)[0]
 
 
 def _block(lines: Iterator[str]) -> tuple[tuple[_Statement, ...], str]:
