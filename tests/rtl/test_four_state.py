@@ -91,9 +91,9 @@ def test_states_and_attention_from_x(tmp_path: Path) -> None:
 
 @pytest.mark.more
 @needs_iverilog
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_runs_a_model_from_x(form: str, tmp_path: Path) -> None:
-    """States and attention on the encoders of each."""
+@pytest.mark.parametrize("form", ["plane", "row", "window"])
+def test_every_order_runs_a_model_from_x(form: str, tmp_path: Path) -> None:
+    """States and attention on the encoders of each. A twin multiplies words that are not written by 0: X in Verilog."""
     job = model_job(micro_model(tmp_path / "model"), hardware(form), tokens=2)
     outputs, _ = results(tmp_path, from_x(emitted(form)), job)
     assert np.array_equal(outputs, expected(job))
