@@ -95,7 +95,14 @@ def emit_program(
                 "instructions": len(executable.instructions),
             },
             "programs": [
-                {"name": program.text.name, "vectors": own.vectors}
+                {
+                    "name": program.text.name,
+                    "vectors": own.vectors,
+                    **{
+                        kind: {name: asdict(place) for name, place in getattr(own, kind).items()}
+                        for kind in ("matrices", "caches", "states")
+                    },
+                }
                 for program, own in zip(chain.programs, layout.programs, strict=True)
             ],
             "instructions": [[i.program, i.instruction, i.unit.name] for i in executable.instructions],

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from string import Template
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 from spikesim.hardware import HardwareConfig
 from spikesim.program import Chain
 from spikesim.program.layout import CoreLayout
+from spikesim.program.sizes import INSTRUCTION_WORDS
 from spikesim.rtl.assemble import Executable
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.emit import positions
 from spikesim.rtl.host.bounds import ROWS, reaches
-from spikesim.rtl.host.registers import REGISTERS, VERSION
+from spikesim.rtl.host.registers import REGISTERS, VERSION, constants
 from spikesim.rtl.host.systemrdl import MAP, reset_values, systemrdl
 from spikesim.rtl.verilog import WAIVERS
 from spikesim.tools.peakrdl import run_peakrdl
@@ -89,11 +91,14 @@ def write_system(
     _write_words(folder / "system_input.hex", words)
     _write_words(folder / "system_expected.hex", expected)
     (folder / "waivers.vlt").write_text(_waivers(), encoding="ascii")
+    (folder / "README.md").write_text(_guide(config, numbers, period), encoding="utf-8")
     _copy("system.v", folder / "system.v")
     _copy("system.mk", folder / "Makefile")
-    constraints = resources.files("spikesim.verify").joinpath("timing.sdc").read_text(encoding="ascii")
-    (folder / "timing.sdc").write_text(constraints.replace("@PERIOD@", f"{period:g}"), encoding="ascii")
+    (folder / "timing.sdc").write_text(
+        _text("timing.sdc").replace("@PERIOD@", f"{period:g}"), encoding="ascii"
+    )
     return {
+        "README.md": "from nothing to the first token, step by step, with this core's numbers",
         "Makefile": "make runs the same in Verilator, make icarus in Icarus Verilog, without Python; make lint",
         "system.v": "that bench: a bus master, the streams, the interrupt; its numbers are in system.vh and *.hex",
         "timing.sdc": "timing constraints",
@@ -103,6 +108,40 @@ def write_system(
 def _copy(name: str, target: Path) -> None:
     with resources.as_file(resources.files("spikesim.verify").joinpath(name)) as path:
         shutil.copyfile(path, target)
+
+
+def _text(name: str) -> str:
+    return resources.files("spikesim.verify").joinpath(name).read_text(encoding="utf-8")
+
+
+def _guide(config: CoreConfig, numbers: Mapping[str, int], period: float) -> str:
+    """The guide with the numbers of a core and its programs."""
+    rows = reaches(config)[ROWS]
+    kinds = {"spiking": "spiking", "dense": "the dense INT8 twin", "skipping": "the twin that skips zeros"}
+    return Template(_text("guide.template")).substitute(
+        {name.lower(): value for name, value in numbers.items()},
+        kind=kinds[config.core],
+        lanes=config.lanes,
+        order=config.order,
+        period=f"{period:g}",
+        limit=numbers["MOST_CYCLES"],
+        major=VERSION >> 16,
+        config=f"0x{constants(config)['CONFIG']:08X}",
+        context=config.context,
+        program_stream=numbers["PROGRAM_LINES"] * INSTRUCTION_WORDS,
+        row_stream=numbers["ROW_LINES"] << rows.shift,
+        vector_depth=config.vector_depth,
+        row_depth=config.row_depth,
+        state_rows=config.state_depth,
+        program_depth=config.program_depth,
+        restorable=_RESTORABLE[config.state_depth > 0],
+    )
+
+
+_RESTORABLE = {
+    False: "This core has none: a sequence can be saved and continued later.",
+    True: "A sequence that keeps states can therefore be looked at, not continued later, once another one has run.",
+}
 
 
 def _header(numbers: Mapping[str, int], period: float) -> str:

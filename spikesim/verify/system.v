@@ -67,10 +67,10 @@ module system;
     task fail(input integer where, input [31:0] got, input [31:0] wanted);
         begin
             case (where)
-                0: $display("FAIL: register 0x%03h is 0x%08h after reset, not 0x%08h", register, got, wanted);
-                1: $display("FAIL: the write to register 0x%03h got response %0d", register, got);
-                2: $display("FAIL: the read of register 0x%03h got response %0d", register, got);
-                3: $display("FAIL: no answer on the bus, register 0x%03h", register);
+                0: $display("FAIL: register 0x%03h is 0x%08h after reset, not 0x%08h", register[11:0], got, wanted);
+                1: $display("FAIL: the write to register 0x%03h got response %0d", register[11:0], got);
+                2: $display("FAIL: the read of register 0x%03h got response %0d", register[11:0], got);
+                3: $display("FAIL: no answer on the bus, register 0x%03h", register[11:0]);
                 4: $display("FAIL: the input stream took no word");
                 5: $display("FAIL: the output stream gave no word");
                 6: $display("FAIL: no interrupt for event %0d, IRQ_STATUS 0x%0h", wanted, got);

@@ -11,13 +11,18 @@ from pathlib import Path
 
 import pytest
 from helpers.awkward import AWKWARD, created
+from helpers.icarus import needs_iverilog
+from helpers.opensta import needs_sta
 from helpers.places import CHECKOUT, VECTORS
 from helpers.tried import tried
+from systemrdl import RDLCompiler
 from typer.testing import CliRunner
 
 from spikesim.cli.app import app
 from spikesim.errors import ToolError
 from spikesim.hardware import HardwareConfig
+from spikesim.power_models.synthesis.synthesis import default_liberty
+from spikesim.rtl.host.registers import REGISTERS
 from spikesim.rtl.verilog import WAIVERS
 from spikesim.tools import verilator
 from spikesim.verify.job import model_job
@@ -107,6 +112,120 @@ def test_the_example_bench_runs_and_can_fail(design: Path) -> None:
     image.write_text(text)
     assert done.returncode == 1
     assert "differ" in done.stderr
+
+
+def make(design: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`make` in an emitted folder, with the wheel's commands on the path as they are in an environment."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
+    return subprocess.run(
+        ["make", "-C", str(design), *words],
+        capture_output=True,
+        text=True,
+        env=environment | {"PATH": path},
+        check=False,
+    )
+
+
+@needs_iverilog
+@tried(
+    10,
+    "the makefile that `rtl` wrote, in a folder called as a command",
+    "its simulation passes, and nothing else is run",
+)
+def test_the_system_runs_in_icarus_and_can_fail(design: Path) -> None:
+    """Registers after reset, images, interrupts, tokens; a wrong weight and a wrong reset are noticed."""
+    done = make(design, "icarus")
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((design / "manifest.json").read_text())
+    words = 4 * manifest["output"]["words"]
+    assert f"PASS: 4 tokens, all {words} words as expected" in done.stdout
+    assert not created(design.parent, Path.cwd() / "tests")
+    assert "PASS: 1 tokens" in make(design, "icarus", "RUN=+tokens=1").stdout
+    for name, found in (
+        ("row_00.hex", "FAIL: word 0 of"),
+        ("system_registers.hex", "FAIL: register 0x000 is"),
+    ):
+        text = (design / name).read_text()
+        line = text.splitlines()[0]
+        wrong = line[:-1] + ("7" if line[-1] != "7" else "1")
+        (design / name).write_text(text.replace(line, wrong, 1))
+        done = make(design, "icarus")
+        (design / name).write_text(text)
+        assert done.returncode != 0
+        assert found in done.stdout
+
+
+@pytest.mark.more
+def test_the_system_runs_in_verilator(design: Path) -> None:
+    """The same, built by the makefile's first target."""
+    done = make(design, "OPT=-O0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS: 4 tokens" in done.stdout
+
+
+@pytest.mark.more
+def test_the_makefile_lints(design: Path) -> None:
+    """Nothing is said beyond the waivers."""
+    done = make(design, "lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "%Warning" not in done.stdout + done.stderr
+
+
+def test_the_system_expects_the_resets_of_the_register_map(design: Path) -> None:
+    """What the simulation compares registers with is what SystemRDL says."""
+    compiler = RDLCompiler()
+    compiler.compile_file(str(design / "registers" / "spike_core.rdl"))
+    readable = [r for r in compiler.elaborate().top.registers() if r.has_sw_readable]
+    expected = [
+        f"{r.absolute_address:04x}{sum(f.get_property('reset') << f.low for f in r.fields()):08x}"
+        for r in readable
+    ]
+    assert (design / "system_registers.hex").read_text().split() == expected
+
+
+def test_pages_of_the_registers(design: Path) -> None:
+    """`make html`, a page per register."""
+    done = make(design, "html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (design / "registers" / "html" / "index.html").is_file()
+    pages = [path.read_text() for path in (design / "registers" / "html" / "content").iterdir()]
+    assert len(pages) == 1 + len(REGISTERS)
+    assert all(any(f">{register.name}<" in page for page in pages) for register in REGISTERS)
+
+
+@needs_sta
+def test_opensta_reads_the_constraints(design: Path, tmp_path: Path) -> None:
+    """Every port of the core is constrained, and no other is named."""
+    text = (design / "spike_core.v").read_text()
+    module = text[text.index("module spike_core ") :]
+    module = module[: module.index("endmodule")]
+    header = module[: module.index(";") + 1]
+    ports = re.findall(r"^  (input|output) (?:wire|reg) (\[\d+:0\] )?(\w+)", module, re.MULTILINE)
+    declared = "".join(f"{direction} {width}{name};\n" for direction, width, name in ports)
+    (tmp_path / "ports.v").write_text(f"{header}\n{declared}endmodule\n")
+    (tmp_path / "timing.sdc").write_bytes((design / "timing.sdc").read_bytes())
+    (tmp_path / "cells.lib").write_bytes(default_liberty().read_bytes())
+    script = [
+        "read_liberty cells.lib",
+        "read_verilog ports.v",
+        "link_design spike_core",
+        "read_sdc timing.sdc",
+    ]
+    (tmp_path / "run.tcl").write_text("\n".join([*script, "write_sdc read.sdc", "exit", ""]))
+    done = subprocess.run(
+        ["sta", "-no_splash", "-exit", "run.tcl"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert not re.search("Error|Warning", done.stdout + done.stderr), done.stdout + done.stderr
+    read = (tmp_path / "read.sdc").read_text()
+    assert "create_clock -name clk -period 4.0000" in read
+    for direction, width, name in ports:
+        command = "set_input_delay" if direction == "input" else "set_output_delay"
+        bits = 1 + int(width[1:].split(":")[0]) if width else 1
+        found = re.findall(rf"{command} .*get_ports {{{name}(?:\[\d+\])?}}", read)
+        assert len(found) == (0 if name == "clk" else bits), name
 
 
 def test_memories_that_are_too_small_are_raised(tmp_path: Path) -> None:
