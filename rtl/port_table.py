@@ -51,7 +51,9 @@ def ports(component: wiring.Component) -> Iterator[tuple[str, str, int]]:
     )
     for path, member, _ in component.signature.flatten(component):
         direction = "out" if member.flow is wiring.Out else "in"
-        yield "__".join(str(part) for part in path), direction, Shape.cast(member.shape).width
+        name = "__".join(str(part) for part in path)
+        if name not in ("clk", "rst"):  # every component has them, most without saying so
+            yield name, direction, Shape.cast(member.shape).width
 
 
 def parameter_table() -> str:
