@@ -93,6 +93,7 @@ def write_system(
     (folder / "waivers.vlt").write_text(_waivers(), encoding="ascii")
     (folder / "README.md").write_text(_guide(config, numbers, period), encoding="utf-8")
     _copy("system.v", folder / "system.v")
+    _copy("faults.vh", folder / "faults.vh")
     _copy("system.mk", folder / "Makefile")
     (folder / "timing.sdc").write_text(
         _text("timing.sdc").replace("@PERIOD@", f"{period:g}"), encoding="ascii"

@@ -5,7 +5,7 @@
 #   make lint       verilator -Wall; waivers.vlt says what is waived, and why
 #   make html       pages of the register map; needs pip install peakrdl-cli peakrdl-html
 #
-# RUN="+tokens=1" runs one token.
+# RUN=+tokens=1 runs one token; RUN=+faults goes through errors and the ways out of them, too.
 RUN ?=
 # Of the compiler: -O2 compiles for longer and runs faster.
 OPT ?= -O1
@@ -22,7 +22,7 @@ VERILATOR := $$(command -v verilator || command -v verilator-cli || echo verilat
 verilator: build/system/system
 	./build/system/system $(RUN)
 
-build/system/system: spike_core.v system.v system.vh
+build/system/system: spike_core.v system.v system.vh faults.vh
 	mkdir -p build/system
 	"$(VERILATOR)" --cc --exe --main --timing --no-MMD --Mdir build/system --top-module system --prefix Vsystem -o system \
 	    -O3 --x-assign unique --x-initial unique --output-split 10000 --output-split-cfuncs 10000 \
@@ -32,7 +32,7 @@ build/system/system: spike_core.v system.v system.vh
 icarus: build/icarus/system.vvp
 	vvp -n build/icarus/system.vvp $(RUN)
 
-build/icarus/system.vvp: spike_core.v system.v system.vh
+build/icarus/system.vvp: spike_core.v system.v system.vh faults.vh
 	mkdir -p build/icarus
 	iverilog -g2012 -s system -o build/icarus/system.vvp system.v spike_core.v
 

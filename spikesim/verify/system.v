@@ -5,17 +5,19 @@
 // program, then every token, and compares the output words with system_expected.hex. The last line begins with PASS; a difference,
 // a refused access or anything that does not end is a line that begins with FAIL, and $fatal.
 //
-// system.vh holds the numbers of this core. Plusargs: +tokens=<n> runs fewer tokens.
+// system.vh holds the numbers of this core. Plusargs: +tokens=<n> runs fewer tokens. +faults then makes every error that a
+// bus master can make, recovers as README.md says, saves and restores row memory, and runs the tokens again (faults.vh).
 `timescale 1ns / 1ps
 
 module system;
     `include "system.vh"
 
     localparam [15:0] STATUS = 'h10, CONTROL = 'h0C, ENTRY = 'h14, POSITION = 'h18, TARGET = 'h1C, ADDRESS = 'h20,
-        LENGTH = 'h24, TRANSFER = 'h28, CONTEXT = 'h30, ERROR = 'h34, IRQ_STATUS = 'h3C, IRQ_MASK = 'h40;
+        LENGTH = 'h24, TRANSFER = 'h28, CONTEXT = 'h30, ERROR = 'h34, ABORT = 'h38, IRQ_STATUS = 'h3C, IRQ_MASK = 'h40;
     localparam [31:0] DONE = 1, TRANSFERRED = 2, FAULT = 4;  // bits of IRQ_STATUS and IRQ_MASK
     localparam [31:0] VECTOR = 0, ROW = 1, PROGRAM = 2;      // values of TARGET
-    localparam [31:0] IN = 1, OUT = 2;                       // values of TRANSFER
+    localparam [31:0] IN = 1, OUT = 2, DROP = 3;             // values of TRANSFER
+    localparam [1:0] OKAY = 0, SLVERR = 2;                   // responses
     localparam integer PATIENCE = 1000;                      // cycles that a handshake may take
 
     reg clk = 0, rst = 1;
@@ -64,21 +66,21 @@ module system;
         end
     endtask
 
-    task fail(input integer where, input [31:0] got, input [31:0] wanted);
+    task fail(input integer where, input [31:0] got, input [31:0] due);
         begin
             case (where)
-                0: $display("FAIL: register 0x%03h is 0x%08h after reset, not 0x%08h", register[11:0], got, wanted);
-                1: $display("FAIL: the write to register 0x%03h got response %0d", register[11:0], got);
+                0: $display("FAIL: register 0x%03h is 0x%08h after reset, not 0x%08h", register[11:0], got, due);
+                1: $display("FAIL: the write to register 0x%03h got response %0d, not %0d", register[11:0], got, due);
                 2: $display("FAIL: the read of register 0x%03h got response %0d", register[11:0], got);
                 3: $display("FAIL: no answer on the bus, register 0x%03h", register[11:0]);
                 4: $display("FAIL: the input stream took no word");
                 5: $display("FAIL: the output stream gave no word");
-                6: $display("FAIL: no interrupt for event %0d, IRQ_STATUS 0x%0h", wanted, got);
-                7: $display("FAIL: ERROR is 0x%0h", got);
-                8: $display("FAIL: word %0d of the outputs is 0x%08h, not 0x%08h", word_number, got, wanted);
+                6: $display("FAIL: no interrupt for event %0d, IRQ_STATUS 0x%0h", due, got);
+                7: $display("FAIL: ERROR is 0x%0h, not 0x%0h", got, due);
+                8: $display("FAIL: word %0d of the outputs is 0x%08h, not 0x%08h", word_number, got, due);
                 9: $display("FAIL: TLAST is %0d at word %0d of the outputs", got, word_number);
-                10: $display("FAIL: POSITION is %0d, not %0d", got, wanted);
-                default: $display("FAIL: STATUS is 0x%0h, not 0x%0h", got, wanted);
+                10: $display("FAIL: POSITION is %0d, not %0d", got, due);
+                default: $display("FAIL: STATUS is 0x%0h, not 0x%0h", got, due);
             endcase
             $fatal(1, "the core does not do what it must");
         end
@@ -87,6 +89,7 @@ module system;
     reg [15:0] register = 0;  // of the last access
     integer word_number = 0;  // of the outputs, over all tokens
     integer waited;
+    reg [1:0] wanted = OKAY;  // the response to a write
 
     task write(input [15:0] address, input [31:0] data);
         begin
@@ -101,7 +104,7 @@ module system;
                 if (took_w) wvalid = 0;
             end
             bready = 0;
-            if (response !== 0) fail(1, {30'd0, response}, 0);
+            if (response !== wanted) fail(1, {30'd0, response}, {30'd0, wanted});
         end
     endtask
 
@@ -118,7 +121,7 @@ module system;
                 if (took_ar) arvalid = 0;
             end
             rready = 0;
-            if (response !== 0) fail(2, {30'd0, response}, 0);
+            if (response !== OKAY) fail(2, {30'd0, response}, 0);
         end
     endtask
 
@@ -255,6 +258,54 @@ module system;
 
     integer tokens, token, begun;
 
+    task check_registers;
+        for (word = 0; word < READABLE; word = word + 1) begin
+            read(after_reset[word][47:32]);
+            if (value !== after_reset[word][31:0]) fail(0, value, after_reset[word][31:0]);
+        end
+    endtask
+
+    // What a reset takes away: interrupts, and room for positions.
+    task set_up;
+        begin
+            write(IRQ_MASK, DONE | TRANSFERRED | FAULT);
+            write(CONTEXT, POSITIONS);
+        end
+    endtask
+
+    task run_sequence;
+        begin
+            word_number = 0;
+            run(CLEAR_ENTRY, 3);
+            write(POSITION, 0);
+            for (token = 0; token < tokens; token = token + 1) begin
+                transfer(VECTOR, INPUT_ADDRESS, INPUT_WORDS, IN);
+                for (word = 0; word < INPUT_WORDS; word = word + 1)
+                    put(inputs[token * INPUT_WORDS + word], word == INPUT_WORDS - 1);
+                await(TRANSFERRED, PATIENCE);
+                begun = cycle;
+                run(TOKEN_ENTRY, 1);
+                $display("token %0d: %0d cycles", token, cycle - begun);
+                transfer(VECTOR, OUTPUT_ADDRESS, OUTPUT_WORDS, OUT);
+                for (word = 0; word < OUTPUT_WORDS; word = word + 1) begin
+                    get;
+                    if (value !== expected[word_number]) fail(8, value, expected[word_number]);
+                    if (last !== (word == OUTPUT_WORDS - 1)) fail(9, {31'd0, last}, 0);
+                    word_number = word_number + 1;
+                end
+                await(TRANSFERRED, PATIENCE);
+            end
+            read(ERROR);
+            if (value !== 0) fail(7, value, 0);
+            read(POSITION);
+            if (value !== tokens) fail(10, value, tokens);
+            read(STATUS);
+            if (value !== 2) fail(11, value, 2);
+        end
+    endtask
+
+    `include "faults.vh"
+
     initial begin
         tokens = TOKENS;
         if ($value$plusargs("tokens=%d", tokens) && tokens > TOKENS) tokens = TOKENS;
@@ -262,45 +313,18 @@ module system;
         repeat (4) step;
         rst = 0;
         step;
-
-        for (word = 0; word < READABLE; word = word + 1) begin
-            read(after_reset[word][47:32]);
-            if (value !== after_reset[word][31:0]) fail(0, value, after_reset[word][31:0]);
-        end
-
-        write(IRQ_MASK, DONE | TRANSFERRED | FAULT);
+        check_registers;
+        set_up;
         if (PROGRAM_LINES > 0) load_program;
         if (VECTOR_WORDS > 0) load_vectors;
         if (ROW_LINES > 0) load_rows;
         $display("loaded: %0d instructions, %0d words, %0d rows in each of %0d banks; cycle %0d",
             PROGRAM_LINES, VECTOR_WORDS, ROW_LINES, WAYS, cycle);
-
-        write(CONTEXT, POSITIONS);
-        run(CLEAR_ENTRY, 3);
-        write(POSITION, 0);
-        for (token = 0; token < tokens; token = token + 1) begin
-            transfer(VECTOR, INPUT_ADDRESS, INPUT_WORDS, IN);
-            for (word = 0; word < INPUT_WORDS; word = word + 1)
-                put(inputs[token * INPUT_WORDS + word], word == INPUT_WORDS - 1);
-            await(TRANSFERRED, PATIENCE);
-            begun = cycle;
-            run(TOKEN_ENTRY, 1);
-            $display("token %0d: %0d cycles", token, cycle - begun);
-            transfer(VECTOR, OUTPUT_ADDRESS, OUTPUT_WORDS, OUT);
-            for (word = 0; word < OUTPUT_WORDS; word = word + 1) begin
-                get;
-                if (value !== expected[word_number]) fail(8, value, expected[word_number]);
-                if (last !== (word == OUTPUT_WORDS - 1)) fail(9, {31'd0, last}, 0);
-                word_number = word_number + 1;
-            end
-            await(TRANSFERRED, PATIENCE);
+        run_sequence;
+        if ($test$plusargs("faults")) begin
+            make_faults;
+            run_sequence;
         end
-        read(ERROR);
-        if (value !== 0) fail(7, value, 0);
-        read(POSITION);
-        if (value !== tokens) fail(10, value, tokens);
-        read(STATUS);
-        if (value !== 2) fail(11, value, 2);
         $display("PASS: %0d tokens, all %0d words as expected, %0d cycles", tokens, word_number, cycle);
         $finish;
     end

@@ -136,9 +136,10 @@ def make(design: Path, *words: str) -> subprocess.CompletedProcess[str]:
     "its simulation passes, and nothing else is run",
 )
 def test_the_system_runs_in_icarus_and_can_fail(design: Path) -> None:
-    """Registers after reset, images, interrupts, tokens; a wrong weight and a wrong reset are noticed."""
-    done = make(design, "icarus")
+    """Registers after reset, images, interrupts, tokens, errors; a wrong weight and a wrong reset are noticed."""
+    done = make(design, "icarus", "RUN=+faults")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "faults: all reported, all mended" in done.stdout
     manifest = json.loads((design / "manifest.json").read_text())
     words = 4 * manifest["output"]["words"]
     assert f"PASS: 4 tokens, all {words} words as expected" in done.stdout
