@@ -35,7 +35,7 @@ class ArrayBench(Bench):
         self.counters = {name: getattr(dut, name) for name in COUNTERS}
         self.free = 1000
         self.held: tuple[int, int] | None = None  # counts that the encoders keep: address and number
-        self.state_reads = [getattr(dut, f"state_{bank}").memory.read_enable for bank in range(WAYS)]
+        self.state_reads = [getattr(dut, f"state_{bank}").memory.ram.read_enable for bank in range(WAYS)]
         self.watched: int | None = None  # words read of state memory while a sweep runs
 
     async def cycle(self) -> None:
