@@ -33,7 +33,6 @@ from spikesim.tools.yosys import run_yosys
 ROOT = Path(__file__).parents[1]
 SHELL = "shell"
 TARGET_MHZ = 100
-LEFT_OPEN = "trace_"
 
 FLOWS = {"ecp5": "synth_ecp5", "xc7": "synth_xilinx -family xc7"}
 KINDS = {
@@ -80,11 +79,10 @@ def main() -> None:
 
 
 def shell(core: Any) -> str:
-    """Verilog of a module with four pins around a core whose `trace_*` are open."""
+    """Verilog of a module with four pins around a core."""
     widths: dict[str, list[tuple[str, int]]] = {"in": [], "out": []}
     for name, direction, width in ports(core):
-        if not name.startswith(LEFT_OPEN):
-            widths[direction].append((name, width))
+        widths[direction].append((name, width))
     wires = {"in": "from_pins", "out": "to_pins"}
     joined = ["        .clk(clk), .rst(reset)"]
     totals = {}

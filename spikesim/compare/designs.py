@@ -33,11 +33,10 @@ _BUFFERINGS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A design in Verilog, top module `TOP`. `lists_serve_gathers`: see `part_of`; `unused`: output ports."""
+    """A design in Verilog, top module `TOP`. `lists_serve_gathers`: see `part_of`."""
 
     text: str
     lists_serve_gathers: bool
-    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +122,7 @@ def _map(source: Source, technology: Technology, kept: Sequence[str], efforts: d
     with technology.building:
         go_on()
         synthesis = technology.synthesiser.synthesise(
-            source.text, TOP, keep=kept, black_boxes=(MODULE,), unused=source.unused, efforts=efforts
+            source.text, TOP, keep=kept, black_boxes=(MODULE,), efforts=efforts
         )
     if synthesis.latches or synthesis.unknown:
         found = synthesis.unknown[0] if synthesis.unknown else f"{synthesis.latches} latches"

@@ -105,10 +105,8 @@ def core_job(
 
 
 def core_source(config: CoreConfig, technology: Technology) -> Source:
-    """A whole core in Verilog, without the ports that only a bench reads."""
-    return Source(
-        text=_verilog(SpikeCore, config, technology), lists_serve_gathers=_listed(config), unused=("trace_*",)
-    )
+    """A whole core in Verilog."""
+    return Source(text=_verilog(SpikeCore, config, technology), lists_serve_gathers=_listed(config))
 
 
 def array_job(

@@ -25,6 +25,7 @@ from spikesim.rtl.host.bounds import ROWS, reaches
 from spikesim.rtl.host.registers import REGISTERS, VERSION, constants
 from spikesim.rtl.host.systemrdl import MAP, reset_values, systemrdl
 from spikesim.rtl.verilog import WAIVERS
+from spikesim.support.arithmetic import ceil_div
 from spikesim.tools.peakrdl import run_peakrdl
 
 REGISTER_FOLDER = "registers"
@@ -73,7 +74,7 @@ def write_system(
         "ROW_LINES": layout.row_words,
         "VECTOR_BANKS": config.vector_banks,
         "VECTOR_WORDS": layout.vector_words,
-        "VECTOR_LINES": -(-layout.vector_words // config.vector_banks),
+        "VECTOR_LINES": ceil_div(layout.vector_words, config.vector_banks),
         "PROGRAM_LINES": len(executable.instructions),
         "POSITIONS": positions(layout),
         "CLEAR_ENTRY": executable.clear_entry,

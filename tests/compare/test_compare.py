@@ -176,7 +176,7 @@ def array(work: Work, technology: Technology) -> Built:
 def core(work: Work, technology: Technology) -> Built:
     """The spiking core, from the cache."""
     text = _verilog(SpikeCore, resident_config(work.hardware, work.layout), technology)
-    return build(Source(text=text, lists_serve_gathers=False, unused=("trace_*",)), technology)
+    return build(Source(text=text, lists_serve_gathers=False), technology)
 
 
 @pytest.mark.parametrize("core_name", CORES)
