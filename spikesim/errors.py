@@ -22,6 +22,10 @@ class ConfigError(SpikesimError):
     """Raised when a model configuration is missing, malformed, or describes a model that is not supported."""
 
 
+class GraphError(SpikesimError):
+    """Raised when a network is malformed, or has a node that the core cannot execute; names the node."""
+
+
 class HardwareError(SpikesimError):
     """Raised when a hardware description is missing, malformed, or describes a core that cannot be built."""
 

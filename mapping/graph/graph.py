@@ -1,0 +1,67 @@
+"""`Graph`: nodes in the order of execution, with inferred shapes; whatever is wrong with them is found when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from spikesim.errors import GraphError
+from spikesim.mapping.graph.nodes import Delay, Input, Neuron, Node, Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """`nodes`: every one behind its inputs, but for those of a `Delay`; one `Input`. `output`: the name of the result.
+
+    Raises GraphError for names that are not unique or not known, more inputs than one, and shapes that do not fit.
+    """
+
+    nodes: tuple[Node, ...]
+    output: str
+
+    def __post_init__(self) -> None:
+        inputs = [node for node in self.nodes if isinstance(node, Input)]
+        if len(inputs) != 1:
+            raise GraphError(f"a network must have one input, not {len(inputs)}")
+        names = [node.name for node in self.nodes]
+        for name in names:
+            if names.count(name) > 1:
+                raise GraphError(f"node {name} must have a name of its own")
+        if self.output not in names:
+            raise GraphError(f"the output must be a node, not {self.output}")
+        _ = self.shapes
+
+    @property
+    def input(self) -> Input:
+        """The node by which samples come in."""
+        return next(node for node in self.nodes if isinstance(node, Input))
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of every node's output."""
+        found: dict[str, Shape] = {}
+        for node in self.nodes:
+            for name in node.inputs:
+                if name not in found and not isinstance(node, Delay):
+                    raise node.refuse(f"come behind its input {name}")
+            shapes = () if isinstance(node, Delay) else tuple(found[name] for name in node.inputs)
+            found[node.name] = node.shape_of(*shapes)
+        for node in self.nodes:
+            if isinstance(node, Delay) and found.get(node.inputs[0]) != node.shape:
+                raise node.refuse(f"delay a shape of {list(node.shape)}")
+        return found
+
+    @cached_property
+    def by_name(self) -> dict[str, Node]:
+        """Every node."""
+        return {node.name: node for node in self.nodes}
+
+    def users(self, name: str) -> Sequence[Node]:
+        """The nodes that take an output."""
+        return [node for node in self.nodes if name in node.inputs]
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether steps of a sample depend on each other."""
+        return any(isinstance(node, Delay | Neuron) for node in self.nodes)
