@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from spikesim.hardware import HardwareConfig
-from spikesim.program import End, Link, Program
-from spikesim.program.compiled import Block, Embedding
+from spikesim.program import End, Link, Port, Program
+from spikesim.program.compiled import Block, Embedding, Samples
 from spikesim.results.report import ModelSummary
 
 Reference = Callable[[slice], torch.Tensor]
@@ -75,6 +75,53 @@ class OpenedModel(Protocol):
         """
 
 
+class OpenedNetwork(Protocol):
+    """An opened network that takes samples of numbers. What it is to be calibrated for comes before all but `summary`.
+
+    A network whose steps depend on each other runs every sample as a sequence; of any other, samples of one step are
+    the steps of one sequence.
+    """
+
+    @property
+    def summary(self) -> ModelSummary:
+        """What reports say of it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the numbers that come in at every step; leading axes of length 1 may be left out of samples."""
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether steps of a sample depend on each other."""
+
+    def check(self) -> None:
+        """Raises, before any work is done, for what the core lacks."""
+
+    def calibrate(self, samples: NDArray[np.float32], hardware: HardwareConfig) -> None:
+        """Sets the ranges of activations, and with them the programs: float32[samples, steps, *shape]."""
+
+    def host(self, items: int, steps: int) -> Samples:
+        """How its host turns as many items, `steps` of a sample, into words; see `Samples.words`."""
+
+    @property
+    def entry(self) -> Port:
+        """The port by which words come in."""
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Of all its programs."""
+
+    @property
+    def output(self) -> End:
+        """Where a step's result leaves: a score for every class."""
+
+    def lower(self, samples: NDArray[np.float32], stage: Timed) -> Iterator[Lowered]:
+        """Programs in order, with references for what runs: float32[samples, steps, *shape].
+
+        References give float32[steps, sequences, words], in the words' order, for the steps of the session.
+        """
+
+
 class FrontEnd(Protocol):
     """Opens one kind of model."""
 
@@ -83,5 +130,5 @@ class FrontEnd(Protocol):
     def accepts(self, path: Path) -> bool:
         """Whether the path looks like a model of this kind."""
 
-    def open(self, path: Path) -> OpenedModel:
+    def open(self, path: Path) -> OpenedModel | OpenedNetwork:
         """Raises a SpikesimError for a model that cannot be used."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -69,7 +70,8 @@ DEFAULT_REQUEST = InputRequest()
 
 def open_model(path: Path) -> OpenedModel:
     """Opens a model. Raises a SpikesimError for one that cannot be used."""
-    return next(front_end for front_end in FRONT_ENDS if front_end.accepts(path)).open(path)
+    opened = next(front_end for front_end in FRONT_ENDS if front_end.accepts(path)).open(path)
+    return cast(OpenedModel, opened)
 
 
 def map_model(

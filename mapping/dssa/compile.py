@@ -15,23 +15,12 @@ from numpy.typing import NDArray
 
 from spikesim.errors import ConfigError, NumericError
 from spikesim.hardware import HardwareConfig
+from spikesim.mapping.blocks import encode, product_of, rms_norm, silu, statistic_for
 from spikesim.mapping.builder import ProgramBuilder, Value
 from spikesim.mapping.dssa.config import DSSAConfig
 from spikesim.mapping.dssa.lower_attention import attend, attention_outputs
 from spikesim.mapping.dssa.lower_sse import recur, sse_outputs
-from spikesim.mapping.dssa.lowering import (
-    Lowering,
-    Output,
-    Tensors,
-    activation,
-    encode,
-    product_of,
-    project,
-    rms_norm,
-    silu,
-    statistic_for,
-    wide,
-)
+from spikesim.mapping.dssa.lowering import Lowering, Output, Tensors, activation, project, wide
 from spikesim.mapping.dssa.stream import with_room, within_format
 from spikesim.mapping.ranges import RangeRecorder, fraction_for
 from spikesim.program import WORD_LIMIT, End, Format, Link, Phase, Port, Program, Requires
@@ -123,6 +112,7 @@ def compile_head(
             "norm",
             _with_peak(low, h),
             gain,
+            eps=low.config.norm_eps,
             fraction=fraction_for(peak, 2**15 - 1, 1.0),
             statistic=statistic_for(low.numerics.head_activation),
         )
@@ -197,6 +187,7 @@ def _norm_and_encode_input(low: Lowering, h: Value, which: str):  # type: ignore
         which,
         h,
         gain,
+        eps=low.config.norm_eps,
         fraction=activation(low.ranges, which),
         statistic=statistic_for(low.numerics.activation),
     )
@@ -248,7 +239,9 @@ def _merge(low: Lowering, branch: str, o: Value, fraction: int) -> Value:
         )
         out = project(low, f"{branch}.o_proj", counts, [output])[name]
         gain = low.real(f"attn.{branch}_merge_norm.weight") / 2
-        return rms_norm(low, f"{branch}.merged", out, gain, fraction=fraction, limit=WORD_LIMIT)
+        return rms_norm(
+            low, f"{branch}.merged", out, gain, eps=low.config.norm_eps, fraction=fraction, limit=WORD_LIMIT
+        )
 
 
 def _mlp(low: Lowering, h: Value) -> Value:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.hardware import HardwareConfig
+from spikesim.mapping.blocks import encode, rms_norm, statistic_for
 from spikesim.mapping.builder import Value, known
-from spikesim.mapping.dssa.lowering import Lowering, Output, activation, encode, rms_norm, statistic_for, wide
+from spikesim.mapping.dssa.lowering import Lowering, Output, activation, wide
 from spikesim.mapping.quantize import mantissas
 from spikesim.program import (
     ACTIVATION_LIMIT,
@@ -242,7 +243,9 @@ def _normed_and_rotated(low: Lowering, prefix: str, letter: str, x: Value) -> Va
     if config.qk_norm:
         weight = "attn." if prefix == "attn" else "attn.swa_"
         gain = low.real(f"{weight}{letter}_norm.weight")
-        x = rms_norm(low, f"{name}_norm", x, gain, fraction=activation(low.ranges, name))
+        x = rms_norm(
+            low, f"{name}_norm", x, gain, eps=low.config.norm_eps, fraction=activation(low.ranges, name)
+        )
     half = config.head_dim // 2
     dst = builder.vector(f"{name}_rotated", x.view.words, x.view.groups)
     reduce = builder.reduction(

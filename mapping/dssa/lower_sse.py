@@ -11,21 +11,9 @@ import math
 
 import numpy as np
 
+from spikesim.mapping.blocks import Counts, encode, relu, rms_norm, sigmoid, silu, statistic_for
 from spikesim.mapping.builder import Value, known
-from spikesim.mapping.dssa.lowering import (
-    Counts,
-    Lowering,
-    Output,
-    activation,
-    encode,
-    project,
-    relu,
-    rms_norm,
-    sigmoid,
-    silu,
-    statistic_for,
-    wide,
-)
+from spikesim.mapping.dssa.lowering import Lowering, Output, activation, project, wide
 from spikesim.mapping.ranges import fraction_for
 from spikesim.program import (
     ACTIVATION_LIMIT,
@@ -117,6 +105,7 @@ def recur(low: Lowering, values: dict[str, Value]) -> Value:
             "sse.o_norm",
             out,
             low.real("attn.sse_o_norm.weight"),
+            eps=low.config.norm_eps,
             fraction=activation(low.ranges, "sse.o_norm"),
         )
         if config.use_output_gate:

@@ -1,4 +1,4 @@
-"""`Graph`: nodes in the order of execution, with inferred shapes; whatever is wrong with them is found when it is made."""
+"""`Graph`: nodes in the order of execution, with inferred shapes; what is wrong with them is found when it is made."""
 
 from __future__ import annotations
 

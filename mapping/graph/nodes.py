@@ -1,7 +1,8 @@
 """The nodes of a network: what the readers of model files make, and all that lowering and the float reference know.
 
-A node has a name, the names of its inputs and one output, whose shape follows from theirs (`shape_of`). Shapes are those
-of one step of one sample. Leading axes of length 1, such as the batch axis of an exported program, stay where they are.
+A node has a name, the names of its inputs and one output, whose shape follows from theirs (`shape_of`). Shapes are
+those of one step of one sample. Leading axes of length 1, such as the batch axis of an exported program, stay where
+they are.
 Images are channels first, as in torch: [1 …, channels, height, width]; sequences [1 …, channels, length].
 """
 
@@ -84,8 +85,8 @@ class Linear(Node):
 class Conv(Node):
     """A convolution over one or two axes, without a kernel turned over, as torch has it.
 
-    `weight`: float32[outputs, channels / groups, *kernel], `bias`: float32[outputs]; per axis `stride`, `padding` (zeros
-    before and behind) and `dilation`.
+    `weight`: float32[outputs, channels / groups, *kernel], `bias`: float32[outputs]; per axis `stride`, `padding`
+    (zeros before and behind) and `dilation`.
     """
 
     weight: Floats
@@ -238,9 +239,9 @@ class Neuron(Node):
         s = v > threshold, or v ≥ threshold with `at_threshold`
         v ← v − s · threshold, or `reset` where s, if that is given
 
-    The output is s, or v of a neuron without a threshold. `alpha`, `beta`, `gain`, `leak`, `threshold`, `reset`: float32,
-    each broadcast to the shape. With `delayed` the reset that a spike causes is done at the next step, between the leak
-    and the input: v ← beta · v + i + leak − s′ · threshold, s′ being the spike of the step before (snnTorch).
+    The output is s, or v of a neuron without a threshold. `alpha`, `beta`, `gain`, `leak`, `threshold`, `reset`:
+    float32, each broadcast to the shape. With `delayed` the reset that a spike causes is done at the next step, between
+    the leak and the input: v ← beta · v + i + leak − s′ · threshold, s′ being the spike of the step before (snnTorch).
     """
 
     beta: Floats
@@ -281,7 +282,7 @@ class Delay(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Attention(Node):
-    """Of queries, keys and values [1 …, heads, tokens, size]: softmax(q kᵀ · scale) v, or with "linear" q (kᵀ v) · scale.
+    """Of queries, keys and values [1 …, heads, tokens, size]: softmax(q kᵀ · scale) v, or "linear" q (kᵀ v) · scale.
 
     Not causal. All tokens are those of one step.
     """

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,34 @@ class Embedding(Frozen):
     items: int = Field(ge=1)
 
 
+class Samples(Frozen):
+    """A host that turns samples of numbers into words: every item is a step of one of the samples that ran.
+
+    `shape`: of the numbers of a step; `axes`: the order of its axes in which the words come, as `numpy.transpose` takes
+    them; `steps`: items of a sample.
+    """
+
+    kind: Literal["samples"] = "samples"
+    items: int = Field(ge=1)
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    steps: int = Field(ge=1)
+
+    def words(self, numbers: NDArray[np.float32], port: Port) -> NDArray[np.int32]:
+        """float32[items, *shape] -> int32[items, words] as the port takes them, rounded half to even, saturated."""
+        turned = numbers.transpose(0, *(axis + 1 for axis in self.axes)).reshape(numbers.shape[0], -1)
+        exact = np.rint(turned.astype(np.float64) * 2.0**port.format.fraction)
+        return np.clip(exact, -port.format.limit, port.format.limit).astype(np.int32)
+
+    def beyond(self, numbers: NDArray[np.float32], port: Port) -> int:
+        """How many of the numbers saturate."""
+        exact = np.rint(numbers.astype(np.float64) * 2.0**port.format.fraction)
+        return int(np.count_nonzero(np.abs(exact) > port.format.limit))
+
+
+Host = Annotated[Embedding | Samples, Field(discriminator="kind")]
+
+
 class Provenance(Frozen):
     """Who made a mapping, and from what."""
 
@@ -95,7 +123,7 @@ class CompiledText(Frozen):
     links: tuple[Link, ...]
     output: End
     blocks: tuple[Block, ...]
-    host: Embedding
+    host: Host
     reading: TextRule
 
 
