@@ -50,7 +50,7 @@ class Block(Frozen):
 
     program: Name
     kind: str
-    layer: int | None = None
+    layer: int | None = Field(default=None, ge=0)
 
 
 class Embedding(Frozen):

@@ -475,3 +475,9 @@ def test_every_command_says_how_to_make_an_old_mapping_anew(command: str, folder
     assert result.exit_code == 1, result.output
     assert one_sentence(result.stderr).endswith(f"spikesim map {TINY} -o {folder} --force")
     assert not (folder.parent / "out" / "compiled.json").exists()
+
+
+@tried(12, "a layer with a number below 0 in a mapping", "it is refused by its field")
+def test_layer_number(folder: Path) -> None:
+    edit_json(folder / "compiled.json", lambda value: value["blocks"][1].update(layer=-1))
+    assert "blocks" in refused(folder)
