@@ -74,18 +74,19 @@ class ProgramBuilder:
         self._rows: dict[str, int] = {}
         self.caches: dict[str, CacheSpec] = {}
         self.states: dict[str, StateSpec] = {}
-        self._sections: list[tuple[Literal["parallel", "attention", "recurrent"], list[Any]]] = []
+        self.persistent: list[str] = []
+        self.sections: list[tuple[Literal["parallel", "attention", "recurrent"], list[Any]]] = []
 
     @contextmanager
     def section(self, kind: Literal["parallel", "attention", "recurrent"]) -> Iterator[None]:
         """Instructions emitted inside belong to one section; adjacent sections of a kind that allow it are merged."""
-        if not (self._sections and self._sections[-1][0] == kind == "parallel"):
-            self._sections.append((kind, []))
+        if not (self.sections and self.sections[-1][0] == kind == "parallel"):
+            self.sections.append((kind, []))
         yield
 
     def emit(self, instruction: Any) -> None:
         """Append an instruction to the section that is open."""
-        self._sections[-1][1].append(instruction)
+        self.sections[-1][1].append(instruction)
 
     def vector(self, name: str, words: int, groups: int = 1) -> View:
         """A new vector, seen as `groups` adjacent runs."""
@@ -215,8 +216,9 @@ class ProgramBuilder:
             inputs=inputs,
             outputs=outputs,
             vectors=self.vectors,
+            persistent=tuple(self.persistent),
             sections=tuple(
-                Section(kind=kind, instructions=tuple(body)) for kind, body in self._sections if body
+                Section(kind=kind, instructions=tuple(body)) for kind, body in self.sections if body
             ),
             caches=self.caches,
             states=self.states,

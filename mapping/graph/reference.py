@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import assert_never
 
@@ -15,7 +15,7 @@ from spikesim.mapping.graph import nodes
 from spikesim.mapping.graph.graph import Graph
 
 Values = dict[str, torch.Tensor]
-"""float32[samples, *shape] of every node."""
+"""float32[samples, *shape] of every node; by `current_of` and `membrane_of` what a neuron keeps, before its reset."""
 
 _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": functional.relu,
@@ -30,36 +30,42 @@ _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-class Reference:
-    """Runs samples through a graph, step by step: what `Neuron` and `Delay` keep begins as zeros."""
+SAMPLES_AT_ONCE = 64
+"""Samples that go through a node together: bounds memory."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+
+def current_of(neuron: str) -> str:
+    """The name under which the current of a neuron is known."""
+    return f"{neuron}:current"
+
+
+def membrane_of(neuron: str) -> str:
+    """The name under which the membrane of a neuron is known, as it is compared with the threshold."""
+    return f"{neuron}:membrane"
+
+
+class Reference:
+    """Runs nodes of a graph for some samples, step by step: what `Neuron` and `Delay` keep begins as zeros."""
+
+    def __init__(self, some: Sequence[nodes.Node]) -> None:
+        self.nodes = some
         self._kept: Values = {}
         self._delayed: Values = {}
 
-    def step(self, x: torch.Tensor) -> Values:
-        """One step of some samples, float32[samples, *shape], the same samples at every step."""
-        values: Values = {}
-        for node in self.graph.nodes:
-            values[node.name] = self._value(node, values, x)
-        for node in self.graph.nodes:
+    def step(self, values: Values) -> Values:
+        """One step: the values of all nodes, `values` those of others that they take, of the same samples."""
+        values = dict(values)
+        with torch.no_grad():
+            for node in self.nodes:
+                values[node.name] = self._value(node, values)
+        for node in self.nodes:
             if isinstance(node, nodes.Delay):
                 self._delayed[node.name] = values[node.inputs[0]]
         return values
 
-    def run(self, samples: NDArray[np.float32]) -> Iterator[Values]:
-        """The values of every step of samples, float32[samples, steps, *shape]."""
-        self._kept, self._delayed = {}, {}
-        with torch.no_grad():
-            for step in range(samples.shape[1]):
-                yield self.step(torch.from_numpy(np.ascontiguousarray(samples[:, step])))
-
-    def _value(self, node: nodes.Node, values: Values, x: torch.Tensor) -> torch.Tensor:
+    def _value(self, node: nodes.Node, values: Values) -> torch.Tensor:
         given = [] if isinstance(node, nodes.Delay) else [values[name] for name in node.inputs]
         match node:
-            case nodes.Input():
-                return x
             case nodes.Linear():
                 return functional.linear(given[0], _tensor(node.weight), _optional(node.bias))
             case nodes.Conv():
@@ -79,9 +85,11 @@ class Reference:
             case nodes.IntegerLIF():
                 return torch.round(given[0].clamp(0, node.levels)) * node.scale
             case nodes.Neuron():
-                return self._neuron(node, given[0])
+                return self._neuron(node, given[0], values)
             case nodes.Delay():
-                return self._delayed.get(node.name, torch.zeros(x.shape[0], *node.shape))
+                if node.name in self._delayed:
+                    return self._delayed[node.name]
+                return torch.zeros(next(iter(values.values())).shape[0], *node.shape)
             case nodes.Attention():
                 return _attention(node, *given)
             case nodes.Rearrange():
@@ -92,13 +100,15 @@ class Reference:
             case _:
                 raise node.refuse("be a node that the float model knows")
 
-    def _neuron(self, node: nodes.Neuron, x: torch.Tensor) -> torch.Tensor:
+    def _neuron(self, node: nodes.Neuron, x: torch.Tensor, values: Values) -> torch.Tensor:
         zeros = torch.zeros_like(x)
         current = x * _tensor(node.gain)
         if node.alpha is not None:
             current = current + _tensor(node.alpha) * self._kept.get(f"{node.name}.i", zeros)
             self._kept[f"{node.name}.i"] = current
+        values[current_of(node.name)] = current
         v = _tensor(node.beta) * self._kept.get(f"{node.name}.v", zeros) + current + _tensor(node.leak)
+        values[membrane_of(node.name)] = v
         if node.threshold is None:
             self._kept[f"{node.name}.v"] = v
             return v
@@ -180,3 +190,40 @@ def _tensor(array: NDArray[np.float32]) -> torch.Tensor:
 
 def _optional(array: NDArray[np.float32] | None) -> torch.Tensor | None:
     return None if array is None else _tensor(array)
+
+
+class Walk:
+    """The float model of a whole graph, a piece at a time: `live` has, float32[steps, samples, *shape], what a later
+    piece takes.
+    """
+
+    def __init__(self, graph: Graph, samples: NDArray[np.float32]) -> None:
+        """`samples`: float32[samples, steps, *shape]."""
+        self.graph = graph
+        self.live: Values = {graph.input.name: torch.from_numpy(samples).transpose(0, 1)}
+        self._left = list(graph.nodes)
+
+    def advance(self, some: Sequence[nodes.Node], seen: Callable[[Values], None] | None = None) -> Values:
+        """Runs the next nodes; their values, of which what no later node takes is forgotten at the next call.
+
+        `seen` is given the values of some samples at a time, of one step, those of neurons' insides too.
+        """
+        done = {node.name for node in some}
+        self._left = [node for node in self._left if node.name not in done]
+        later = {name for node in self._left for name in node.inputs} | {self.graph.output}
+        taken = {name for node in some for name in node.inputs if name not in done}
+        steps, samples = next(iter(self.live.values())).shape[:2]
+        found: Values = {}
+        for first in range(0, samples, SAMPLES_AT_ONCE):
+            part = slice(first, first + SAMPLES_AT_ONCE)
+            reference = Reference(some)
+            for step in range(steps):
+                values = reference.step({name: self.live[name][step, part] for name in taken})
+                if seen is not None:
+                    seen(values)
+                for name in done & (later | {some[-1].name}):
+                    if name not in found:
+                        found[name] = torch.empty(steps, samples, *values[name].shape[1:])
+                    found[name][step, part] = values[name]
+        self.live = {name: value for name, value in {**self.live, **found}.items() if name in later}
+        return found

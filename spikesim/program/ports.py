@@ -16,6 +16,8 @@ FRACTION_LIMIT = 64
 class Format(Frozen):
     """Fixed point: a word stands for word · 2^−fraction and, sign included, has at most `bits` bits.
 
+    Words are symmetric, as all that saturates is, but for those of 32 bits, which may be any.
+
     >>> Format(fraction=15, bits=17).limit
     65535
     """
@@ -27,6 +29,11 @@ class Format(Frozen):
     def limit(self) -> int:
         """Largest magnitude of a word."""
         return (1 << self.bits - 1) - 1
+
+    @property
+    def least(self) -> int:
+        """The least word."""
+        return -self.limit - (self.bits == 32)
 
     def __str__(self) -> str:
         return f"{self.bits} bits, {self.fraction} of them a fraction"

@@ -46,7 +46,7 @@ def _check_limit(port: Port, words: NDArray[Any], found: Findings) -> None:
     """A port that is narrower than a word is given what it holds."""
     if port.format.bits < 32:
         for extreme in (int(words.min()), int(words.max())):
-            found.within(extreme, -port.format.limit - 1, port.format.limit, f"words of input {port.name}")
+            found.within(extreme, port.format.least, port.format.limit, f"words of input {port.name}")
 
 
 def verify_stream(words: NDArray[Any]) -> None:

@@ -173,7 +173,7 @@ class WordTable:
         all_written = port.name in self._unknown or int(self._writers[port.name].min()) >= 0
         if not found.require(all_written, field, "words that an instruction writes", "some that none does"):
             return False
-        low, high = -port.format.limit - 1, port.format.limit
+        low, high = port.format.least, port.format.limit
         if any(content.packed for content in self._contents.get(port.name, ())):
             return found.require(
                 port.format.bits == 32, f"bits of {field}", "32, of packed scalars", port.format.bits
@@ -214,7 +214,7 @@ def runs(words: NDArray[np.int32], view: View) -> NDArray[np.int32]:
 
 
 def _within_format(given: Format) -> Content:
-    return Content(low=-given.limit - 1, high=given.limit)
+    return Content(low=given.least, high=given.limit)
 
 
 def _constant(words: NDArray[np.int32]) -> Content:

@@ -400,8 +400,8 @@ def test_sequences_longer_than_a_program_takes_are_refused() -> None:
 def test_words_beyond_the_format_of_an_input_are_refused() -> None:
     narrow = Port(name="h", format=Format(fraction=0, bits=5), shape=(4,))
     machine = Machine(_integrator(inputs=(narrow,)))
-    machine.run({"h": np.full((1, 1, 4), -16, np.int32)})
-    with pytest.raises(ProgramError, match="words of input h must be -16 … 15, not 16"):
+    machine.run({"h": np.full((1, 1, 4), -15, np.int32)})
+    with pytest.raises(ProgramError, match="words of input h must be -15 … 15, not 16"):
         machine.run({"h": np.full((1, 1, 4), 16, np.int32)})
 
 
