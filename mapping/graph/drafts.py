@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from spikesim.mapping.graph.nodes import (
     Activation,
+    ActivationKind,
     Affine,
     Attention,
     Conv,
@@ -183,7 +184,7 @@ class _Draft:
             case Round() | Clamp():
                 yield self._clamp_or_spikes(node)
             case Product():
-                yield self._root_mean_square(node)
+                yield self._product(node)
             case Affine():
                 yield from self._affine(node)
             case Sum(subtract=False):
@@ -204,28 +205,35 @@ class _Draft:
             found, scale = self._unscaled(weights.inputs[0])
         product = self._nodes[found]
         if isinstance(product, MatMul) and self._alike(left, found):
-            query, keys = product.inputs
-            yield from attention(
-                node,
-                kind,
-                scale,
-                (query, keys, right),
-                tuple(map(self._shapes.__getitem__, (query, keys, right))),
-            )
+            yield from self._heads(node, kind, scale, (*product.inputs, right))
             return
         found, scale = self._unscaled(right)
         product = self._nodes[found]
         if isinstance(product, MatMul) and self._alike(right, found):
-            keys, values = product.inputs
-            yield from attention(
-                node,
-                "linear",
-                scale,
-                (left, keys, values),
-                tuple(map(self._shapes.__getitem__, (left, keys, values))),
-            )
+            yield from self._heads(node, "linear", scale, (left, *product.inputs))
             return
         yield node
+
+    def _heads(
+        self, node: Node, kind: Literal["softmax", "linear"], scale: float, names: Sequence[str]
+    ) -> Iterator[Node]:
+        """Attention in place of a node, of queries, keys with tokens last, and values."""
+        query, keys, value = (counting(self._shapes[name]) for name in names)
+        (first, of_queries), (second, of_keys) = map(self._unscaled, names[:2])
+        heads = prod(query.shape[:-2])
+        rows = (
+            query.reshape(heads, *query.shape[-2:]),
+            keys.reshape(heads, *keys.shape[-2:]).swapaxes(-1, -2),
+            value.reshape(heads, *value.shape[-2:]),
+        )
+        given = tuple(f"{node.name}.{part}" for part in ("queries", "keys", "values"))
+        for name, part, index in zip((first, second, names[2]), given, rows, strict=True):
+            index = np.ascontiguousarray(index)
+            yield Rearrange(name=part, source=node.source, inputs=(name,), index=index)
+        scale = scale * of_queries * of_keys
+        yield Attention(name=node.name, source=node.source, inputs=given, kind=kind, scale=scale)
+        index = counting((*query.shape[:-1], value.shape[-1]))
+        yield Rearrange(name=f"{node.name}.out", source=node.source, inputs=(node.name,), index=index)
 
     def _clamp_or_spikes(self, node: Round | Clamp) -> Node:
         """round(clamp(x, 0, D)), clamp(round(x), 0, D) and floor(clamp(x, 0, D) + ½) are spikes of D virtual steps."""
@@ -249,9 +257,17 @@ class _Draft:
     def _spikes(node: Node, clamp: Clamp, inputs: tuple[str, ...]) -> Node:
         return IntegerLIF(name=node.name, source=node.source, inputs=inputs, levels=int(clamp.high))
 
-    def _root_mean_square(self, node: Product) -> Node:
-        """x · (mean(x²) + eps)^−½ along the last axis."""
+    def _product(self, node: Product) -> Node:
+        """x · sigmoid(x), x · hardsigmoid(x), and x · (mean(x²) + eps)^−½ along the last axis."""
         for x, factor in (node.inputs, node.inputs[::-1]):
+            gate = self._nodes[factor]
+            if (
+                isinstance(gate, Activation)
+                and gate.inputs == (x,)
+                and gate.kind in ("sigmoid", "hardsigmoid")
+            ):
+                kind: ActivationKind = "silu" if gate.kind == "sigmoid" else "hardswish"
+                return Activation(name=node.name, source=node.source, inputs=(x,), kind=kind)
             eps = self._eps(x, factor)
             if eps is not None:
                 ones = np.ones(self._shapes[x][-1], np.float32)
@@ -293,8 +309,18 @@ class _Draft:
         return eps if isinstance(square, Product) and square.inputs == (x, x) else None
 
     def _affine(self, node: Affine) -> Iterator[Node]:
-        """Weights of a norm that has none yet; a scale of integer spikes that nothing else uses."""
+        """Weights of a norm that has none; a scale of integer spikes that nothing else uses; hard-sigmoid and -swish."""
         inner = self._nodes[node.inputs[0]]
+        if _is(node.scale, 1 / 6) and _is(node.shift, 0.0):
+            x = self._six(inner)
+            if x is not None:
+                yield Activation(name=node.name, source=node.source, inputs=(x,), kind="hardsigmoid")
+                return
+            if isinstance(inner, Product):
+                for x, factor in (inner.inputs, inner.inputs[::-1]):
+                    if self._six(self._nodes[factor]) == x:
+                        yield Activation(name=node.name, source=node.source, inputs=(x,), kind="hardswish")
+                        return
         if self._uses[inner.name] == 1:
             last = self._shapes[inner.name][-1:]
             rows = all(prod(values.shape[:-1]) == 1 for values in (node.scale, node.shift))
@@ -309,6 +335,14 @@ class _Draft:
                 yield from self._changed(node, dataclasses.replace(inner, scale=scale))
                 return
         yield node
+
+    def _six(self, node: Node) -> str | None:
+        """x of clamp(x + 3, 0, 6)."""
+        if isinstance(node, Clamp) and (node.low, node.high) == (0.0, 6.0):
+            shifted = self._nodes[node.inputs[0]]
+            if isinstance(shifted, Affine) and _is(shifted.scale, 1.0) and _is(shifted.shift, 3.0):
+                return shifted.inputs[0]
+        return None
 
     def _straight_through(self, node: Sum) -> Iterator[Node]:
         """x + (y − x) is y: how training hands gradients past a rounding."""
@@ -413,30 +447,6 @@ def free_name(name: str, taken: set[str]) -> str:
         number += 1
     taken.add(found)
     return found
-
-
-def attention(
-    node: Node,
-    kind: Literal["softmax", "linear"],
-    scale: float,
-    names: tuple[str, str, str],
-    shapes: tuple[Shape, ...],
-) -> Iterator[Node]:
-    """Attention in place of a node; `names` and `shapes`: queries, keys with tokens last, values."""
-    source = node.source
-    query, keys, value = (counting(shape) for shape in shapes)
-    heads = prod(query.shape[:-2])
-    rows = (
-        query.reshape(heads, *query.shape[-2:]),
-        keys.reshape(heads, *keys.shape[-2:]).swapaxes(-1, -2),
-        value.reshape(heads, *value.shape[-2:]),
-    )
-    given = tuple(f"{node.name}.{part}" for part in ("queries", "keys", "values"))
-    for name, part, index in zip(names, given, rows, strict=True):
-        yield Rearrange(name=part, source=source, inputs=(name,), index=np.ascontiguousarray(index))
-    yield Attention(name=node.name, source=source, inputs=given, kind=kind, scale=scale)
-    shape = (*query.shape[:-1], value.shape[-1])
-    yield Rearrange(name=f"{node.name}.out", source=source, inputs=(node.name,), index=counting(shape))
 
 
 def _is_levels(clamp: Clamp) -> bool:

@@ -12,21 +12,25 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import PurePath
+from os import PathLike
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
 from torch import fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx.traceback import preserve_node_meta
 
 from spikesim.errors import GraphError, SpikesimError
 from spikesim.mapping.graph import walk
+from spikesim.mapping.graph.archive import read_archive
 from spikesim.mapping.graph.drafts import settled
 from spikesim.mapping.graph.graph import Graph
 from spikesim.mapping.graph.nodes import Activation, Affine, Input, Node, Product, Rearrange, Sum
-from spikesim.mapping.graph.walk import HANDLERS, MOVES, SKIPPED, Arguments, Origin, Ref, Value, Walk
-from spikesim.support.shown import visible
+from spikesim.mapping.graph.program_file import program_of
+from spikesim.mapping.graph.walk import HANDLERS, LIKE, MOVES, SKIPPED, Arguments, Origin, Ref, Value, Walk
+from spikesim.support.shown import unicode_name, visible
 
 _KEPT = (
     "linear.default",
@@ -56,6 +60,18 @@ def read_exported(program: ExportedProgram, source: str) -> Graph:
     """
     program = _decomposed(_of_one_sample(program, source), source)
     return _Reader(program, source).graph()
+
+
+def open_exported(path: str | PathLike[str]) -> Graph:
+    """The graph of a `.pt2` file, which is checked before it is read; nothing of it is executed.
+
+    Raises GraphError for a file that is none, or holds more than tensors and operators, and as `read_exported` does.
+    """
+    archive = read_archive(Path(path))
+    source = visible(unicode_name(archive.path.name))
+    program = program_of(archive)
+    traced = retraced(program.graph, program.values, program.input, program.example, source)
+    return read_exported(traced, source)
 
 
 def export_module(module: torch.nn.Module, example_input: torch.Tensor) -> ExportedProgram:
@@ -141,9 +157,11 @@ def _values(program: ExportedProgram) -> dict[str, Any]:
 class _Replay(torch.nn.Module):
     """A graph of operators as a module; what its placeholders stand for is given, but for one."""
 
-    def __init__(self, graph: fx.Graph, values: Mapping[str, Any], name: str, owner: torch.nn.Module) -> None:
+    def __init__(self, graph: fx.Graph, values: Mapping[str, Any], name: str) -> None:
         super().__init__()
-        self._graph, self._name, self._owner = graph, name, [owner]
+        self._graph, self._name = graph, name
+        # In a list, it is no part of this module.
+        self._owner = [graph.owning_module or torch.nn.Module()]
         self._plain = {key: value for key, value in values.items() if not isinstance(value, torch.Tensor)}
         self._buffers_of: dict[str, str] = {}
         for number, (key, value) in enumerate(values.items()):
@@ -157,25 +175,20 @@ class _Replay(torch.nn.Module):
         given |= self._plain | {self._name: x}
         names = [node.name for node in self._graph.nodes if node.op == "placeholder"]
         run = fx.Interpreter(self._owner[0], garbage_collect_values=False, graph=self._graph)
-        with fx.traceback.preserve_node_meta():
+        with preserve_node_meta():
             return run.run(*(given[name] for name in names), enable_io_processing=False)
 
 
 def retraced(
-    graph: fx.Graph,
-    values: Mapping[str, Any],
-    name: str,
-    example: torch.Tensor,
-    source: str,
-    owner: torch.nn.Module | None = None,
+    graph: fx.Graph, values: Mapping[str, Any], name: str, example: torch.Tensor, source: str
 ) -> ExportedProgram:
     """A graph of operators as a program for an example; nodes keep where they come from.
 
     `values`: what its placeholders stand for, but for `name`, the input.
     """
-    module = _Replay(graph, values, name, owner or graph.owning_module or torch.nn.Module())
+    module = _Replay(graph, values, name).eval()
     with _of_torch(source, "a program that can be traced for one sample"):
-        return torch.export.export(module.eval(), (example,), strict=False)
+        return torch.export.export(module, (example,), strict=False)
 
 
 def _decomposed(program: ExportedProgram, source: str) -> ExportedProgram:
@@ -199,10 +212,11 @@ class _Reader:
         self._walk = Walk()
         self._values: dict[str, Value] = {}
         self._modules: dict[str, str] = {}
+        self._elements = 0
         self._per_module = Counter(
             _module(node)
             for node in program.graph.nodes
-            if node.op == "call_function" and _operator(node) not in MOVES | {"getitem"}
+            if node.op == "call_function" and _operator(node) not in MOVES | LIKE | {"getitem"}
         )
 
     def graph(self) -> Graph:
@@ -300,8 +314,8 @@ class _Reader:
         with _of_torch(
             f"node {self._walk.origin.name} ({self._walk.origin.source})", "an operator that is known"
         ):
-            if operator in MOVES:
-                return walk.moved(self._walk, node.target, args, kwargs)  # type: ignore[arg-type]
+            if operator in MOVES or operator in LIKE:
+                return walk.moved(self._walk, operator, node.target, args, kwargs)  # type: ignore[arg-type]
             if operator not in HANDLERS:
                 raise self._walk.refuse(f"be an operator that the core has a form for, not {operator}")
             arguments = _bound(node, args, kwargs) | {"operator": operator}
@@ -334,6 +348,9 @@ class _Reader:
         for value in made if isinstance(made, Sequence) else (made,):
             if isinstance(value, torch.Tensor) and value.numel() > walk.LARGEST:
                 raise self._walk.refuse(f"have at most {walk.LARGEST:,} elements, not {value.numel():,}")
+            self._elements += value.numel() if isinstance(value, torch.Tensor) else 0
+        if self._elements > walk.LARGEST_IN_ALL:
+            raise self._walk.refuse(f"need constants of at most {walk.LARGEST_IN_ALL:,} elements in all")
         if torch.Tag.nondeterministic_seeded in node.target.tags:  # type: ignore[union-attr]
             raise self._walk.refuse("give the same at every call: random numbers are not supported")
         with (

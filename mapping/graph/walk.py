@@ -37,8 +37,11 @@ from spikesim.mapping.graph.nodes import (
     Sum,
 )
 
-LARGEST = 2**26
-"""Elements of an activation or a constant: a rearrangement of so many has an index of half a gigabyte."""
+LARGEST = 2**25
+"""Elements of an activation or a constant: a rearrangement of so many has an index of a quarter of a gigabyte."""
+
+LARGEST_IN_ALL = 2**28
+"""Elements of all rearrangements, and of all constants that are evaluated."""
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_NAME = 120
@@ -74,6 +77,7 @@ class Walk:
         self.nodes: list[Node] = []
         self.origin = Origin("input", "")
         self._taken: set[str] = set()
+        self._elements = 0
 
     def refuse(self, rule: str) -> GraphError:
         """The error that the operator being read breaks a rule."""
@@ -96,6 +100,10 @@ class Walk:
         shape = node.shape_of(*(ref.shape for ref in inputs))
         if prod(shape) > LARGEST:
             raise node.refuse(f"have at most {LARGEST:,} elements, not {prod(shape):,}")
+        if isinstance(node, Rearrange):
+            self._elements += prod(shape)
+            if self._elements > LARGEST_IN_ALL:
+                raise node.refuse(f"move, with those before, at most {LARGEST_IN_ALL:,} elements")
         self.nodes.append(node)
         return Ref(node.name, shape)
 
@@ -129,6 +137,8 @@ class Walk:
         """x · scale + shift."""
         scale, shift = floats(scale), floats(shift)
         shape = np.broadcast_shapes(ref.shape, scale.shape, shift.shape)
+        if ref.shape == shape and (scale == 1).all() and not shift.any():
+            return ref
         ref = self.expanded(ref, shape, "expand")
         return self.add(Affine, ref, part=part, scale=scale, shift=shift)
 
@@ -262,8 +272,14 @@ SKIPPED = frozenset(
 """Operators that check and make nothing."""
 
 
-def moved(walk: Walk, target: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Value:
-    """What an operator of `MOVES` makes of an activation."""
+LIKE = frozenset(("full_like", "new_full", "new_ones", "new_zeros", "ones_like", "zeros_like"))
+"""Operators that make constants as large as an activation."""
+
+
+def moved(
+    walk: Walk, name: str, target: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+) -> Value:
+    """What an operator of `MOVES` or `LIKE`, of this name, makes of an activation."""
     given = [ref for ref in (*args, *kwargs.values()) if isinstance(ref, Ref)]
     if len(given) != 1:
         raise walk.refuse("move one activation by constants, not by another")
@@ -272,6 +288,8 @@ def moved(walk: Walk, target: Callable[..., Any], args: Sequence[Any], kwargs: d
     args = [index if isinstance(arg, Ref) else arg for arg in args]
     kwargs = {name: index if isinstance(arg, Ref) else arg for name, arg in kwargs.items()}
     made = target(*args, **kwargs)
+    if name in LIKE:
+        return made
     if isinstance(made, torch.Tensor):
         return walk.rearranged(ref, made)
     return tuple(walk.rearranged(ref, each, f"part{number}") for number, each in enumerate(made))
@@ -328,18 +346,24 @@ def _product(walk: Walk, left: Value, right: Value) -> Ref:
             *([] if column else product.shape[-1:]),
         )
         return walk.reshaped(product, shape, "vector")
-    if not isinstance(right, Ref):
-        if prod(right.shape[:-2]) == 1 and len(right.shape) <= len(left.shape):
-            return _by_matrix(walk, left, right.reshape(right.shape[-2:]).transpose(-1, -2))
-        raise walk.refuse("have one matrix of weights, not one for every head")
-    if not isinstance(left, Ref):
-        if prod(left.shape[:-2]) == 1 and len(left.shape) <= len(right.shape):
-            turned = _by_matrix(walk, _swapped(walk, right), left.reshape(left.shape[-2:]))
-            return _swapped(walk, turned)  # type: ignore[no-any-return]
-        raise walk.refuse("have one matrix of weights, not one for every head")
     leading = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    if not isinstance(right, Ref):
+        left = walk.expanded(left, (*leading, *left.shape[-2:]), "expand")
+        return _by_matrix(walk, left, _one_matrix(walk, right).transpose(0, 1))
+    if not isinstance(left, Ref):
+        right = walk.expanded(right, (*leading, *right.shape[-2:]), "expand")
+        turned = _by_matrix(walk, _swapped(walk, right), _one_matrix(walk, left))
+        return walk.rearranged(turned, walk.indices(turned).transpose(-1, -2), "out")
     left, right = (walk.expanded(x, (*leading, *x.shape[-2:]), "expand") for x in (left, right))
     return walk.add(drafts.MatMul, left, right)
+
+
+def _one_matrix(walk: Walk, value: torch.Tensor) -> torch.Tensor:
+    """The matrix of which all are copies."""
+    matrices = value.reshape(-1, *value.shape[-2:])
+    if not torch.equal(matrices, matrices[:1].expand_as(matrices)):
+        raise walk.refuse("have one matrix of weights, not one for every head")
+    return matrices[0]
 
 
 def _unsqueezed(walk: Walk, value: Value, axis: int) -> Value:
@@ -699,6 +723,17 @@ def _difference(walk: Walk, x: Value, y: Value) -> Ref:
     if isinstance(x, Ref) and not isinstance(y, Ref) and not doubles(y).any():
         return x
     return walk.plus(x, y, -1.0, "difference")
+
+
+@handles("eq", "ne")
+def _equal(walk: Walk, a: Arguments) -> Value:
+    x, y = a["self"], a["other"]
+    if isinstance(x, Ref) and not isinstance(y, Ref) and np.isinf(doubles(y)).all():
+        shape = np.broadcast_shapes(x.shape, doubles(y).shape)
+        return torch.full(
+            shape, a["operator"] == "ne"
+        )  # activations are numbers: how torch looks for masked rows
+    raise walk.refuse("compare by >, not for equality")
 
 
 @handles("heaviside")
