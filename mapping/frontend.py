@@ -1,7 +1,7 @@
 """What a front end is: it opens a model, and lowers it to programs one after the other.
 
-`spikesim.flow` knows no model: it takes an `OpenedModel` and runs what it is given. Another kind of model is another
-front end in `FRONT_ENDS` of `spikesim.flow`, and no edit of anything else.
+`spikesim.flow` knows no model: it takes an `OpenedModel` or an `OpenedNetwork` and runs what it is given. Another kind
+is another front end in `FRONT_ENDS` or `NETWORKS` of `spikesim.flow`, and no edit of anything else.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -122,7 +122,10 @@ class OpenedNetwork(Protocol):
         """
 
 
-class FrontEnd(Protocol):
+Opened_co = TypeVar("Opened_co", bound=OpenedModel | OpenedNetwork, covariant=True)
+
+
+class FrontEnd(Protocol[Opened_co]):
     """Opens one kind of model."""
 
     name: str
@@ -130,5 +133,5 @@ class FrontEnd(Protocol):
     def accepts(self, path: Path) -> bool:
         """Whether the path looks like a model of this kind."""
 
-    def open(self, path: Path) -> OpenedModel | OpenedNetwork:
+    def open(self, path: Path) -> Opened_co:
         """Raises a SpikesimError for a model that cannot be used."""

@@ -1,5 +1,7 @@
 """The whole chain for one model: load, calibrate, quantise, compile, place, simulate; layer by layer, in one pass.
 
+Networks that take samples go the way of `spikesim.run.network`; what follows here is of language models.
+
 Two residual streams walk through the model side by side: the float model's and the integer model's. A layer's float
 weights exist only while its turn lasts, its INT8 weights until they are written, so that a model larger than memory can
 be mapped.
@@ -9,7 +11,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -18,23 +19,15 @@ from spikesim.errors import CapacityError, CheckpointError, HardwareError, Outpu
 from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.frontend import DSSAFrontEnd
-from spikesim.mapping.frontend import FrontEnd, OpenedModel, Reference
+from spikesim.mapping.frontend import FrontEnd, OpenedModel, OpenedNetwork, Reference
 from spikesim.program import Port, result_of
-from spikesim.program.compiled import (
-    PROGRAM_FOLDER,
-    Block,
-    Compiled,
-    CompiledText,
-    Provenance,
-    TextRule,
-    open_compiled,
-    write_compiled,
-    write_table,
-)
+from spikesim.program.compiled import PROGRAM_FOLDER, Block, TextRule, open_compiled, write_table
 from spikesim.program.verifier import verify_for
 from spikesim.results.report import LayerCosine, Report
 from spikesim.run.fidelity import Cosines, Score
+from spikesim.run.network import map_network, simulate_network
 from spikesim.run.runner import Runner, Stopwatch
+from spikesim.run.sample_files import SampleArrays
 from spikesim.run.saved_tokens import mapped_tokens, save_tokens
 from spikesim.run.session import Session, Take
 from spikesim.run.summary import summarise_run
@@ -47,31 +40,40 @@ from spikesim.run.tokens import (
     beside,
     calibration_tokens,
     evaluation_tokens,
+    for_tokens,
     model_folder,
     targets,
 )
+from spikesim.run.written import finish_mapping, stream_fraction
 from spikesim.support.arguments import as_path, of_type
-from spikesim.support.files import write_json_atomic
 from spikesim.support.progress import SILENT, Progress
 from spikesim.support.shown import shown
-from spikesim.version import __version__
 
 __all__ = ["map_model", "open_model", "simulate_mapping"]
 
-MAPPING_FILE = "mapping.json"
-"""What lies where, for a reader; nothing reads it back."""
+NETWORKS: tuple[FrontEnd[OpenedNetwork], ...] = ()
+"""Of networks that take samples; the first that accepts a path opens it."""
 
-FRONT_ENDS: tuple[FrontEnd, ...] = (DSSAFrontEnd(),)
-"""The first that accepts a path opens it."""
+FRONT_ENDS: tuple[FrontEnd[OpenedModel], ...] = (DSSAFrontEnd(),)
+"""Of models that take tokens: the first that accepts a path opens it, if none of `NETWORKS` does."""
 
 DEFAULT_REQUEST = InputRequest()
 """The model's own held-out text, or random tokens if it has none."""
 
 
 def open_model(path: Path) -> OpenedModel:
-    """Opens a model. Raises a SpikesimError for one that cannot be used."""
-    opened = next(front_end for front_end in FRONT_ENDS if front_end.accepts(path)).open(path)
-    return cast(OpenedModel, opened)
+    """Opens a model that takes tokens. Raises a SpikesimError for one that cannot be used."""
+    return next(front_end for front_end in FRONT_ENDS if front_end.accepts(path)).open(path)
+
+
+def takes_samples(path: Path) -> bool:
+    """Whether a path is that of a network that takes samples, not of a language model."""
+    return any(front_end.accepts(path) for front_end in NETWORKS)
+
+
+def open_network(path: Path) -> OpenedNetwork:
+    """Opens a network for which `takes_samples`. Raises a SpikesimError for one that cannot be used."""
+    return next(front_end for front_end in NETWORKS if front_end.accepts(path)).open(path)
 
 
 def map_model(
@@ -80,7 +82,7 @@ def map_model(
     output: str | os.PathLike[str],
     hardware: HardwareConfig,
     request: InputRequest = DEFAULT_REQUEST,
-    calibration: str | os.PathLike[str] | None = None,
+    calibration: str | os.PathLike[str] | SampleArrays | None = None,
     context: int | None = None,
     cached: int = 0,
     command: str = "",
@@ -88,15 +90,61 @@ def map_model(
 ) -> Report:
     """Maps a model onto the hardware and simulates it; writes the mapping into `output`, which exists and holds none.
 
+    `calibration`: a text, or samples of a network, that set the ranges of activations. Of a language model alone:
     `context`: the longest sequence, in tokens, that the mapping is for, `cached` ones included; its caches and score
     vectors have room for that, and its `limits.max_context` says so. The longest of this run if None. `cached`: see
     `Runner`. Raises a SpikesimError for whatever the user can put right.
     """
     model = as_path(model, "a model", CheckpointError)
     output = _free_folder(as_path(output, "output", OutputError))
-    calibration = None if calibration is None else as_path(calibration, "a calibration text", TokenError)
+    if calibration is not None and not isinstance(calibration, SampleArrays):
+        calibration = as_path(calibration, "a calibration text", TokenError)
     _check_given(hardware, request, command, progress)
     _check_cached(cached)
+    if takes_samples(model):
+        _refuse_cache_settings(context, cached)
+        stopwatch = Stopwatch()
+        with stopwatch.stage("load"):
+            network = open_network(model)
+        return map_network(
+            network,
+            output=output,
+            hardware=hardware,
+            request=request,
+            calibration=calibration,
+            stopwatch=stopwatch,
+            command=command,
+            progress=progress,
+        )
+    if isinstance(calibration, SampleArrays):
+        raise TokenError("calibration must be a text or token ids for a language model, not samples")
+    for_tokens(request)
+    return _map_tokens(
+        model,
+        output=output,
+        hardware=hardware,
+        request=request,
+        calibration=calibration,
+        context=context,
+        cached=cached,
+        command=command,
+        progress=progress,
+    )
+
+
+def _map_tokens(
+    model: Path,
+    *,
+    output: Path,
+    hardware: HardwareConfig,
+    request: InputRequest,
+    calibration: Path | None,
+    context: int | None,
+    cached: int,
+    command: str,
+    progress: Progress,
+) -> Report:
+    """`map_model` of a language model."""
     stopwatch = Stopwatch()
     folder = output / PROGRAM_FOLDER
     with stopwatch.stage("load"), torch.no_grad():
@@ -132,32 +180,19 @@ def map_model(
             blocks.append(block)
             advance()
     save_tokens(run, examples, folder)
-    placements = [{**vars(p), "dram_bytes": p.dram_bytes} for p in runner.finished()]
-    write_json_atomic(output / MAPPING_FILE, {"programs": placements})
-    write_compiled(
-        output,
-        CompiledText(
-            provenance=Provenance(spikesim=__version__, source=summary.source, command=command),
-            model=summary,
-            hardware=hardware,
-            programs=tuple(block.program for block in blocks),
-            links=opened.links,
-            output=opened.output,
-            blocks=tuple(blocks),
-            host=opened.host,
-            reading=TextRule(
-                reads=reader.reads,
-                tokenizer_sha256=save_tokenizer(reader, folder),
-                sequence_length=length,
-                text=run.origin.name,
-                calibration=examples.name,
-            ),
-        ),
+    reading = TextRule(
+        reads=reader.reads,
+        tokenizer_sha256=save_tokenizer(reader, folder),
+        sequence_length=length,
+        text=run.origin.name,
+        calibration=examples.name,
+    )
+    compiled = finish_mapping(
+        output, opened, runner, blocks, host=opened.host, reading=reading, command=command
     )
     fidelity = score.fidelity(is_bytes=run.is_bytes)
     fidelity = fidelity.model_copy(update={"layer_cosine": tuple(cosines)})
-    compiled = open_compiled(output)  # which also verifies that what was written is a mapping
-    settings = {"calibration": examples.note, "stream_fraction": _stream_fraction(compiled)}
+    settings = {"calibration": examples.note, "stream_fraction": stream_fraction(compiled)}
     return summarise_run(summary, run, fidelity, runner, settings, command)
 
 
@@ -170,7 +205,7 @@ def simulate_mapping(
     command: str = "",
     progress: Progress = SILENT,
 ) -> Report:
-    """Runs a mapped model again, from the programs in `folder`: on the same tokens or others, on another array.
+    """Runs a mapped model again, from the programs in `folder`: on the same input or another, on another array.
 
     `hardware` may change what changes cycles; the numerics are part of the programs and stay as they were mapped.
     `cached`: see `Runner`.
@@ -182,6 +217,11 @@ def simulate_mapping(
     text, summary = compiled.text, compiled.text.model
     mapped = text.hardware
     hardware = mapped if hardware is None else hardware.model_copy(update={"numerics": mapped.numerics})
+    if compiled.takes_samples:
+        _refuse_cache_settings(None, cached)
+        return simulate_network(
+            compiled, hardware=hardware, request=request, command=command, progress=progress
+        )
     verify_for(compiled.texts, hardware)
     run = mapped_tokens(compiled, request)
     compiled.check_steps(cached + run.ids.shape[1])
@@ -217,6 +257,13 @@ def _check_cached(cached: int) -> None:
         raise CapacityError(f"cached tokens must be a whole number from 0 on, not {shown(cached)}")
 
 
+def _refuse_cache_settings(context: int | None, cached: int) -> None:
+    """Raises CapacityError for settings that mean nothing to a network."""
+    for name, given in (("--context", context is not None), ("--cached", cached)):
+        if given:
+            raise CapacityError(f"{name} must not be given for a network, which has no caches of tokens")
+
+
 def _for_context(hardware: HardwareConfig, context: int | None, longest: int) -> HardwareConfig:
     """The hardware with the context that is asked for as its limit; `longest`: tokens of a sequence of this run.
 
@@ -250,14 +297,6 @@ def _check_given(hardware: object, request: object, command: object, progress: o
         raise OutputError(
             f"progress must have a method stage, as {Progress.__name__} has, not {shown(progress)}"
         )
-
-
-def _stream_fraction(compiled: Compiled) -> int | dict[str, int]:
-    """Binary point of what comes in; if what layers hand on has others, that of each, by program."""
-    layers = {block.program for block in compiled.text.blocks if block.layer is not None}
-    entry = compiled.entry.format.fraction
-    found = {text.name: text.outputs[0].format.fraction for text in compiled.texts if text.name in layers}
-    return entry if set(found.values()) <= {entry} else {"input": entry, **found}
 
 
 def _scored(score: Score, following: torch.Tensor, port: Port, reference: Reference | None) -> Take:

@@ -42,6 +42,8 @@ def compare(
     seed: options.Seed = 0,
     sequence_length: options.SequenceLength = None,
     max_tokens: options.MaxTokens = None,
+    samples: options.SampleFile = None,
+    max_samples: options.MaxSamples = None,
     calibration: options.Calibration = None,
     hardware: options.Hardware = None,
     longest: options.Context = None,
@@ -74,14 +76,23 @@ def compare(
     tokens per second at equal area on four bases: per unit, array and encoder at equal throughput, the same with row
     memory, and the whole core with memories. It also has everything that `spikesim map` reports.
     """
-    request = options.input_request(tokens, text, random_tokens, sequence_length, max_tokens, seed)
+    request = options.input_request(
+        tokens,
+        text,
+        random_tokens,
+        sequence_length,
+        max_tokens,
+        seed,
+        samples=samples,
+        max_samples=max_samples,
+    )
     given = {"coding": coding, "activation": activation, "threshold_k": threshold_k, "window": window}
     config = options.with_numerics(options.with_clock(options.read_hardware(hardware), clock_mhz), **given)
     folder = output if output is not None else Path(f"{model.resolve().stem}-compare")
 
     from spikesim.support.files import atomic_directory
 
-    read = (model, tokens, text, calibration, hardware, liberty)
+    read = (model, tokens, text, samples, calibration, hardware, liberty)
     with atomic_directory(folder, inputs=read, force=force) as workspace:
         check_tools(liberty, use_cache=not no_cache)
 

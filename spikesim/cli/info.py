@@ -48,7 +48,7 @@ def _show_report(path: Path, as_json: bool) -> None:
     with reading(path, _REPORT, CheckpointError):
         tables = [summary_table(report)]
         if report.comparison is not None:
-            tables.append(bases_table(report.comparison))
+            tables.append(bases_table(report.comparison, report.model.item))
     if as_json:
         print_json(text)
         return

@@ -13,6 +13,7 @@ from spikesim.cli import options
 from spikesim.cli.console import stdout
 from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.progress import TerminalProgress
+from spikesim.report.items import reword
 from spikesim.report.numbers import plural
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from spikesim.backends.lava.target import Target
     from spikesim.hardware import HardwareConfig
     from spikesim.results.lava import LavaRun
-    from spikesim.results.report import Report
+    from spikesim.results.report import Item, Report
     from spikesim.run.tokens import InputRequest
     from spikesim.support.progress import Progress
     from spikesim.verify.job import Job
@@ -45,7 +46,11 @@ def lava(
     tokens: Annotated[
         int,
         typer.Option(
-            "--tokens", metavar="N", min=1, help="Tokens to run on Lava.", rich_help_panel=options.INPUT
+            "--tokens",
+            metavar="N",
+            min=1,
+            help="Tokens to run on Lava; frames, or steps, of a network.",
+            rich_help_panel=options.INPUT,
         ),
     ] = 16,
     text: options.Text = None,
@@ -128,7 +133,7 @@ def lava(
             with progress.stage("report"):
                 write_report(report.model_copy(update={"lava": run}), workspace)
     with failures_as_sentences(complete=output):
-        announce_run(run, output, warnings)
+        announce_run(run, output, warnings, job.item)
     if not run.exact:
         raise typer.Exit(1)
 
@@ -190,7 +195,9 @@ def _mapped_report(
     )
 
 
-def announce_run(run: LavaRun, folder: Path | None, warnings: tuple[str, ...] = ()) -> None:
+def announce_run(
+    run: LavaRun, folder: Path | None, warnings: tuple[str, ...] = (), item: Item = "token"
+) -> None:
     """Print what was compared, the traffic, the target, what the run of the golden model warned of, and where the
     report is.
     """
@@ -207,8 +214,8 @@ def announce_run(run: LavaRun, folder: Path | None, warnings: tuple[str, ...] = 
     )
 
     console = stdout()
-    console.print(_table(run))
-    console.print(Text(verdict_line(run), style="" if run.exact else "bold red"))
+    console.print(_table(run, item))
+    console.print(Text(reword(verdict_line(run), item), style="" if run.exact else "bold red"))
     for difference in run.differences:
         console.one_line(f"  {difference}", style="red")
     for sentence in (
@@ -217,7 +224,7 @@ def announce_run(run: LavaRun, folder: Path | None, warnings: tuple[str, ...] = 
         widths_sentence(run),
         *placement_sentences(run),
     ):
-        console.print(Text(sentence))
+        console.print(Text(reword(sentence, item)))
     console.print(Text(f"{statement(run)}.", style="bold"))
     for warning in warnings:
         console.print(Text(warning, style="yellow"))
@@ -225,18 +232,18 @@ def announce_run(run: LavaRun, folder: Path | None, warnings: tuple[str, ...] = 
         console.one_line(f"report: {folder / HTML_NAME}")
 
 
-def _table(run: LavaRun) -> Table:
+def _table(run: LavaRun, item: Item) -> Table:
     """Return a row per program."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    title = f"Lava, {run.coding.replace('_', ' ')}, {plural(run.tokens, 'token')}"
+    title = f"Lava, {run.coding.replace('_', ' ')}, {plural(run.tokens, item)}"
     table = Table(
         box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False, collapse_padding=True
     )
     table.add_column("", no_wrap=True)
-    for name in ("stages", "words", "spikes", "states", "counts", "differ", "spikes/token"):
+    for name in ("stages", "words", "spikes", "states", "counts", "differ", f"spikes/{item}"):
         table.add_column(name, justify="right", no_wrap=True)
     for program in run.programs:
         c = program.compared

@@ -18,7 +18,11 @@ def map_command(
     context: typer.Context,
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A .pt checkpoint or a model directory.", show_default=False),
+        typer.Argument(
+            metavar="MODEL",
+            help="A .pt checkpoint, a model directory, or a .pt2 or .nir network.",
+            show_default=False,
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -37,6 +41,8 @@ def map_command(
     seed: options.Seed = 0,
     sequence_length: options.SequenceLength = None,
     max_tokens: options.MaxTokens = None,
+    samples: options.SampleFile = None,
+    max_samples: options.MaxSamples = None,
     cached: options.Cached = 0,
     calibration: options.Calibration = None,
     hardware: options.Hardware = None,
@@ -58,9 +64,19 @@ def map_command(
 ) -> None:
     """Quantise MODEL, compile it for the core, simulate it, and write a report.
 
-    Without an input, a model that comes with held-out text runs that; any other runs random tokens.
+    Without an input, a language model that comes with held-out text runs that; any other runs random tokens. A network
+    runs --samples, or random ones.
     """
-    request = options.input_request(tokens, text, random_tokens, sequence_length, max_tokens, seed)
+    request = options.input_request(
+        tokens,
+        text,
+        random_tokens,
+        sequence_length,
+        max_tokens,
+        seed,
+        samples=samples,
+        max_samples=max_samples,
+    )
     config = options.with_numerics(
         options.with_clock(options.read_hardware(hardware), clock_mhz),
         coding=coding,
@@ -78,7 +94,7 @@ def map_command(
 
     from spikesim.support.files import atomic_directory
 
-    read = (model, tokens, text, calibration, hardware, liberty)
+    read = (model, tokens, text, samples, calibration, hardware, liberty)
     with atomic_directory(folder, inputs=read, force=force) as workspace:
         if power:
             check_tools(liberty)

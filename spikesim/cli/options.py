@@ -21,7 +21,7 @@ Model = Annotated[
     Path,
     typer.Argument(
         metavar="MODEL",
-        help="A .pt checkpoint, a model directory, or what `spikesim map` wrote.",
+        help="A .pt checkpoint, a model directory, a .pt2 or .nir network, or what `spikesim map` wrote.",
         show_default=False,
     ),
 ]
@@ -80,6 +80,21 @@ MaxTokens = Annotated[
         "--max-tokens", metavar="N", min=1, help="Run the first N tokens only.", rich_help_panel=INPUT
     ),
 ]
+SampleFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--samples",
+        metavar="FILE",
+        help="Run these samples through a network: a .npz of x and, for accuracy, classes y; or a .npy of x.",
+        rich_help_panel=INPUT,
+    ),
+]
+MaxSamples = Annotated[
+    int | None,
+    typer.Option(
+        "--max-samples", metavar="N", min=1, help="Run the first N samples only.", rich_help_panel=INPUT
+    ),
+]
 Context = Annotated[
     int | None,
     typer.Option(
@@ -113,14 +128,15 @@ Cached = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="For random tokens.", rich_help_panel=INPUT)
+    int,
+    typer.Option("--seed", metavar="N", min=0, help="For random tokens or samples.", rich_help_panel=INPUT),
 ]
 Calibration = Annotated[
     Path | None,
     typer.Option(
         "--calibration",
         metavar="FILE",
-        help="Text, or token ids in a .npy array, that set the static scales.",
+        help="Text, or token ids in a .npy array, that set the static scales; samples for a network, as --samples.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -206,11 +222,14 @@ def input_request(
     sequence_length: int | None,
     max_tokens: int | None,
     seed: int,
+    *,
+    samples: Path | None = None,
+    max_samples: int | None = None,
 ) -> InputRequest:
     """Put the input options together; a usage error if more than one kind of input is named."""
     from spikesim.run.tokens import InputRequest
 
-    given = {"--tokens": tokens, "--text": text, "--random-tokens": random_tokens}
+    given = {"--tokens": tokens, "--text": text, "--random-tokens": random_tokens, "--samples": samples}
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise typer.BadParameter(f"give one of {' and '.join(names)}, not several")
@@ -220,6 +239,8 @@ def input_request(
         random_tokens=random_tokens,
         sequence_length=sequence_length,
         max_tokens=max_tokens,
+        samples=samples,
+        max_samples=max_samples,
         seed=seed,
     )
 

@@ -59,7 +59,11 @@ def rtl(
     tokens: Annotated[
         int,
         typer.Option(
-            "--tokens", metavar="N", min=1, help="Tokens of the example bench.", rich_help_panel=options.INPUT
+            "--tokens",
+            metavar="N",
+            min=1,
+            help="Tokens of the example bench; frames, or steps, of a network.",
+            rich_help_panel=options.INPUT,
         ),
     ] = 4,
     hardware: options.Hardware = None,

@@ -27,14 +27,25 @@ def simulate(
     seed: options.Seed = 0,
     sequence_length: options.SequenceLength = None,
     max_tokens: options.MaxTokens = None,
+    samples: options.SampleFile = None,
+    max_samples: options.MaxSamples = None,
     cached: options.Cached = 0,
     hardware: options.Hardware = None,
 ) -> None:
-    """Run the programs in DIR on other tokens or on other hardware.
+    """Run the programs in DIR on other tokens or samples, or on other hardware.
 
     There is no float model in DIR, so fidelity against it is not measured.
     """
-    request = options.input_request(tokens, text, random_tokens, sequence_length, max_tokens, seed)
+    request = options.input_request(
+        tokens,
+        text,
+        random_tokens,
+        sequence_length,
+        max_tokens,
+        seed,
+        samples=samples,
+        max_samples=max_samples,
+    )
     config = None if hardware is None else options.read_hardware(hardware)
 
     from spikesim.support.files import atomic_directory
@@ -42,7 +53,7 @@ def simulate(
     with ExitStack() as stack:
         workspace = None
         if output is not None:
-            read = (folder, tokens, text, hardware)
+            read = (folder, tokens, text, samples, hardware)
             workspace = stack.enter_context(atomic_directory(output, inputs=read, force=force))
         from spikesim.flow import simulate_mapping
         from spikesim.report import write_report

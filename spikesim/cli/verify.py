@@ -14,8 +14,10 @@ from spikesim.cli.console import stdout
 from spikesim.cli.failures import failures_as_sentences
 from spikesim.cli.progress import TerminalProgress
 from spikesim.cores import CORES, CoreName
+from spikesim.report.numbers import plural
 
 if TYPE_CHECKING:
+    from spikesim.results.report import Item
     from spikesim.verify.lockstep import BuiltCore, LockstepResult
 
 
@@ -40,7 +42,13 @@ def verify(
     model: options.Model,
     tokens: Annotated[
         int,
-        typer.Option("--tokens", metavar="N", min=1, help="Tokens to run.", rich_help_panel=options.INPUT),
+        typer.Option(
+            "--tokens",
+            metavar="N",
+            min=1,
+            help="Tokens to run; frames, or steps, of a network.",
+            rich_help_panel=options.INPUT,
+        ),
     ] = 16,
     seed: options.Seed = 0,
     core: Annotated[
@@ -109,7 +117,7 @@ def verify(
                 built.binary()
             with progress.stage(f"run {name}"):
                 found.append(Lockstep(job.chain, sized, built, workspace / name).run(job.words))
-            _print(name, built, found[-1])
+            _print(name, built, found[-1], job.item)
         agree = all(result.comparison.agrees for result in found)
         folder = output if output is not None or agree else kept(workspace, "spikesim-verify-")
     if folder is not None:
@@ -123,12 +131,12 @@ def verify(
         raise typer.Exit(1)
 
 
-def _print(name: str, built: BuiltCore, result: LockstepResult) -> None:
+def _print(name: str, built: BuiltCore, result: LockstepResult, item: Item) -> None:
     """What agreed, or the first differences."""
     console, found = stdout(), result.comparison
     stages = {"build": built.seconds, **result.seconds}
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in stages.items())
-    head = f"{name} core, {found.tokens} tokens:"
+    head = f"{name} core, {plural(found.tokens, item)}:"
     if found.agrees:
         console.one_line(
             f"{head} {found.values:,} values, {found.instructions:,} instructions, {found.cycles:,} cycles and "

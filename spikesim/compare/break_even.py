@@ -77,10 +77,14 @@ class WorkOrigin:
 
 
 def break_even(
-    work: Work, technology: Technology, origin: WorkOrigin, parameters: int, progress: Progress = SILENT
+    work: Work,
+    technology: Technology,
+    origin: WorkOrigin | None,
+    parameters: int,
+    progress: Progress = SILENT,
 ) -> list[BreakEvenPoint]:
     """Every point of every setting; those that need the checkpoint only if it is there and not too large."""
-    remap = origin.checkpoint.exists() and parameters <= _LARGEST
+    remap = origin is not None and origin.checkpoint.exists() and parameters <= _LARGEST
     points = list(_points(work, origin if remap else None))
     names = _representative(work.gathers, work.hardware.numerics.coding)
     rows = work.layout.encoder_rows * work.hardware.array.ways

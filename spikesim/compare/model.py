@@ -68,9 +68,10 @@ def add_comparison(
     points: list[BreakEvenPoint] = []
     if not settings.quick:
         with stopwatch.stage("break-even"):
-            origin = WorkOrigin(
-                checkpoint=Path(report.model.path), tokens=work.tokens.ids, ranges=work.ranges
-            )
+            origin = None
+            if report.model.item == "token":  # samples are not kept as the numbers they were
+                checkpoint = Path(report.model.path)
+                origin = WorkOrigin(checkpoint=checkpoint, tokens=work.tokens.ids, ranges=work.ranges)
             points = break_even(work, technology, origin, report.model.parameters, progress)
     bases = _bases(work, found, technology)
     comparison = _comparison(report, work, technology, found, bases, points, stopwatch)

@@ -24,7 +24,7 @@ from spikesim.program.layout import CoreLayout
 from spikesim.program.trace import Place
 from spikesim.rtl.assemble import Executable, assemble
 from spikesim.run.observers import InstructionCost
-from spikesim.run.saved_tokens import mapped_tokens, ranges_from
+from spikesim.run.saved_tokens import mapped_tokens, ranges_from, words_of
 from spikesim.run.session import run_chain
 from spikesim.run.simulator import Simulator, step_cycles
 from spikesim.run.tokens import InputRequest, Tokens
@@ -111,7 +111,7 @@ def prepare(folder: Path, hardware: HardwareConfig, request: InputRequest, *, to
     single = one_core(hardware.model_copy(update={"numerics": compiled.text.hardware.numerics}))
     sized, notes = enlarged(chain, single)
     run = mapped_tokens(compiled, request)
-    words = compiled.words(_pieces(run, tokens))
+    words = words_of(compiled, run, _pieces(run, tokens))
     recorders = [GatherRecorder(program) for program in chain.programs]
     simulators = [
         Simulator(program, sized, STREAMS, detail=True, observers=[recorder])

@@ -140,6 +140,11 @@ class Compiled:
         """Where programs and the host's table are."""
         return self.folder / PROGRAM_FOLDER
 
+    @property
+    def takes_samples(self) -> bool:
+        """Whether it is of a network that runs samples of numbers, not of a language model."""
+        return isinstance(self.text.host, Samples)
+
     def program(self, name: str) -> Program:
         """One program, read and verified. Raises ProgramError or CheckpointError if it is not as it was written."""
         program = load_program(self.programs_folder, name)

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, Percent
 from spikesim.report.drawing import INK, LINE, MUTED, horizontal_grid, new_figure, style, to_svg
 from spikesim.report.numbers import percent, tick
 from spikesim.report.palette import DENSE, LIGHT, SPIKING, kind_colour, kind_name, layer_label
-from spikesim.results.report import Cores, Cycles, Fidelity, Spikes
+from spikesim.results.report import Cores, Cycles, Fidelity, Item, Spikes
 
 NEGLIGIBLE = 0.002
 """Share of all cycles below which a program has no bar of its own; tables list every program."""
@@ -88,7 +88,7 @@ def count_distribution(spikes: Spikes) -> str:
         return to_svg(figure, "counts", "Distribution of counts, logarithmic")
 
 
-def layer_cycles(cycles: Cycles, tokens: int) -> str:
+def layer_cycles(cycles: Cycles, tokens: int, item: Item) -> str:
     """Draw cycles per token of each layer, spiking against dense, with the DRAM time where weights stream."""
     smallest = NEGLIGIBLE * max(cycles.spiking, cycles.dense)
     layers = [entry for entry in cycles.by_layer if max(entry.spiking, entry.dense, entry.dram) >= smallest]
@@ -106,12 +106,12 @@ def layer_cycles(cycles: Cycles, tokens: int) -> str:
         _named_axis(axes, [layer_label(entry.layer, entry.kind) for entry in layers])
         axes.margins(y=0.06)
         axes.yaxis.set_major_formatter(_SI)
-        axes.set_ylabel("cycles per token")
+        axes.set_ylabel(f"cycles per {item}")
         _legend_above(axes)
-        return to_svg(figure, "cycles", "Cycles per token of each layer, spiking against dense")
+        return to_svg(figure, "cycles", f"Cycles per {item} of each layer, spiking against dense")
 
 
-def instruction_cycles(cycles: Cycles, tokens: int) -> str:
+def instruction_cycles(cycles: Cycles, tokens: int, item: Item) -> str:
     """Draw cycles per token of each kind of instruction, most expensive first."""
     entries = sorted(cycles.by_instruction.items(), key=lambda item: max(item[1].spiking, item[1].dense))
     entries = [item for item in entries if item[1].spiking or item[1].dense][-12:]
@@ -133,10 +133,10 @@ def instruction_cycles(cycles: Cycles, tokens: int) -> str:
         axes.margins(x=0.16)
         axes.xaxis.set_major_formatter(_SI)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("cycles per token (labels: share of the spiking core's compute)")
+        axes.set_xlabel(f"cycles per {item} (labels: share of the spiking core's compute)")
         horizontal_grid(axes)
         axes.legend(loc="lower right")
-        return to_svg(figure, "instructions", "Cycles per token by kind of instruction")
+        return to_svg(figure, "instructions", f"Cycles per {item} by kind of instruction")
 
 
 def occupancy(cores: Cores) -> str:

@@ -20,10 +20,11 @@ from spikesim.report import (
 )
 from spikesim.report.break_even import break_even
 from spikesim.report.comparison import context, pair
+from spikesim.report.items import ItemWords, reword
 from spikesim.report.palette import DARK, LIGHT, is_layer, kind_colour, kind_name
 from spikesim.report.raster import spike_raster
 from spikesim.report.slack import slack_warning, timing_rows
-from spikesim.report.summary import NOTHING_SCORED, facts, is_random, verdict
+from spikesim.report.summary import NOTHING_SCORED, facts, input_words, is_random, verdict
 from spikesim.results.comparison import Comparison
 from spikesim.results.lava import LavaRun
 from spikesim.results.report import COARSE_LABELS, Report
@@ -43,7 +44,10 @@ def render(report: Report) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=[ItemWords],
     )
+    item = report.model.item
+    environment.extend(item=item)
     environment.filters |= {
         "change": numbers.change,
         "duration": numbers.duration,
@@ -66,6 +70,8 @@ def render(report: Report) -> str:
         facts=facts(report),
         verdict=verdict(report),
         nothing_scored=NOTHING_SCORED,
+        is_network=item != "token",
+        inputs=input_words(report),
         random=is_random(report),
         figures=draw(report),
         hardware=grouped(report.hardware),
@@ -77,36 +83,36 @@ def render(report: Report) -> str:
         open_tables=len(report.model.layer_kinds) <= FEW_LAYERS,
         light=LIGHT,
         dark=DARK,
-        **_area_and_power(report),
-        **energy.context(report.energy),
-        **_on_lava(report),
+        **reword({**_area_and_power(report), **energy.context(report.energy), **_on_lava(report)}, item),
     )
 
 
 def draw(report: Report) -> dict[str, Markup]:
     """Return the inline SVG of every figure that the report has data for, by name."""
-    tokens = report.input.n_tokens
+    tokens, item = report.input.n_tokens, report.model.item
     drawn: dict[str, str] = {"counts": figures.count_distribution(report.spikes)}
     if report.fidelity.layer_cosine:
         drawn["cosine"] = figures.layer_cosine(report.fidelity)
     if report.raster is not None and report.raster.counts and report.raster.counts[0]:
-        drawn["raster"] = spike_raster(report.raster, report.spikes)
+        drawn["raster"] = spike_raster(report.raster, report.spikes, item)
     if report.spikes.by_layer:
         drawn["rate"] = figures.firing_rate(report.spikes)
     if report.cycles.by_layer:
-        drawn["cycles"] = figures.layer_cycles(report.cycles, tokens)
+        drawn["cycles"] = figures.layer_cycles(report.cycles, tokens, item)
     if report.cycles.by_instruction:
-        drawn["instructions"] = figures.instruction_cycles(report.cycles, tokens)
+        drawn["instructions"] = figures.instruction_cycles(report.cycles, tokens, item)
     if report.cores.by_layer:
         drawn["occupancy"] = figures.occupancy(report.cores)
+    others: dict[str, str] = {}
     if report.comparison is not None:
-        drawn |= _draw_comparison(report.comparison)
+        others |= _draw_comparison(report.comparison)
     if report.energy is not None:
-        drawn["energy"] = comparison_figures.energy_by_operation(
+        others["energy"] = comparison_figures.energy_by_operation(
             energy.operations(report.energy), "energy", "Energy per token by component, estimated"
         )
     if report.lava is not None:
-        drawn |= _draw_lava(report.lava)
+        others |= _draw_lava(report.lava)
+    drawn |= reword(others, item)
     # Our own drawing, and its one text from outside (a label) is escaped by `to_svg` and by matplotlib.
     return {name: Markup(svg) for name, svg in drawn.items()}
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikesim.report.drawing import LINE, MUTED, horizontal_grid, new_figure, style, to_svg
 from spikesim.report.palette import LIGHT, NEGATIVE, POSITIVE
-from spikesim.results.report import Raster, Spikes
+from spikesim.results.report import Item, Raster, Spikes
 from spikesim.spikes.digits import COUNT_CODINGS, INT8_PLANES, checked_coding, digits
 
 MOST_CHANNELS = 64
@@ -39,11 +39,12 @@ def spike_sample(raster: Raster, spikes: Spikes) -> NDArray[np.int8]:
     return np.ascontiguousarray(planes_first.transpose(1, 0, 2))
 
 
-def spike_raster(raster: Raster, spikes: Spikes) -> str:
+def spike_raster(raster: Raster, spikes: Spikes, item: Item) -> str:
     """Draw the sample with spikes per step above it and spikes per channel beside it."""
     sample = spike_sample(raster, spikes)
     tokens, steps, channels = sample.shape
     flat = sample.reshape(tokens * steps, channels)
+    position = "token position" if item == "token" else item
     with style():
         figure = new_figure(11.2, 4.3)
         grid = figure.add_gridspec(2, 2, width_ratios=(11, 1), height_ratios=(1, 5.2))
@@ -67,7 +68,9 @@ def spike_raster(raster: Raster, spikes: Spikes) -> str:
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         axes.yaxis.set_major_formatter(lambda value, _position: f"{value + raster.first_channel:.0f}")
         axes.set_xlabel(
-            f"token position ({steps} steps each, most significant first)" if steps > 1 else "token position"
+            f"{position} ({steps} {'steps' if item == 'token' else 'planes'} each, most significant first)"
+            if steps > 1
+            else position
         )
         axes.set_ylabel("channel")
 

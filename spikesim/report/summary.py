@@ -17,7 +17,7 @@ NOTHING_SCORED = "no token was scored: every sequence has one token"
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """One figure: `value` large, `detail` below it. `random`: it says more about random tokens than about the model."""
+    """One figure: `value` large, `detail` below it. `random`: it says more about random input than about the model."""
 
     title: str
     value: str
@@ -27,8 +27,19 @@ class Fact:
 
 
 def is_random(report: Report) -> bool:
-    """Tell whether the tokens were drawn at random."""
-    return report.input.kind == "random tokens"
+    """Tell whether the input was drawn at random."""
+    return report.input.kind in ("random tokens", "random samples")
+
+
+def input_words(report: Report) -> str:
+    """Return what ran: how many tokens, frames, or samples of how many steps.
+
+    Of a network that keeps no state every sample is one frame.
+    """
+    found, item = report.input, report.model.item
+    if item != "step":
+        return plural(found.n_tokens, item)
+    return f"{plural(found.sequences, 'sample')} of {plural(found.sequence_length, item)}"
 
 
 def facts(report: Report) -> tuple[Fact, ...]:
@@ -38,8 +49,7 @@ def facts(report: Report) -> tuple[Fact, ...]:
         _spikes_per_value(report),
         _saturation(report),
         _throughput(report),
-        _quality(report),
-        _agreement(report),
+        *((_quality(report), _agreement(report)) if report.model.item == "token" else _classes(report)),
         _cores(report),
     )
 
@@ -102,7 +112,35 @@ def _throughput(report: Report) -> Fact:
     rates = report.throughput_tokens_per_s
     times = ratio(report.cycles.elapsed.spiking, report.cycles.elapsed.dense)
     detail = f"spiking; dense twin {si(rates.dense)}, {times} its cycles"
-    return Fact(title="Tokens per second", value=si(rates.spiking), detail=detail)
+    item = report.model.item
+    if item == "step":
+        detail = f"{si(rates.spiking / max(1, report.input.sequence_length))} samples per second; {detail}"
+    return Fact(title=f"{item.capitalize()}s per second", value=si(rates.spiking), detail=detail)
+
+
+def _classes(report: Report) -> tuple[Fact, Fact]:
+    """Accuracy, and agreement with the float model, of a network."""
+    fidelity, is_drawn = report.fidelity, is_random(report)
+    accuracy = Fact(title="Accuracy, integer", value=MISSING, detail="the samples have no labels")
+    if fidelity.accuracy is not None:
+        known = fidelity.accuracy.float_model
+        beside = "no float model to compare with" if known is None else f"float {percent(known)}"
+        accuracy = Fact(
+            title="Accuracy, integer",
+            value=percent(fidelity.accuracy.integer_model).removesuffix(" %"),
+            unit="%",
+            detail=f"{beside}; {plural(fidelity.labelled_samples, 'labelled sample')}",
+        )
+    agreement = Fact(title="Same class", value=MISSING, detail="no float model to compare with")
+    if fidelity.class_agreement is not None:
+        agreement = Fact(
+            title="Same class",
+            value=percent(fidelity.class_agreement).removesuffix(" %"),
+            unit="%",
+            detail=f"as the float model, {plural(fidelity.compared_samples, 'sample')} compared",
+            random=is_drawn,
+        )
+    return accuracy, agreement
 
 
 def _quality(report: Report) -> Fact:

@@ -31,7 +31,11 @@ COARSE_EDGES = (0, 1, 2, 3, 4, 8, 16, 32, 64, 128)
 COARSE_LABELS = ("0", "1", "2", "3", "4–7", "8–15", "16–31", "32–63", "64–127")
 """What to write below the bins of a coarse histogram."""
 
-InputKind = Literal["held-out text", "text", "tokens", "random tokens"]
+InputKind = Literal["held-out text", "text", "tokens", "random tokens", "samples", "random samples"]
+Item = Literal["token", "frame", "step"]
+"""What a step of the core is of: a token of a language model, a sample of a network without state, a step of a sample
+of one with state."""
+
 Bound = Literal["compute", "dram"]
 
 
@@ -49,12 +53,29 @@ class ModelSummary(Result):
     parameters: int = Field(ge=0, description="number of parameters, tied ones counted once")
     layers: dict[str, int] = Field(description="number of layers by kind: moba, sse, full")
     layer_kinds: tuple[str, ...] = Field(description="kind of each layer, first to last")
-    hidden_size: int = Field(gt=0, description="width of the residual stream, elements")
-    vocab_size: int = Field(gt=0, description="number of token ids")
+    item: Item = Field(
+        default="token",
+        description="what runs step by step, and all figures per token are of: token, frame (a sample of a network "
+        "without state) or step (of a sample of one with state)",
+    )
+    hidden_size: int | None = Field(
+        default=None,
+        gt=0,
+        description="width of the residual stream, elements; None if not a language model",
+    )
+    vocab_size: int | None = Field(
+        default=None, gt=0, description="number of token ids; None if not a language model"
+    )
+    input_shape: tuple[int, ...] | None = Field(
+        default=None, description="of the numbers that come in at every step; None for a language model"
+    )
+    classes: int | None = Field(
+        default=None, gt=0, description="scores that leave at every step; None for a language model"
+    )
 
 
 class InputSummary(Result):
-    """The tokens that were run."""
+    """What was run. A token is an item of the model: see `ModelSummary.item`."""
 
     kind: InputKind = Field(description="where the tokens come from")
     name: str = Field(default="", description="file the tokens come from, if any")
@@ -85,7 +106,19 @@ class InputSummary(Result):
     unknown_tokens: int = Field(
         default=0, ge=0, description="tokens that stand for text which the tokenizer has no token for"
     )
-    seed: int | None = Field(default=None, description="seed of random tokens; None if nothing was drawn")
+    samples: int | None = Field(
+        default=None, ge=0, description="samples that were run; None for a language model"
+    )
+    labelled: bool = Field(default=False, description="whether the classes of the samples are known")
+    saturated_numbers: int | None = Field(
+        default=None,
+        ge=0,
+        description="numbers of the samples beyond the range of the input words; None for a language model, or if not "
+        "known",
+    )
+    seed: int | None = Field(
+        default=None, description="seed of random tokens or samples; None if nothing was drawn"
+    )
     note: str = Field(
         default="", description="what a reader must know about the input before believing a figure"
     )
@@ -153,6 +186,21 @@ class Fidelity(Result):
         ge=0,
         le=1,
         description="share of the compared tokens whose most likely successor is the same in both (0 … 1)",
+    )
+    accuracy: FloatInteger | None = Field(
+        default=None,
+        description="share of the labelled samples whose class has the largest score (0 … 1); of equal scores the "
+        "first counts; None without labels, and for a language model",
+    )
+    labelled_samples: int = Field(default=0, ge=0, description="samples whose class is known")
+    compared_samples: int = Field(
+        default=0, ge=0, description="samples whose class was compared between float and integer model"
+    )
+    class_agreement: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="share of the compared samples whose largest score is that of the same class in both (0 … 1)",
     )
     layer_cosine: tuple[LayerCosine, ...] = Field(
         default=(), description="per layer, over all tokens; empty without a float model"

@@ -23,6 +23,7 @@ from spikesim.results.report import (
     Cycles,
     InputSpikes,
     InstructionCycles,
+    Item,
     LayerCycles,
     LayerPlacement,
     LayerSpikes,
@@ -43,6 +44,11 @@ from spikesim.support.arithmetic import ceil_div
 POPULATION = (
     "|s| of every element of the input of every spiked weight matrix, all tokens; an input shared by several matrices "
     "(q, k and v, or gate and up) counts once; the output head is left out"
+)
+
+NETWORK_POPULATION = (
+    "|s| of every element of the input of every weight matrix, all {item}s; an input shared by several matrices, or by "
+    "several windows of one, counts once"
 )
 
 _COUNTER_MEANINGS = {
@@ -114,12 +120,15 @@ class ProgramTally:
 class Tally:
     """Collects programs as they are simulated; afterwards fills the report.
 
+    `item`: what is counted as a token.
+
     `settled` says what stays on chip, once all programs are placed; `sized`: the hardware with the sizes that its
     memories then have. `vector_words`, `program_words`: what all programs together take of these memories.
     """
 
     hardware: HardwareConfig
     tokens: int
+    item: Item = "token"
     programs: list[ProgramTally] = field(default_factory=list)
     inputs: dict[str, tuple[SpikeStatistics, int]] = field(default_factory=dict)
     raster: Raster | None = None
@@ -220,7 +229,7 @@ class Tally:
         )
         events = sum(tally.encoded.spikes for tally in layers)
         return Spikes(
-            definition=POPULATION,
+            definition=POPULATION if self.item == "token" else NETWORK_POPULATION.format(item=self.item),
             coding=numerics.coding,
             steps=steps,
             elements=everything.elements,

@@ -1,12 +1,16 @@
-"""How far the integer model is from the float model: cross entropy, agreement and cosine, added up in a stream."""
+"""How far the integer model is from the float model: cross entropy, classes, cosine; added up in a stream."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from spikesim.golden.frame import Words
 from spikesim.results.report import Fidelity, FloatInteger, LayerCosine
 
 
@@ -75,8 +79,66 @@ def _nats(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     return -torch.log_softmax(logits.double(), -1).gather(-1, chosen)[:, 0]
 
 
+class ClassScore:
+    """The class of every sample: that of the largest score, of equal ones the first.
+
+    `steps`, `sequences`: of the run. With `adds_steps` a sequence is a sample, and the scores of its steps are added
+    up; else every step is one. `labels`: int64[samples], the classes, if known.
+    """
+
+    def __init__(
+        self, steps: int, sequences: int, *, adds_steps: bool, labels: NDArray[np.int64] | None
+    ) -> None:
+        self.labels, self.adds_steps = labels, adds_steps
+        self._sums: dict[str, NDArray[Any]] = {}
+        self._classes: dict[str, NDArray[np.int64]] = {}
+        self._samples = sequences if adds_steps else steps * sequences
+        self._sequences = sequences
+
+    def add(self, steps: slice, reference: torch.Tensor | None, words: Words) -> None:
+        """reference: float32[steps, sequences, classes], words: int32[steps, sequences, classes], of some steps."""
+        self._add("integer", steps, words, np.dtype(np.int64))
+        if reference is not None:
+            self._add("float", steps, reference.numpy(), np.dtype(np.float64))
+
+    def _add(self, model: str, steps: slice, scores: NDArray[Any], kind: np.dtype[Any]) -> None:
+        if scores.shape[-1] < 2:
+            return  # one score is no choice
+        if self.adds_steps:
+            self._sums[model] = self._sums.get(model, 0) + scores.sum(axis=0, dtype=kind)
+        else:
+            classes = self._classes.setdefault(model, np.zeros(self._samples, np.int64))
+            first = steps.start * self._sequences
+            found = scores.argmax(-1).reshape(-1)
+            classes[first : first + found.size] = found
+
+    def classes(self, model: str) -> NDArray[np.int64] | None:
+        """int64[samples] that the "integer" or the "float" model finds; None for one that did not run."""
+        if self.adds_steps and model in self._sums:
+            return np.asarray(self._sums[model].argmax(-1), np.int64)
+        return self._classes.get(model)
+
+    def fidelity(self) -> Fidelity:
+        """The figures of the report, without layer cosines."""
+        mine, reference = self.classes("integer"), self.classes("float")
+        if mine is None:
+            return Fidelity()
+        accuracy = None
+        if self.labels is not None:
+            accuracy = FloatInteger(
+                float_model=None if reference is None else float((reference == self.labels).mean()),
+                integer_model=float((mine == self.labels).mean()),
+            )
+        return Fidelity(
+            accuracy=accuracy,
+            labelled_samples=0 if self.labels is None else self.labels.size,
+            compared_samples=0 if reference is None else mine.size,
+            class_agreement=None if reference is None else float((mine == reference).mean()),
+        )
+
+
 class Cosines:
-    """Collects the cosine between every vector of the float model and the integer model's."""
+    """Collects the cosine between every vector of the float model and the integer model's; two of zeros are alike."""
 
     def __init__(self) -> None:
         self._parts: list[torch.Tensor] = []
@@ -84,7 +146,8 @@ class Cosines:
     def add(self, reference: torch.Tensor, integer: torch.Tensor) -> None:
         """reference, integer: float[steps, sequences, words], of some steps."""
         each = torch.nn.functional.cosine_similarity(reference.double(), integer.double(), dim=-1)
-        self._parts.append(each)
+        silent = ~(reference.any(-1) | integer.any(-1))
+        self._parts.append(torch.where(silent, 1.0, each))
 
     def layer(self, index: int, kind: str) -> LayerCosine:
         """Mean and minimum over all that was added."""

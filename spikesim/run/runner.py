@@ -14,7 +14,7 @@ from spikesim.mapping.place import Placer, ProgramPlacement
 from spikesim.program import Program
 from spikesim.program.compiled import Block
 from spikesim.program.file import save_program
-from spikesim.results.report import Raster
+from spikesim.results.report import Item, Raster
 from spikesim.rtl.assemble import check_fits
 from spikesim.run.account import Tally
 from spikesim.run.observers import RasterObserver
@@ -55,12 +55,14 @@ class Runner:
         stopwatch: Stopwatch,
         folder: Path | None,
         cached: int = 0,
+        *,
+        item: Item = "token",
     ) -> None:
         self.hardware = hardware
         self.session = session
         self.sequences = session.sequences
         self.placer = Placer(hardware, session.links)
-        self.tally = Tally(hardware=hardware, tokens=tokens)
+        self.tally = Tally(hardware=hardware, tokens=tokens, item=item)
         self.stopwatch = stopwatch
         self.folder = folder
         self.cached = cached
@@ -79,9 +81,8 @@ class Runner:
                 simulator = self._after_others(simulator, inputs)
         self.tally.add(program, simulator, placement, block)
         if raster is not None and raster.counts is not None and block.layer is not None:
-            self.tally.raster = Raster(
-                layer=block.layer, kind=block.kind, name="attention input", counts=raster.counts
-            )
+            name = "attention input" if self.tally.item == "token" else "input of its first matrix"
+            self.tally.raster = Raster(layer=block.layer, kind=block.kind, name=name, counts=raster.counts)
         if self.folder is not None:
             with self.stopwatch.stage("write"):
                 save_program(program, self.folder)

@@ -1,7 +1,8 @@
-"""What a mapping keeps of its input: the tokens that ran, those that set ranges, and where they come from."""
+"""What a mapping keeps of its input: what ran, what set ranges, and where they come from."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,21 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from spikesim.errors import TokenError
-from spikesim.program.compiled import Compiled
+from spikesim.program.compiled import Compiled, Samples
+from spikesim.run.samples import Taken, read_samples
 from spikesim.run.texts import TextReader, mapped_reader
 from spikesim.run.token_files import check_vocabulary
-from spikesim.run.tokens import Calibration, InputRequest, Origin, Tokens, cut, evaluation_tokens, whole_rows
+from spikesim.run.tokens import (
+    Calibration,
+    InputRequest,
+    Origin,
+    Tokens,
+    cut,
+    evaluation_tokens,
+    for_samples,
+    for_tokens,
+    whole_rows,
+)
 from spikesim.support.array_files import write_npy
 from spikesim.support.files import write_json_atomic
 from spikesim.support.npy import read_npy
@@ -21,6 +33,7 @@ from spikesim.support.reading import read_text
 TOKENS_FILE = "tokens.npy"
 CALIBRATION_TOKENS_FILE = "calibration.npy"
 ORIGIN_FILE = "tokens.json"
+LABELS_FILE = "labels.npy"
 
 _SHAPE = "int64[sequences, tokens]"
 
@@ -31,19 +44,60 @@ def save_tokens(tokens: Tokens, calibration: Calibration, folder: Path) -> None:
     if calibration.ids is not None:
         write_npy(folder / CALIBRATION_TOKENS_FILE, calibration.ids)
     write_json_atomic(folder / ORIGIN_FILE, tokens.origin.model_dump(mode="json"))
+    if tokens.labels is not None:
+        write_npy(folder / LABELS_FILE, tokens.labels)
+
+
+def words_of(compiled: Compiled, tokens: Tokens, items: NDArray[np.int64]) -> NDArray[np.int32]:
+    """items[...] of what a mapping runs -> int32[..., words], what comes in."""
+    return compiled.words(items) if tokens.table is None else tokens.table[items]
 
 
 def mapped_tokens(compiled: Compiled, request: InputRequest) -> Tokens:
     """The tokens that a mapping runs: those it was made with, cut anew if asked, or others that the request names.
 
-    Text is read as the model reads it. Raises TokenError for an input that is missing, damaged or no input.
+    Text is read as the model reads it, samples as the network takes them. Raises TokenError for an input that is
+    missing, damaged or no input.
     """
+    if isinstance(compiled.text.host, Samples):
+        return _samples(compiled, compiled.text.host, request)
+    for_tokens(request)
     if not request.names_input:
         return _saved(compiled, request)
     reader = TextReader(vocabulary=compiled.text.host.items)
     if request.text is not None:
         reader = mapped_reader(compiled)
     return evaluation_tokens(request, reader, None, length=compiled.text.reading.sequence_length)
+
+
+def _samples(compiled: Compiled, host: Samples, request: InputRequest) -> Tokens:
+    """Samples that the request names, or those that the mapping keeps, as many as it allows."""
+    for_samples(request)
+    model = compiled.text.model
+    taken = Taken(shape=host.shape, keeps_state=model.item == "step", classes=model.classes)
+    if request.samples is not None:
+        found = read_samples(request.samples, taken, request.max_samples)
+        run, table = found.tokens(host, compiled.entry, keeps_state=taken.keeps_state)
+        return replace(run, table=table)
+    saved = _saved(compiled, request)
+    saved = replace(saved, labels=_saved_labels(compiled, saved))
+    limit = request.max_samples
+    if limit is None or saved.origin.samples is None or limit >= saved.origin.samples:
+        return saved
+    ids = saved.ids[:limit] if taken.keeps_state else saved.ids[:, :limit]
+    origin = saved.origin.model_copy(update={"samples": limit, "saturated": None})
+    return Tokens(ids=ids, origin=origin, labels=None if saved.labels is None else saved.labels[:limit])
+
+
+def _saved_labels(compiled: Compiled, saved: Tokens) -> NDArray[np.int64] | None:
+    path = compiled.programs_folder / LABELS_FILE
+    if not path.exists():
+        return None
+    what = f"the classes of {saved.origin.samples} samples"
+    labels = read_npy(path, what, TokenError, kinds="iu")
+    if labels.shape != (saved.origin.samples,):
+        raise TokenError(f"{path} must be {what}, not {labels.dtype}{list(labels.shape)}")
+    return labels.astype(np.int64)
 
 
 def ranges_from(compiled: Compiled) -> NDArray[np.int64]:

@@ -51,11 +51,14 @@ def summarise_run(
             n_bytes=tokens.origin.n_bytes,
             sequence_length=tokens.ids.shape[1],
             sequences=tokens.ids.shape[0],
-            context=runner.context,
+            context=runner.context if model.item == "token" else None,
             cached_tokens=runner.cached,
             left_out=tokens.origin.left_out,
             special_tokens=tokens.special_tokens,
             unknown_tokens=tokens.unknown,
+            samples=tokens.origin.samples,
+            labelled=tokens.labels is not None,
+            saturated_numbers=tokens.origin.saturated,
             seed=tokens.origin.seed,
             note=tokens.note,
         ),
@@ -70,7 +73,7 @@ def summarise_run(
         energy=tally.energy(),
         hardware=hardware.model_dump(mode="json"),
         quantisation={**hardware.numerics.model_dump(mode="json"), **settings},
-        warnings=(*_warnings(tokens, fidelity, saturation), *_cached(runner), *_beyond_rtl(runner)),
+        warnings=(*_warnings(tokens, fidelity, saturation, model), *_cached(runner), *_beyond_rtl(runner)),
         limits=tally.limits(),
         versions={
             "spikesim": __version__,
@@ -84,11 +87,13 @@ def summarise_run(
     )
 
 
-def _warnings(tokens: Tokens, fidelity: Fidelity, saturation: Saturation) -> Iterator[str]:
+def _warnings(
+    tokens: Tokens, fidelity: Fidelity, saturation: Saturation, model: ModelSummary
+) -> Iterator[str]:
     if tokens.note:
         yield tokens.note
     if saturation.warned:
-        yield _saturated(saturation)
+        yield _saturated(saturation, "text that is" if model.item == "token" else "samples that are")
     if fidelity.better_than_float:
         yield (
             f"The integer model is better than the float model by {-(fidelity.increase_percent or 0):.2f} %, more than "
@@ -98,7 +103,7 @@ def _warnings(tokens: Tokens, fidelity: Fidelity, saturation: Saturation) -> Ite
         yield f"{fidelity.state_overflows} words of SSE state wrapped: calibrate on longer or more varied text."
 
 
-def _saturated(saturation: Saturation) -> str:
+def _saturated(saturation: Saturation, others: str) -> str:
     """The worst places by name; all of them are in the report."""
     warned = saturation.warned
     named = "; ".join(
@@ -109,7 +114,7 @@ def _saturated(saturation: Saturation) -> str:
     total = sum(place.saturated for place in warned)
     return (
         f"{total:,} words saturated, too many to believe any figure: {named}"
-        f"{f'; and in {more} more places' if more > 0 else ''}. Calibrate on text that is more like the input."
+        f"{f'; and in {more} more places' if more > 0 else ''}. Calibrate on {others} more like the input."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spikesim.errors import TokenError
 from spikesim.results.report import InputKind
+from spikesim.run.sample_files import SampleArrays
 from spikesim.run.texts import TextReader, TextTokens
 from spikesim.run.token_files import token_file
 from spikesim.support.npy import is_npy
@@ -30,10 +32,10 @@ MOST_RANDOM_TOKENS = 10**8
 
 @dataclass(frozen=True, kw_only=True)
 class InputRequest:
-    """What a user asks to run: a token file, a text or random tokens, at most one of them; and how it is cut.
+    """What a user asks to run: a token file, a text or random tokens, at most one, and how it is cut; or samples.
 
-    `sequence_length`: tokens per sequence; `max_tokens`: tokens in all, at most; `seed`: of random tokens. Raises
-    TokenError for a number that is none of these.
+    `sequence_length`: tokens per sequence; `max_tokens`: tokens in all, at most; `samples`, `max_samples`: of a network
+    that takes samples; `seed`: of what is drawn at random. Raises TokenError for a number that is none of these.
     """
 
     tokens: Path | None = None
@@ -41,13 +43,17 @@ class InputRequest:
     random_tokens: int | None = None
     sequence_length: int | None = None
     max_tokens: int | None = None
+    samples: Path | SampleArrays | None = None
+    max_samples: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if sum(given is not None for given in (self.tokens, self.text, self.random_tokens)) > 1:
             raise TokenError("input must be one of tokens, text and random tokens, not several")
+        if self.samples is not None and not isinstance(self.samples, Path | SampleArrays):
+            raise TokenError(f"samples must be a path or SampleArrays, not {shown(self.samples)}")
         most = {"random_tokens": MOST_RANDOM_TOKENS, "seed": 2**63}
-        for name in ("random_tokens", "sequence_length", "max_tokens", "seed"):
+        for name in ("random_tokens", "sequence_length", "max_tokens", "max_samples", "seed"):
             value, least = getattr(self, name), int(name != "seed")
             limit = most.get(name)
             if value is None and name != "seed":
@@ -66,6 +72,29 @@ class InputRequest:
         """Whether any input is named, or the choice is left to what comes with the model."""
         return not (self.tokens is None and self.text is None and self.random_tokens is None)
 
+    def refuse(self, names: Sequence[str], why: str) -> None:
+        """Raises TokenError, with the reason, for the first of these settings that was given."""
+        for name in names:
+            if getattr(self, name) is not None:
+                raise TokenError(f"--{name.replace('_', '-')} must not be given for {why}")
+
+
+TOKEN_SETTINGS = ("tokens", "text", "random_tokens", "sequence_length", "max_tokens")
+"""Of a request, those that mean nothing to a network that takes samples."""
+
+SAMPLE_SETTINGS = ("samples", "max_samples")
+"""Those that mean nothing to a language model."""
+
+
+def for_tokens(request: InputRequest) -> None:
+    """Raises TokenError for settings of a request that only a network has a meaning for."""
+    request.refuse(SAMPLE_SETTINGS, "a language model, which runs tokens")
+
+
+def for_samples(request: InputRequest) -> None:
+    """Raises TokenError for settings of a request that only a language model has a meaning for."""
+    request.refuse(TOKEN_SETTINGS, "a network, which runs samples")
+
 
 class Origin(BaseModel):
     """Where tokens come from, and what else is known of them; a mapping keeps it beside the ids.
@@ -76,6 +105,8 @@ class Origin(BaseModel):
     * `special`: places and names of the special tokens that a tokenizer added; None without a tokenizer.
     * `unknown`: the token of text that has none, id and name; `unread`: characters of the whole text in no token.
     * `left_out`: tokens at the end that fill no sequence.
+    * `samples`: how many ran, of a network; `saturated`: their numbers that are beyond the format of what comes in,
+      None if not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,14 +122,22 @@ class Origin(BaseModel):
     unknown: tuple[int, str] | None = None
     unread: int = Field(default=0, ge=0)
     left_out: int = Field(default=0, ge=0)
+    samples: int | None = Field(default=None, ge=0)
+    saturated: int | None = Field(default=None, ge=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """`ids`: int64[sequences, length], and where they come from."""
+    """`ids`: int64[sequences, length], and where they come from.
+
+    Of a network, ids are rows of words: of the host's table, or of `table`, int32[rows, words], if others run.
+    `labels`: int64[samples], their classes, if known.
+    """
 
     ids: NDArray[np.int64]
     origin: Origin
+    table: NDArray[np.int32] | None = None
+    labels: NDArray[np.int64] | None = None
 
     @property
     def is_bytes(self) -> bool:
@@ -131,6 +170,16 @@ class Tokens:
             notes.append(
                 "Tokens were drawn at random: fidelity and sparsity below come from random tokens, not from text "
                 "the model was trained on, and will differ on real text."
+            )
+        if origin.kind == "random samples":
+            notes.append(
+                "Samples were drawn at random: fidelity, sparsity and cycles below come from random numbers, not from "
+                "data that the network was trained for, and will differ on real data; give samples with --samples."
+            )
+        if origin.saturated:
+            notes.append(
+                f"{origin.saturated:,} numbers of the samples are beyond the range of the input words and were cut: "
+                "calibrate on samples that reach as far."
             )
         if origin.lines > 1:
             notes.append(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError
-from spikesim.flow import map_model
+from spikesim.flow import map_model, takes_samples
 from spikesim.hardware import HardwareConfig, MemoryConfig
 from spikesim.program import (
     ACTIVATION_LIMIT,
@@ -28,6 +28,7 @@ from spikesim.program import (
     series,
 )
 from spikesim.program.compiled import is_compiled, open_compiled
+from spikesim.results.report import Item
 from spikesim.run.saved_tokens import mapped_tokens, one_sequence
 from spikesim.run.tokens import DEFAULT_SEQUENCE, InputRequest
 from spikesim.support.progress import SILENT, Progress
@@ -40,13 +41,14 @@ SELF_TEST_CHANNELS, SELF_TEST_OUTPUTS = 48, 40
 class Job:
     """A chain of programs, what comes in at every step, `words`: int32[steps, words], and what it runs on.
 
-    `kinds`: what each program is to a reader.
+    `kinds`: what each program is to a reader; `item`: what a step is of.
     """
 
     chain: Chain
     words: NDArray[np.int32]
     hardware: HardwareConfig
     kinds: Mapping[str, str] = field(default_factory=dict)
+    item: Item = "token"
 
     @property
     def programs(self) -> tuple[Program, ...]:
@@ -71,7 +73,7 @@ def _mapped(
             )
         yield model
         return
-    if context is None:
+    if context is None and not takes_samples(model):
         usual = min(DEFAULT_SEQUENCE, hardware.limits.max_context)
         context = max(usual, request.sequence_length or 1)
     with temporary_folder() as folder:
@@ -96,25 +98,31 @@ def model_job(
     context: int | None = None,
     progress: Progress = SILENT,
 ) -> Job:
-    """All programs of a checkpoint or of a mapped folder, and the first `tokens` tokens of its input, or of `text`.
+    """All programs of a model or of a mapped folder, and the first `tokens` tokens of its input, or of `text`; of a
+    network as many frames, or steps of its first sample.
 
     `context`: what a checkpoint's caches are laid out for; as `map` does without being asked if None.
 
     A mapped folder keeps the numbers it was mapped with. Raises a SpikesimError for whatever the user can put right.
     """
-    request = InputRequest(max_tokens=tokens, sequence_length=tokens, text=text, seed=seed)
+    if takes_samples(model):
+        request = InputRequest(max_samples=tokens, text=text, seed=seed)
+    else:
+        request = InputRequest(max_tokens=tokens, sequence_length=tokens, text=text, seed=seed)
     with _mapped(model, hardware, request, context, progress) as folder:
         return mapped_job(folder, hardware, tokens=tokens, text=text if folder == model else None)
 
 
 def mapped_job(folder: Path, hardware: HardwareConfig, *, tokens: int, text: Path | None = None) -> Job:
-    """All programs of a mapped folder, and the first `tokens` tokens of its input, or of `text`.
+    """All programs of a mapped folder, and the first `tokens` items of its input, or of `text`.
 
     Raises CapacityError for more tokens than the programs keep keys and values for.
     """
     compiled = open_compiled(folder)
-    length = None if text is None else tokens
-    run = mapped_tokens(compiled, InputRequest(text=text, max_tokens=tokens, sequence_length=length))
+    request = InputRequest(text=text)
+    if not compiled.takes_samples:
+        request = replace(request, max_tokens=tokens, sequence_length=None if text is None else tokens)
+    run = mapped_tokens(compiled, request)
     sequence = one_sequence(run, tokens)
     compiled.check_steps(len(sequence))
     return Job(
@@ -122,6 +130,7 @@ def mapped_job(folder: Path, hardware: HardwareConfig, *, tokens: int, text: Pat
         words=compiled.words(sequence),
         hardware=hardware.model_copy(update={"numerics": compiled.text.hardware.numerics}),
         kinds={block.program: block.kind for block in compiled.text.blocks},
+        item=compiled.text.model.item,
     )
 
 

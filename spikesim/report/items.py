@@ -1,0 +1,54 @@
+"""What a report calls an item of the model: pages and sentences are written for tokens, and say frames or steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
+
+from spikesim.results.report import Item
+
+T = TypeVar("T")
+
+_WORD = re.compile(r"\b([Tt])oken(s?)\b")
+
+
+def reword(value: T, item: Item) -> T:
+    """Our own words with the name of the item for "token"; also those in tuples, lists, dicts and dataclasses.
+
+    >>> reword("Tokens per second, 3 µJ per token", "frame")
+    'Frames per second, 3 µJ per frame'
+    """
+    return value if item == "token" else _reworded(value, item)
+
+
+def _reworded(value: Any, item: str) -> Any:
+    if isinstance(value, str):
+        first = {"t": item, "T": item.capitalize()}
+        return type(value)(_WORD.sub(lambda match: first[match[1]] + match[2], value))
+    if isinstance(value, Mapping):
+        return {key: _reworded(each, item) for key, each in value.items()}
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_reworded(each, item) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        texts = {
+            field.name: _reworded(getattr(value, field.name), item) for field in fields(value) if field.init
+        }
+        return replace(value, **texts)
+    return value
+
+
+class ItemWords(Extension):
+    """Rewords what a template itself says, but nothing that is put into it: for `environment.item`."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterable[Token]:
+        """Texts between tags, and strings in them."""
+        item: Item = self.environment.item  # type: ignore[attr-defined]
+        for token in stream:
+            if token.type in ("data", "string"):
+                token = Token(token.lineno, token.type, reword(token.value, item))
+            yield token
