@@ -16,6 +16,7 @@ from spikesim.hardware import HardwareConfig
 from spikesim.mapping.frontend import Lowered, OpenedNetwork, Timed
 from spikesim.mapping.graph import nodes
 from spikesim.mapping.graph.calibrate import peaks
+from spikesim.mapping.graph.formats import Formats
 from spikesim.mapping.graph.graph import Graph
 from spikesim.mapping.graph.lower import lower_segment, port
 from spikesim.mapping.graph.reference import Walk
@@ -75,6 +76,8 @@ class OpenedGraph:
         self._pieces: list[Piece] = []
         self._links: list[Link] = []
         self._input: Tensor | None = None
+        self.tensors: dict[str, Tensor] = {}
+        self.formats: Formats | None = None
 
     @cached_property
     def summary(self) -> ModelSummary:
@@ -111,13 +114,14 @@ class OpenedGraph:
     def calibrate(self, samples: NDArray[np.float32], hardware: HardwareConfig) -> None:
         """Ranges from float32[samples, steps, *shape], and with them all programs."""
         known = peaks(self.graph, self.segments, samples)
+        self.formats = Formats(graph=self.graph, peaks=known)
         self._input = self._entering(samples, known[self.graph.input.name])
-        tensors = {self.graph.input.name: self._input}
+        self.tensors = tensors = {self.graph.input.name: self._input}
         home: dict[str, str] = {}
         self._pieces, self._links = [], []
         for number, segment in enumerate(self.segments):
             name = f"{number:02}_{segment.last.name}"[:200]
-            program, tensor = lower_segment(name, segment, self.graph, tensors, known, hardware)
+            program, tensor = lower_segment(name, segment, self.graph, tensors, self.formats, hardware)
             for given in program.text.inputs:
                 source = None
                 if given.name != INPUT:

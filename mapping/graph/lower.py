@@ -8,6 +8,7 @@ from dataclasses import replace
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.builder import ProgramBuilder
 from spikesim.mapping.graph import nodes
+from spikesim.mapping.graph.formats import Formats
 from spikesim.mapping.graph.graph import Graph
 from spikesim.mapping.graph.lower_attention import lower_attention
 from spikesim.mapping.graph.lower_elementwise import (
@@ -34,7 +35,7 @@ def lower_segment(
     segment: Segment,
     graph: Graph,
     tensors: dict[str, Tensor],
-    peaks: Mapping[str, float],
+    formats: Formats,
     hardware: HardwareConfig,
 ) -> tuple[Program, Tensor]:
     """The program of a segment; adds the tensors of its nodes to those that are known, and returns that of its last.
@@ -51,8 +52,7 @@ def lower_segment(
         numerics=hardware.numerics,
         graph=graph,
         tensors=tensors,
-        peaks=peaks,
-        hardware=hardware,
+        formats=formats,
     )
     before = {tensor.vector: tensor for tensor in tensors.values()}
     builder.vectors |= {vector: tensor.words for vector, tensor in before.items()}

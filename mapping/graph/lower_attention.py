@@ -80,7 +80,7 @@ def lower_attention(low: Lowering, node: Attention) -> Tensor:
     else:
         v = _encoded(low, f"{node.name}.v", value, size)
         real = _linear(low, node, q, k, v, out, (heads, queries, keys, size))
-    fraction, limit = low.format_of(node)
+    fraction, limit = low.formats.of(node)
     rows = queries * heads
     name = node.name
     low.builder.vector(name, rows * wide)
@@ -198,7 +198,7 @@ def _softmax(
         builder.emit(
             Gather(dst=run(out.name, at, heads, size), counts=counts, operand="state", name=value_state)
         )
-    fraction = low.format_of(node)[0] + 4
+    fraction = low.formats.of(node)[0] + 4
     rows = queries * heads
     scaled = builder.vector(f"{name}.mean", rows * size)
     unit = builder.reals(f"{name}.value_unit", np.array([v.factor]))
@@ -316,7 +316,7 @@ def _linear(
     for token in range(queries):
         dst = run(out.name, token * heads * size, heads, size)
         builder.emit(Gather(dst=dst, counts=q.token(token), operand="state", name=state))
-    fraction, _ = low.format_of(node)
+    fraction, _ = low.formats.of(node)
     fraction += 4
     factor = q.factor * k.factor * v.factor * node.scale
     unit, unit_fraction = builder.reals(f"{name}.unit", np.array([factor]))

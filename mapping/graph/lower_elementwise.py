@@ -37,7 +37,7 @@ def lower_sum(low: Lowering, node: Sum) -> Tensor:
     first, second = (low.tensor(name) for name in node.inputs)
     first = low.dense(f"{node.name}.first", first)
     second = low.ordered(f"{node.name}.second", second, first.order)
-    fraction, limit = low.format_of(node)
+    fraction, limit = low.formats.of(node)
     if not node.subtract and first.unit == second.unit and first.fraction == second.fraction:
         total = first.limit + second.limit
         if total <= COUNT_LIMIT:  # spikes remain spikes
@@ -54,7 +54,7 @@ def lower_product(low: Lowering, node: Product) -> Tensor:
     first, second = (low.tensor(name) for name in node.inputs)
     first = low.dense(f"{node.name}.first", first)
     second = low.ordered(f"{node.name}.second", second, first.order)
-    fraction, _ = low.format_of(node)
+    fraction, _ = low.formats.of(node)
     a, b = (_plain(low, f"{node.name}.{part}", x) for part, x in (("a", first), ("b", second)))
     return first.like(product_of(low, node.name, a.value, b.value, fraction=fraction, statistic=None))
 
@@ -77,7 +77,7 @@ def _in_order(x: Tensor, array: NDArray[np.float32]) -> NDArray[np.float64]:
 def lower_affine(low: Lowering, node: Affine) -> Tensor:
     """x · scale + shift."""
     x = low.dense(f"{node.name}.dense", low.tensor(node.inputs[0]))
-    fraction, limit = low.format_of(node)
+    fraction, limit = low.formats.of(node)
     scale, shift = _in_order(x, node.scale) * x.unit, _in_order(x, node.shift)
     shifted = bool(shift.any())
     name = f"{node.name}.scaled" if shifted else node.name
@@ -96,7 +96,7 @@ def lower_activation(low: Lowering, node: Activation) -> Tensor:
     if kind == "relu" and x.limit <= ACTIVATION_LIMIT:
         return x.like(relu(low, name, x.value), unit=x.unit)
     x = _plain(low, f"{name}.plain", x)
-    fraction, _ = low.format_of(node)
+    fraction, _ = low.formats.of(node)
     match kind:
         case "relu":
             return x.like(relu(low, name, x.value))
@@ -109,7 +109,7 @@ def lower_activation(low: Lowering, node: Activation) -> Tensor:
             half = low.builder.multiply(name, wide, fraction=_SIGMOID_FRACTION, limit=_SIGMOID_LIMIT)
             return x.like(half)
         case "gelu" | "gelu_tanh":
-            return x.like(_gelu(low, name, x.value, low.peaks[node.inputs[0]]))
+            return x.like(_gelu(low, name, x.value, low.formats.peaks[node.inputs[0]]))
         case "hardsigmoid":
             return x.like(_hard_sigmoid(low, name, x.value))
         case "hardswish":
@@ -191,7 +191,7 @@ def lower_layer_norm(low: Lowering, node: LayerNorm) -> Tensor:
     value = Value(view=x.view(rows), fraction=x.fraction, limit=x.limit)
     if node.centred:
         value = _centred(low, node.name, value)
-    fraction, limit = low.format_of(node)
+    fraction, limit = low.formats.of(node)
     gain = node.weight.astype(np.float64)
     shifted = node.bias is not None
     name = f"{node.name}.normed" if shifted else node.name
@@ -255,7 +255,7 @@ def lower_concat(low: Lowering, node: Concat) -> Tensor:
             order = channels_last(shape, axes)
             break
     alike = all((x.unit, x.fraction) == (given[0].unit, given[0].fraction) for x in given)
-    fraction, limit = low.format_of(node)
+    fraction, limit = low.formats.of(node)
     if alike:
         fraction, limit, unit = given[0].fraction, max(x.limit for x in given), given[0].unit
     else:

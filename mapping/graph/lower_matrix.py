@@ -50,7 +50,7 @@ def lower_linear(low: Lowering, node: Linear) -> Tensor:
     matrix = np.ascontiguousarray(weights.integers[:, rows.columns])
     bound = low.builder.matrix(node.name, matrix, encoded.limit)
     count = rows.begin.size
-    fraction, limit = low.format_of(node)
+    fraction, limit = low.formats.of(node)
     result = _Result(low, node, count, outputs, fraction, limit)
     for part, begin, step in _even(rows.begin):
         sums = low.builder.vector(f"{node.name}.sums.{part.start}", (part.stop - part.start) * outputs)
@@ -240,7 +240,7 @@ def lower_conv(low: Lowering, node: Conv) -> Tensor:
     depthwise = flat.groups == image.channels == outputs and flat.groups > 1
     taps = list(_depthwise_taps(flat, weights) if depthwise else _taps(flat, weights))
     bound = _bound(low, taps, image.encoded.limit, depthwise)
-    fraction, limit = low.format_of(node)
+    fraction, limit = low.formats.of(node)
     result = _Result(low, node, height * width, outputs, fraction, limit)
     each = max(1, min(height, MOST_GROUPS // width, BAND_WORDS // (width * outputs)))
     for first in range(0, height, each):

@@ -18,7 +18,7 @@ from spikesim.program import WORD_LIMIT, Add, Lookup, Multiply
 def lower_neuron(low: Lowering, node: Neuron) -> Tensor:
     """i ← alpha i + gain x, v ← beta v + i + leak, a spike where v is beyond the threshold, and the reset it causes."""
     builder, name = low.builder, node.name
-    fraction = low.neuron_fraction(node)
+    fraction = low.formats.membrane(node)
     x = low.dense(f"{name}.dense", low.tensor(node.inputs[0]))
 
     def placed(array: Floats) -> NDArray[np.float64]:
@@ -52,7 +52,7 @@ def lower_neuron(low: Lowering, node: Neuron) -> Tensor:
         charged = low.plus(f"{name}.leaked", charged, placed(node.leak), WORD_LIMIT)
     if node.threshold is None:
         builder.emit(Multiply(dst=membrane.view, a=charged.view, limit=WORD_LIMIT))
-        out_fraction, limit = low.format_of(node)
+        out_fraction, limit = low.formats.of(node)
         return x.like(builder.multiply(name, charged, fraction=out_fraction, limit=limit))
     threshold = words_of(node.threshold)
     before = _kept(low, f"{name}.fired", x.words, 0, 1) if node.delayed else None

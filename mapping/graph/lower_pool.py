@@ -28,6 +28,8 @@ def lower_pool(low: Lowering, node: Pool) -> Tensor:
     limit = max(1, x.limit)
     columns = [_columns(low, f"{name}.column.{at}", grid, at, right, windows[1], limit) for at in range(wide)]
     rows, limit = _joined(low, node, f"{name}.row", columns, limit)
+    if rows.groups > 1 and rows.stride != rows.length:
+        rows = _alone(low, f"{name}.rows", rows, limit)
     pitch = windows[1] * grid.channels
     bands = [run(rows.name, rows.offset + at * pitch, windows[0], pitch, down * pitch) for at in range(high)]
     if high == 1 and down == 1:
@@ -52,7 +54,7 @@ def _two_axes(node: Pool) -> Pool:
 
 def _scaled(low: Lowering, node: Pool, sums: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """Sums, or means, which are sums with another unit as long as they fit an activation."""
-    fraction, limit = low.format_of(node)
+    fraction, limit = low.formats.of(node)
     inside = _inside(node, sums.shape, sizes) if node.kind == "average" else np.ones(sums.shape)
     if (inside == inside.flat[0]).all() and sums.limit <= ACTIVATION_LIMIT:
         return replace(sums, unit=sums.unit / float(inside.flat[0]))

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError
-from spikesim.hardware import HardwareConfig
 from spikesim.mapping.blocks import Blocks
 from spikesim.mapping.builder import Value
+from spikesim.mapping.graph.formats import Formats
 from spikesim.mapping.graph.graph import Graph
-from spikesim.mapping.graph.nodes import Neuron, Node, Sum
 from spikesim.mapping.graph.tensor import MOST_GROUPS, Order, Tensor, row_major, run, stretches
 from spikesim.mapping.quantize import mantissas
-from spikesim.mapping.ranges import fraction_for
-from spikesim.program import ACTIVATION_LIMIT, WORD_LIMIT, Add, Multiply, View
-
-WIDE_LIMIT = 2**28
-"""What a membrane or a current reaches in words: room for eight times the largest value of the calibration."""
+from spikesim.program import WORD_LIMIT, Add, Multiply, View
 
 MOST_COPIES = 2**12
 """Instructions that putting a tensor into another order may take."""
@@ -28,50 +22,14 @@ MOST_COPIES = 2**12
 
 @dataclass(frozen=True, kw_only=True)
 class Lowering(Blocks):
-    """Lowers the nodes of one program. `tensors`: of every node so far, of earlier programs too; `peaks`: the largest
-    magnitude of every value of the float model; `graph`: the whole of it. `copies`: tensors in other orders, by name.
+    """Lowers the nodes of one program. `tensors`: of every node so far, of earlier programs too; `graph`: the whole of
+    it. `copies`: tensors in other orders, by vector and orders.
     """
 
     graph: Graph
     tensors: dict[str, Tensor]
-    peaks: Mapping[str, float]
-    hardware: HardwareConfig
+    formats: Formats
     copies: dict[tuple[str, bytes], Tensor] = field(default_factory=dict)
-
-    # Number formats
-
-    def is_wide(self, name: str) -> bool:
-        """Whether only neurons take a value, or sums that only neurons take: it then keeps the bits of a membrane."""
-        users = self.graph.users(name)
-        if not users or name == self.graph.output:
-            return False
-        return all(
-            isinstance(user, Neuron) or (isinstance(user, Sum) and self.is_wide(user.name)) for user in users
-        )
-
-    def format_of(self, node: Node) -> tuple[int, int]:
-        """Binary point and limit of a node's output: 16 bits, or those of a membrane."""
-        peak = self.peaks[node.name]
-        if self.is_wide(node.name):
-            fraction = min(map(self.neuron_fraction, self._neurons_behind(node.name)))
-            return fraction, WORD_LIMIT
-        return fraction_for(peak, ACTIVATION_LIMIT), ACTIVATION_LIMIT
-
-    def _neurons_behind(self, name: str) -> list[Neuron]:
-        found: list[Neuron] = []
-        for user in self.graph.users(name):
-            found += [user] if isinstance(user, Neuron) else self._neurons_behind(user.name)
-        return found
-
-    def _peak_of(self, neuron: Neuron) -> float:
-        """The largest magnitude that any value of a neuron has: all of them share a binary point."""
-        thresholds = 0.0 if neuron.threshold is None else float(np.abs(neuron.threshold).max())
-        insides = [peak for name, peak in self.peaks.items() if name.startswith(f"{neuron.name}:")]
-        return max(*insides, self.peaks[neuron.inputs[0]], thresholds, 2.0**-20)
-
-    def neuron_fraction(self, neuron: Neuron) -> int:
-        """Binary point of a neuron's membrane."""
-        return fraction_for(self._peak_of(neuron), WIDE_LIMIT, 1.0)
 
     # Tensors
 
