@@ -167,6 +167,7 @@ class _Draft:
                 last = made.name
             if last and node.name in self._nodes and last != node.name:  # its output is that of the last one
                 self._same[node.name] = last
+                self._uses[last] = self._uses.get(node.name, 0)
         output = self._same.get(output, output)
         needed = {output}
         for node in reversed(self._nodes.values()):
@@ -309,7 +310,7 @@ class _Draft:
         return eps if isinstance(square, Product) and square.inputs == (x, x) else None
 
     def _affine(self, node: Affine) -> Iterator[Node]:
-        """Weights of a norm that has none; a scale of integer spikes that nothing else uses; hard-sigmoid and -swish."""
+        """Weights of a norm that has none; a scale of integer spikes that nothing else uses; hard sigmoids."""
         inner = self._nodes[node.inputs[0]]
         if _is(node.scale, 1 / 6) and _is(node.shift, 0.0):
             x = self._six(inner)
@@ -492,7 +493,21 @@ def _clamped(node: Clamp) -> Iterator[Node]:
 
 
 def _reduced(node: Reduce, shape: Shape) -> Iterator[Node]:
-    """A pool over one axis, of all that is not reduced as channels."""
+    """A pool over one axis, of all that is not reduced as channels; over one or two last axes as they are."""
+    axes = len(node.axes)
+    last = node.axes == tuple(range(len(shape) - axes, len(shape)))
+    if last and axes in (1, 2) and len(shape) > axes and prod(shape[: -axes - 1]) == 1:
+        kernel, padding = shape[-axes:], ((0, 0),) * axes
+        yield Pool(
+            name=node.name,
+            source=node.source,
+            inputs=node.inputs,
+            kind=node.kind,
+            kernel=kernel,
+            stride=kernel,
+            padding=padding,
+        )
+        return
     kept = tuple(axis for axis in range(len(shape)) if axis not in node.axes)
     length = prod(shape[axis] for axis in node.axes)
     index = np.ascontiguousarray(counting(shape).transpose(*kept, *node.axes)).reshape(-1, length)

@@ -43,6 +43,7 @@ _KEPT = (
     "_fused_rms_norm.default",
     "scaled_dot_product_attention.default",
     "leaky_relu.default",
+    "heaviside.default",
     "hardtanh.default",
     "upsample_nearest1d.vec",
     "upsample_nearest2d.vec",
@@ -221,13 +222,14 @@ class _Reader:
 
     def graph(self) -> Graph:
         """The graph. Raises GraphError."""
+        result = self._output()
         input_node = self._inputs()
         for node in self._program.graph.nodes:
             if node.op == "call_function":
                 self._values[node.name] = self._call(node)
             elif node.op == "get_attr":
                 self._values[node.name] = self._attribute(node)
-        output = self._values[self._output()]
+        output = self._values[result]
         if not isinstance(output, Ref):
             raise GraphError(f"{self._source} must have an output that depends on its input")
         nodes, name = settled([input_node, *self._walk.nodes], output.name)
@@ -248,7 +250,7 @@ class _Reader:
         if not value.dtype.is_floating_point:
             dtype = str(value.dtype).removeprefix("torch.")
             raise GraphError(f"{self._source} must take real numbers, not {dtype}")
-        self._walk.origin = Origin(placeholder.name, self._source)
+        self._walk.origin = Origin("input", self._source)
         shape = tuple(map(int, value.shape))
         node = Input(name=self._walk.name(), source=self._source, shape=shape)
         self._values[placeholder.name] = Ref(node.name, node.shape_of())
@@ -416,7 +418,7 @@ def _plain(operator: str) -> str:
     """The name of an operator without what only torch wants to know."""
     for word in ("native_", "_with_indices", "_legit_no_training"):
         operator = operator.replace(word, "")
-    return operator.strip("_")
+    return "attention" if "dot_product" in operator else operator.strip("_")
 
 
 def _dtype(node: Any) -> torch.dtype | None:

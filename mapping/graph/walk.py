@@ -100,6 +100,9 @@ class Walk:
         shape = node.shape_of(*(ref.shape for ref in inputs))
         if prod(shape) > LARGEST:
             raise node.refuse(f"have at most {LARGEST:,} elements, not {prod(shape):,}")
+        for value in fields.values():
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise node.refuse("have finite numbers: weights, scales and biases")
         if isinstance(node, Rearrange):
             self._elements += prod(shape)
             if self._elements > LARGEST_IN_ALL:
@@ -114,7 +117,9 @@ class Walk:
         return torch.arange(prod(ref.shape), dtype=torch.float64).reshape(ref.shape)
 
     def rearranged(self, ref: Ref, index: torch.Tensor, part: str = "") -> Ref:
-        """The elements of an activation that an index says."""
+        """The elements of an activation that an index says; the activation itself if that is all of them in order."""
+        if tuple(index.shape) == ref.shape and torch.equal(index, self.indices(ref).to(index.dtype)):
+            return ref
         return self.add(Rearrange, ref, part=part, index=index.to(torch.int64).contiguous().numpy())
 
     def reshaped(self, ref: Ref, shape: Sequence[int], part: str = "") -> Ref:
