@@ -20,6 +20,7 @@ from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.frontend import DSSAFrontEnd
 from spikesim.mapping.frontend import FrontEnd, OpenedModel, OpenedNetwork, Reference
+from spikesim.mapping.graph.frontend import GraphFrontEnd
 from spikesim.program import Port, result_of
 from spikesim.program.compiled import PROGRAM_FOLDER, Block, TextRule, open_compiled, write_table
 from spikesim.program.verifier import verify_for
@@ -51,7 +52,7 @@ from spikesim.support.shown import shown
 
 __all__ = ["map_model", "open_model", "simulate_mapping"]
 
-NETWORKS: tuple[FrontEnd[OpenedNetwork], ...] = ()
+NETWORKS: tuple[FrontEnd[OpenedNetwork], ...] = (GraphFrontEnd(),)
 """Of networks that take samples; the first that accepts a path opens it."""
 
 FRONT_ENDS: tuple[FrontEnd[OpenedModel], ...] = (DSSAFrontEnd(),)
