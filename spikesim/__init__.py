@@ -1,4 +1,4 @@
-"""spikesim: convert spiking DSSA language models and co-design the event-driven hardware that runs them.
+"""spikesim: convert spiking and other networks and co-design the event-driven hardware that runs them.
 
 The names below are the public interface; the modules they come from hold the rest. Importing the package is cheap:
 nothing heavy (torch, numba, matplotlib) is imported before it is used.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from spikesim.version import __version__
 
 if TYPE_CHECKING:
-    from spikesim.flow import map_model, simulate_mapping
+    from spikesim.flow import map_model, map_module, simulate_mapping
     from spikesim.hardware import HardwareConfig
     from spikesim.mapping.dssa.model import load_model
     from spikesim.run.simulator import Simulator
@@ -35,6 +35,7 @@ _HOMES = {
     "int8_absmax": "spikesim.spikes.quantise",
     "load_model": "spikesim.mapping.dssa.model",
     "map_model": "spikesim.flow",
+    "map_module": "spikesim.flow",
     "simulate_mapping": "spikesim.flow",
 }
 
@@ -49,6 +50,7 @@ __all__ = [
     "int8_absmax",
     "load_model",
     "map_model",
+    "map_module",
     "simulate_mapping",
 ]
 

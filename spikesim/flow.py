@@ -9,17 +9,20 @@ be mapped.
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from spikesim.errors import CapacityError, CheckpointError, HardwareError, OutputError, TokenError
+from spikesim.errors import CapacityError, CheckpointError, GraphError, HardwareError, OutputError, TokenError
 from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.dssa.frontend import DSSAFrontEnd
 from spikesim.mapping.frontend import FrontEnd, OpenedModel, OpenedNetwork, Reference
+from spikesim.mapping.graph.frontend import GraphFrontEnd
 from spikesim.program import Port, result_of
 from spikesim.program.compiled import PROGRAM_FOLDER, Block, TextRule, open_compiled, write_table
 from spikesim.program.verifier import verify_for
@@ -27,7 +30,7 @@ from spikesim.results.report import LayerCosine, Report
 from spikesim.run.fidelity import Cosines, Score
 from spikesim.run.network import map_network, simulate_network
 from spikesim.run.runner import Runner, Stopwatch
-from spikesim.run.sample_files import SampleArrays
+from spikesim.run.sample_files import SampleArrays, sample_arrays
 from spikesim.run.saved_tokens import mapped_tokens, save_tokens
 from spikesim.run.session import Session, Take
 from spikesim.run.summary import summarise_run
@@ -46,12 +49,13 @@ from spikesim.run.tokens import (
 )
 from spikesim.run.written import finish_mapping, stream_fraction
 from spikesim.support.arguments import as_path, of_type
+from spikesim.support.files import write_bytes_atomic
 from spikesim.support.progress import SILENT, Progress
 from spikesim.support.shown import shown
 
-__all__ = ["map_model", "open_model", "simulate_mapping"]
+__all__ = ["map_model", "map_module", "open_model", "open_network", "simulate_mapping", "takes_samples"]
 
-NETWORKS: tuple[FrontEnd[OpenedNetwork], ...] = ()
+NETWORKS: tuple[FrontEnd[OpenedNetwork], ...] = (GraphFrontEnd(),)
 """Of networks that take samples; the first that accepts a path opens it."""
 
 FRONT_ENDS: tuple[FrontEnd[OpenedModel], ...] = (DSSAFrontEnd(),)
@@ -194,6 +198,56 @@ def _map_tokens(
     fidelity = fidelity.model_copy(update={"layer_cosine": tuple(cosines)})
     settings = {"calibration": examples.note, "stream_fraction": stream_fraction(compiled)}
     return summarise_run(summary, run, fidelity, runner, settings, command)
+
+
+def map_module(
+    module: torch.nn.Module,
+    example_input: torch.Tensor,
+    *,
+    output: str | os.PathLike[str],
+    hardware: HardwareConfig | None = None,
+    samples: Any = None,
+    labels: Any = None,
+    calibration: Any = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> Report:
+    """Exports a module as a network, maps and simulates it as `map_model` does, and leaves the export in `output`.
+
+    `example_input`: a batch, as the module takes it. `samples`, `calibration`: arrays or tensors [samples, …], or paths of
+    files as `--samples` takes them; `labels`: integers[samples], the classes of samples that are arrays. Without samples
+    random ones run.
+    """
+    from spikesim.mapping.graph.torch_export import export_module
+
+    output = _free_folder(as_path(output, "output", OutputError))
+    if not isinstance(module, torch.nn.Module):
+        raise GraphError(f"module must be a torch.nn.Module, not {shown(module)}")
+    if not isinstance(example_input, torch.Tensor):
+        raise GraphError(f"example_input must be a tensor, not {shown(example_input)}")
+    if labels is not None and (samples is None or isinstance(samples, str | os.PathLike)):
+        raise TokenError("labels must come with samples that are arrays")
+    given, ranges = _samples(samples, labels), _samples(calibration, None)
+    path = output / f"{type(module).__name__}.pt2"
+    content = io.BytesIO()
+    torch.export.save(export_module(module, example_input), content)
+    write_bytes_atomic(path, content.getvalue())
+    return map_model(
+        path,
+        output=output,
+        hardware=HardwareConfig() if hardware is None else hardware,
+        request=InputRequest(samples=given, seed=seed),
+        calibration=ranges,
+        progress=progress,
+    )
+
+
+def _samples(given: Any, labels: Any) -> Path | SampleArrays | None:
+    if given is None:
+        return None
+    if isinstance(given, str | os.PathLike):
+        return as_path(given, "samples", TokenError)
+    return sample_arrays(given, labels)
 
 
 def simulate_mapping(

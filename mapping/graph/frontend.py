@@ -92,8 +92,9 @@ class OpenedGraph:
             parameters=sum(array.size for array in arrays),
             layers={kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
             layer_kinds=kinds,
-            hidden_size=int(np.prod(self.shape)),
-            vocab_size=int(np.prod(result)),
+            item="step" if self.keeps_state else "frame",
+            input_shape=self.shape,
+            classes=int(np.prod(result)),
         )
 
     @property

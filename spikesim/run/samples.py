@@ -112,7 +112,8 @@ def read_samples(given: Path | SampleArrays, taken: Taken, limit: int | None = N
     """
     arrays = sample_file(given) if isinstance(given, Path) else given
     labels = None if arrays.y is None else _labels(arrays, arrays.y, taken)
-    whole = arrays.x[:limit].reshape(-1, _steps(arrays, taken), *taken.shape)
+    steps = _steps(arrays, taken)
+    whole = arrays.x[:limit].reshape(-1, steps, *taken.shape)
     with np.errstate(over="ignore"):  # which is found below
         whole = np.ascontiguousarray(whole, np.float32)
     if not np.isfinite(whole).all():

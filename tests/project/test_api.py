@@ -42,6 +42,16 @@ def _map(folder: Path, **arguments: Any) -> object:
     return spikesim.map_model(given.pop("model"), **given)
 
 
+def _map_module(folder: Path, **arguments: Any) -> object:
+    given: dict[str, Any] = {
+        "module": torch.nn.Linear(3, 2),
+        "example_input": torch.zeros(1, 3),
+        "output": folder,
+    }
+    given.update(arguments)
+    return spikesim.map_module(given.pop("module"), given.pop("example_input"), **given)
+
+
 def public_calls(folder: Path, program: Program) -> dict[str, list[Call]]:
     """By public name, its calls with one argument left open."""
     statistics = spikesim.SpikeStatistics
@@ -98,6 +108,17 @@ def public_calls(folder: Path, program: Program) -> dict[str, list[Call]]:
             lambda x: _map(folder, calibration=x),
             lambda x: _map(folder, command=x),
             lambda x: _map(folder, progress=x),
+        ],
+        "map_module": [
+            lambda x: _map_module(folder, module=x),
+            lambda x: _map_module(folder, example_input=x),
+            lambda x: _map_module(folder, output=x),
+            lambda x: _map_module(folder, hardware=x),
+            lambda x: _map_module(folder, samples=x),
+            lambda x: _map_module(folder, labels=x),
+            lambda x: _map_module(folder, calibration=x),
+            lambda x: _map_module(folder, seed=x),
+            lambda x: _map_module(folder, progress=x),
         ],
         "simulate_mapping": [
             spikesim.simulate_mapping,

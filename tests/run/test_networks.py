@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers.networks import CLASSES, SHAPE, SmallFrontEnd, SmallNetwork
 
+import spikesim
 from spikesim import flow
 from spikesim.errors import SpikesimError, TokenError
 from spikesim.hardware import HardwareConfig
@@ -211,3 +213,55 @@ def test_a_language_model_takes_no_samples(tmp_path: Path) -> None:
     flow.map_model(model, output=tmp_path / "out", hardware=HardwareConfig())
     with pytest.raises(TokenError, match="--samples must not be given for a language model"):
         flow.simulate_mapping(tmp_path / "out", request=InputRequest(samples=tmp_path / "x.npz"))
+
+
+def network() -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 16, 5)
+    )
+
+
+class TestModules:
+    """`map_module`: a module of torch, with the front end that exports go through."""
+
+    @pytest.fixture(autouse=True)
+    def front_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from spikesim.mapping.graph.frontend import GraphFrontEnd
+
+        monkeypatch.setattr(flow, "NETWORKS", (GraphFrontEnd(),))
+
+    def test_a_module_is_mapped(self, tmp_path: Path) -> None:
+        module = network()
+        x = torch.rand(30, 1, 6, 6)
+        labels = module(x).argmax(-1)
+        hardware = HardwareConfig().replace(**{"numerics.activation": "int8"})
+        report = spikesim.map_module(module, x, output=tmp_path, samples=x, labels=labels, hardware=hardware)
+        assert report.fidelity.accuracy is not None
+        assert report.fidelity.accuracy.float_model == 1
+        assert report.fidelity.class_agreement is not None
+        assert report.fidelity.class_agreement > 0.9
+        assert (report.model.input_shape, report.model.classes) == ((1, 1, 6, 6), 5)
+        assert (tmp_path / "Sequential.pt2").exists()
+        again = spikesim.simulate_mapping(tmp_path)
+        assert again.cycles == report.cycles
+
+    @pytest.mark.parametrize(
+        ("given", "sentence"),
+        [
+            (
+                {"samples": torch.zeros(3, 1, 5, 5)},
+                r"x must have the shape \[samples, 1, 1, 6, 6\], not \[3, 1, 5, 5\]",
+            ),
+            ({"samples": "x.npz"}, r"x.npz cannot be read"),
+            ({"labels": [1]}, "labels must come with samples that are arrays"),
+            ({"samples": object()}, "x must be samples of numbers, not"),
+            ({"samples": np.array([None])}, "x must be samples of numbers, not"),
+            ({"module": 3}, "module must be a torch.nn.Module, not 3"),
+            ({"example_input": 3}, "example_input must be a tensor, not 3"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, tmp_path: Path, given: dict[str, Any], sentence: str) -> None:
+        arguments = {"module": network(), "example_input": torch.zeros(1, 1, 6, 6), **given}
+        with pytest.raises(SpikesimError, match=sentence):
+            spikesim.map_module(output=tmp_path, **arguments)
