@@ -79,7 +79,7 @@ class LavaComparison:
         for n in (*stage.arriving, *stage.instructions):
             for k, view in enumerate(n.instruction.writes()):
                 self._words(stage, view.name, f"word.{n.number}.{k}", expected, record)
-            if isinstance(n.instruction, Gather | Scatter) and not is_matrix(n.instruction):
+            if isinstance(n.instruction, Gather | Scatter) and n in stage.instructions:
                 self._words(stage, n.instruction.counts.name, f"counts.{n.number}", expected, record)
                 self._account(stage, n.number, expected, record)
         for n in stage.leaving:

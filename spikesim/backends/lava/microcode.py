@@ -60,7 +60,8 @@ class Width:
 
 
 class Microcode:
-    """Vectors, caches and states of one stage; `execute` runs an instruction for the token at `position`.
+    """Vectors, caches, states of one stage, and the matrices that it gathers itself; `execute` runs an instruction for
+    the token at `position`.
 
     `vectors`: int32[words] by name. Every token begins with `begin`. Words stay until they are written again, which a
     verified program does before it reads them but for those that persist.
@@ -72,7 +73,9 @@ class Microcode:
         constants: dict[str, NDArray[np.int32]],
         caches: dict[str, isa.CacheSpec],
         states: dict[str, isa.StateSpec],
+        matrices: dict[str, NDArray[np.int8]] | None = None,
     ) -> None:
+        self.matrices = matrices or {}
         self.constants = constants
         self.vectors = {name: np.zeros(size, np.int32) for name, size in words.items()}
         self.caches = {name: _empty_cache(spec) for name, spec in caches.items()}
@@ -87,7 +90,7 @@ class Microcode:
         self._keyed.clear()
 
     def execute(self, i: isa.Instruction) -> None:
-        """Run one instruction; TypeError for a matrix gather, which is no matter of a stage."""
+        """Run one instruction."""
         match i:
             case isa.Multiply():
                 self._multiply(i)
@@ -124,7 +127,7 @@ class Microcode:
             case isa.Pool():
                 self._pool(i)
             case isa.Gather():
-                raise TypeError(f"a stage cannot execute {i!r}")
+                self._gather_matrix(i)
             case _:
                 assert_never(i)
 
@@ -274,6 +277,11 @@ class Microcode:
         out = np.full((a.shape[0], i.count), -1, np.int64)
         out[:, : order.shape[1]] = np.sort(order, axis=1)
         self.write(i.dst, out)
+
+    def _gather_matrix(self, i: isa.Gather) -> None:
+        out = self.read(i.counts) @ self.matrices[i.name].astype(np.int64).T
+        self.write(i.dst, out)
+        self._note(i, i.dst.name, out)
 
     def _gather_cache(self, i: isa.Gather) -> None:
         cache, counts = self.caches[i.name], self.read(i.counts)

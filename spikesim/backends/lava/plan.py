@@ -1,13 +1,15 @@
 """Cuts a chain of programs into stages: what lies between matrix gathers, each a Lava Process of its own.
 
-The *level* of an instruction is the stage that runs it. A matrix gather takes its counts at the end of a stage and
-hands its sums over at the start of the next, so that whatever depends on them is a level higher. All users of a cache,
+The *level* of an instruction is the stage that runs it. A matrix gather that is a Dense (`crossing`) takes its counts
+at the end of a stage and hands its sums over at the start of the next, so that whatever depends on them is a level
+higher. All users of a cache,
 of a state or of a persistent vector share a level, since it lives in one Process. Within a stage instructions keep
 their order.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -29,6 +31,28 @@ MOST_MATRICES = 16
 
 MOST_WEIGHTS = 2**26
 """Weights of a Dense that stands for a matrix gathered for several groups."""
+
+
+def crossing(program: Program) -> frozenset[int]:
+    """The matrix gathers, by number, that are a Dense between two stages; the others are gathered inside a stage.
+
+    Inside are those of a recurrent edge, whose sums must be there before the step is over; those of a matrix that is
+    gathered several times a step, such as a convolution's, row of positions by row; and those that would be too many
+    weights once they are written out for all their groups.
+    """
+    times = Counter(i.name for i in program.instructions() if is_matrix(i))
+    found, number = set(), 0
+    for section in program.text.sections:
+        for i in section.instructions:
+            if is_matrix(i) and section.kind != "recurrent" and times[i.name] == 1 and _fits(program, i):
+                found.add(number)
+            number += 1
+    return frozenset(found)
+
+
+def _fits(program: Program, gather: Gather) -> bool:
+    groups = gather.counts.groups
+    return groups == 1 or groups**2 * program.matrices[gather.name].size <= MOST_WEIGHTS
 
 
 def dense_weights(program: Program, gather: Gather) -> NDArray[np.int32]:
@@ -128,17 +152,17 @@ def levels(program: Program) -> list[int]:
     Raises CapacityError if a cache or state would have to lie on both sides of a matrix.
     """
     instructions = list(program.instructions())
-    matrices = sum(map(is_matrix, instructions))
+    dense = crossing(program)
     floors: dict[str, int] = {}
     while True:
-        found = _one_pass(program, instructions, floors)
+        found = _one_pass(program, instructions, floors, dense)
         wanted: dict[str, int] = {}
         for instruction, level in zip(instructions, found, strict=True):
             for name in _held(program, instruction):
                 wanted[name] = max(wanted.get(name, 0), level)
         if wanted == floors:
             return found
-        if max(wanted.values(), default=0) > matrices:
+        if max(wanted.values(), default=0) > len(dense):
             store = max(wanted, key=lambda name: wanted[name])
             raise CapacityError(
                 f"program {program.text.name} must use {store} on one side of every matrix to be cut into stages, "
@@ -147,10 +171,12 @@ def levels(program: Program) -> list[int]:
         floors = wanted
 
 
-def _one_pass(program: Program, instructions: Sequence[Any], floors: dict[str, int]) -> list[int]:
+def _one_pass(
+    program: Program, instructions: Sequence[Any], floors: dict[str, int], dense: frozenset[int]
+) -> list[int]:
     uses, found = _Uses(), []
-    for i in instructions:
-        if is_matrix(i):
+    for number, i in enumerate(instructions):
+        if number in dense:
             found.append(uses.matrix(i.counts.name, i.dst.name))
             continue
         inputs = [view.name for view in i.reads() if view.name not in program.constants]
@@ -173,15 +199,13 @@ def stages(program: Program, exported: Sequence[str] = ()) -> list[Stage]:
     `exported`: inputs that a later program reads, which live to the end, as the program's outputs do.
     """
     numbered = [Numbered(number=n, instruction=i) for n, i in enumerate(program.instructions())]
-    at = levels(program)
-    count = 1 + max(
-        (level + is_matrix(n.instruction) for n, level in zip(numbered, at, strict=True)), default=0
-    )
+    at, dense = levels(program), crossing(program)
+    count = 1 + max((level + (n.number in dense) for n, level in zip(numbered, at, strict=True)), default=0)
     parts: list[dict[str, list[Numbered]]] = [
         {"instructions": [], "arriving": [], "leaving": []} for _ in range(count)
     ]
     for n, level in zip(numbered, at, strict=True):
-        if is_matrix(n.instruction):
+        if n.number in dense:
             _check_matrix(program, n.instruction)
             parts[level]["leaving"].append(n)
             parts[level + 1]["arriving"].append(n)
@@ -193,7 +217,7 @@ def stages(program: Program, exported: Sequence[str] = ()) -> list[Stage]:
                 f"stage {number} of program {program.text.name} must feed at most {MOST_MATRICES} matrices, "
                 f"not {len(part['leaving'])}"
             )
-    borders = _borders(program, numbered, at, count, exported)
+    borders = _borders(program, numbered, at, count, exported, dense)
     return [
         Stage(
             program=program.text.name,
@@ -207,14 +231,19 @@ def stages(program: Program, exported: Sequence[str] = ()) -> list[Stage]:
 
 
 def _borders(
-    program: Program, numbered: Sequence[Numbered], at: Sequence[int], count: int, exported: Sequence[str]
+    program: Program,
+    numbered: Sequence[Numbered],
+    at: Sequence[int],
+    count: int,
+    exported: Sequence[str],
+    dense: frozenset[int],
 ) -> list[tuple[Live, ...]]:
     """Per border inside the program, the vectors that are known before it and used after it."""
     first: dict[str, int] = dict.fromkeys(program.text.input_names, 0)
     last: dict[str, int] = dict.fromkeys((*program.text.output_names, *exported), count - 1)
     local = {view.name for n in numbered if n.instruction.keyed for view in (n.instruction.dst,)}
     for n, level in zip(numbered, at, strict=True):
-        lands = level + is_matrix(n.instruction)
+        lands = level + (n.number in dense)
         for view in n.instruction.writes():
             first[view.name] = min(first.get(view.name, lands), lands)
         for view in n.instruction.reads():
@@ -237,12 +266,6 @@ def _check_matrix(program: Program, gather: Gather) -> None:
     channels = weights.shape[1]
     # Dense computes with doubled weights.
     most = SUM_LIMIT // (2 * 128 * isa.COUNT_LIMIT)
-    groups = gather.counts.groups
-    if groups > 1 and groups**2 * weights.size > MOST_WEIGHTS:
-        raise CapacityError(
-            f"matrix {gather.name} of program {program.text.name}, gathered for {groups} groups at once, must be at "
-            f"most {MOST_WEIGHTS:,} weights as one Dense, not {groups**2 * weights.size:,}"
-        )
     if channels > most:
         raise CapacityError(
             f"matrix {gather.name} of program {program.text.name} must have at most {most:,} channels for Lava's "

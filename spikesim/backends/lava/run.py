@@ -20,11 +20,11 @@ from spikesim.backends.lava.compare import LavaComparison
 from spikesim.backends.lava.expected import ExpectedProgram, GoldenChain
 from spikesim.backends.lava.launch import launch
 from spikesim.backends.lava.package import find_lava
-from spikesim.backends.lava.plan import Plan, plan
+from spikesim.backends.lava.plan import Plan, crossing, plan
 from spikesim.backends.lava.spikes import CODINGS, GRADED, steps_needed
 from spikesim.errors import CapacityError, CodingError, ConfigError
 from spikesim.hardware import HardwareConfig
-from spikesim.program import Chain, Link, Program, is_matrix
+from spikesim.program import Chain, Link, Program
 from spikesim.program.file import save_program
 from spikesim.results.lava import LavaCoding
 from spikesim.support.array_files import write_npy
@@ -216,5 +216,5 @@ def _by_descriptors(hard: int) -> int:
 
 def processes_of(program: Program, links: Sequence[Link], coding: str) -> int:
     """Lava Processes of a program: stages, a Dense for each matrix, and a Horner behind it where bits are serial."""
-    matrices = sum(map(is_matrix, program.instructions()))
+    matrices = len(crossing(program))
     return len(plan([program], links).stages) + matrices * (1 if coding == GRADED else 2)

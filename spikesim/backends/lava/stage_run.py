@@ -14,7 +14,7 @@ from spikesim.backends.lava.microcode import Microcode
 from spikesim.backends.lava.plan import Live, Numbered, Stage
 from spikesim.backends.lava.spikes import spikes
 from spikesim.backends.lava.timetable import Timetable
-from spikesim.program import Gather, Program, Scatter
+from spikesim.program import Gather, Program, Scatter, is_matrix
 
 Words = NDArray[np.int32]
 
@@ -150,4 +150,5 @@ def _microcode(stage: Stage, program: Program) -> Microcode:
         constants={name: program.constants[name] for name in sorted(used) if name in program.constants},
         caches={name: spec for name, spec in text.caches.items() if name in stores},
         states={name: spec for name, spec in text.states.items() if name in stores},
+        matrices={i.name: program.matrices[i.name] for i in instructions if is_matrix(i)},
     )

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from spikesim.backends.lava.compare import traffic
 from spikesim.backends.lava.depth import depth
 from spikesim.backends.lava.place import place
+from spikesim.backends.lava.plan import crossing
 from spikesim.backends.lava.run import LavaResult
 from spikesim.backends.lava.spikes import GRADED, steps_needed
 from spikesim.backends.lava.target import Target
-from spikesim.program import is_matrix
 from spikesim.results.lava import InstructionWidth, LavaRun, ProgramRun, Steps, Traffic
 
 
@@ -65,7 +65,7 @@ def _programs(found: LavaResult, tokens: int, kinds: Mapping[str, str]) -> tuple
     rows = []
     for expected in found.expected:
         text = expected.program.text
-        matrices = sum(map(is_matrix, expected.program.instructions()))
+        matrices = len(crossing(expected.program))
         rows.append(
             ProgramRun(
                 name=text.name,
