@@ -214,9 +214,9 @@ def map_module(
 ) -> Report:
     """Exports a module as a network, maps and simulates it as `map_model` does, and leaves the export in `output`.
 
-    `example_input`: a batch, as the module takes it. `samples`, `calibration`: arrays or tensors [samples, …], or paths of
-    files as `--samples` takes them; `labels`: integers[samples], the classes of samples that are arrays. Without samples
-    random ones run.
+    `example_input`: a batch, as the module takes it. `samples`, `calibration`: arrays or tensors [samples, …], or paths
+    of files as `--samples` takes them; `labels`: integers[samples], the classes of samples that are arrays. Without
+    samples random ones run.
     """
     from spikesim.mapping.graph.torch_export import export_module
 
