@@ -188,4 +188,3 @@ class RasterObserver:
         if self.counts is None and is_matrix(instruction):
             words = frame.view(instruction.counts)[:: frame.sequences][: self.TOKENS, 0, : self.CHANNELS]
             self.counts = tuple(tuple(int(count) for count in row) for row in words)
-
