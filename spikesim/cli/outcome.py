@@ -11,7 +11,7 @@ from spikesim.report.comparison import basis_lines
 from spikesim.report.items import reword
 from spikesim.report.numbers import megahertz
 from spikesim.report.slack import slack_line, slack_warning
-from spikesim.report.summary import cycles_verdict, facts, input_words, is_random, verdict
+from spikesim.report.summary import convention, cycles_verdict, facts, input_words, is_random, verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,6 +33,8 @@ def announce(report: Report, folder: Path | None) -> None:
         console.print(bases_table(report.comparison, report.model.item))
         missed = slack_warning(report.comparison)
         console.print(Text(missed or slack_line(report.comparison), style="red" if missed else ""))
+    if report.activity is not None:
+        console.print(Text(convention(report.activity)))
     if report.energy is not None:
         console.print(Text(reword(energy.line(report.energy), report.model.item)))
     if report.input.special_tokens:

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spikesim.report import (
+    activity,
     break_even_figures,
     comparison_figures,
     energy,
@@ -25,9 +26,10 @@ from spikesim.report.palette import DARK, LIGHT, is_layer, kind_colour, kind_nam
 from spikesim.report.raster import spike_raster
 from spikesim.report.slack import slack_warning, timing_rows
 from spikesim.report.summary import NOTHING_SCORED, facts, input_words, is_random, verdict
+from spikesim.results.activity import Activity
 from spikesim.results.comparison import Comparison
 from spikesim.results.lava import LavaRun
-from spikesim.results.report import COARSE_LABELS, Report
+from spikesim.results.report import COARSE_LABELS, Item, Report
 
 FEW_LAYERS = 12
 """Up to so many layers, tables with a row per layer are unfolded from the start."""
@@ -71,6 +73,7 @@ def render(report: Report) -> str:
         verdict=verdict(report),
         nothing_scored=NOTHING_SCORED,
         is_network=item != "token",
+        activity_energy=_activity_energy(report.activity),
         inputs=input_words(report),
         random=is_random(report),
         figures=draw(report),
@@ -95,6 +98,8 @@ def draw(report: Report) -> dict[str, Markup]:
         drawn["cosine"] = figures.layer_cosine(report.fidelity)
     if report.raster is not None and report.raster.counts and report.raster.counts[0]:
         drawn["raster"] = spike_raster(report.raster, report.spikes, item)
+    if report.activity is not None:
+        drawn |= _draw_activity(report.activity, item)
     if report.spikes.by_layer:
         drawn["rate"] = figures.firing_rate(report.spikes)
     if report.cycles.by_layer:
@@ -115,6 +120,17 @@ def draw(report: Report) -> dict[str, Markup]:
     drawn |= reword(others, item)
     # Our own drawing, and its one text from outside (a label) is escaped by `to_svg` and by matplotlib.
     return {name: Markup(svg) for name, svg in drawn.items()}
+
+
+def _draw_activity(found: Activity, item: Item) -> dict[str, str]:
+    drawn: dict[str, str] = {}
+    if any(layer.by_step for layer in found.by_layer):
+        drawn["spikesbystep"] = activity.spikes_by_step(found)
+    if found.rasters:
+        drawn["rasters"] = activity.rasters(found.rasters, item)
+    if found.pictures:
+        drawn["pictures"] = activity.pictures(found.pictures)
+    return drawn
 
 
 def _draw_comparison(comparison: Comparison) -> dict[str, str]:
@@ -141,6 +157,11 @@ def _draw_lava(run: LavaRun) -> dict[str, str]:
     if run.traffic:
         drawn["lavaops"] = lava_figures.operations(run)
     return drawn
+
+
+def _activity_energy(found: Activity | None) -> tuple[str, ...]:
+    """By the literature's convention: of the spikes, and of a dense pass."""
+    return () if found is None else numbers.quantities(numbers.ENERGY, found.spiking_uj, found.dense_uj)
 
 
 def _on_lava(report: Report) -> dict[str, Any]:

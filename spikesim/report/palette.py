@@ -41,8 +41,18 @@ DARK = {
 
 SPIKING, DENSE = "orange", "slate"
 POSITIVE, NEGATIVE = "orange", "blue"
-KINDS = {"moba": "blue", "sse": "green", "full": "purple"}
+KINDS = {
+    "moba": "blue",
+    "sse": "green",
+    "full": "purple",
+    "conv": "blue",
+    "linear": "green",
+    "attention": "purple",
+}
 """Colour of each kind of layer; anything else, such as the head, is amber."""
+
+NO_LAYERS = ("position", "head")
+"""What a program of a model may be that is no layer."""
 
 KIND_NAMES = {"moba": "MoBA", "sse": "SSE + SWA", "full": "full attention"}
 """What a kind of layer is called in text and legends; anything else by its own name."""
@@ -63,7 +73,7 @@ def kind_name(kind: str) -> str:
 
 def is_layer(kind: str) -> bool:
     """Tell a layer of the model from the other programs a core runs (head, position)."""
-    return kind in KINDS
+    return kind not in NO_LAYERS
 
 
 def layer_label(layer: int, kind: str) -> str:

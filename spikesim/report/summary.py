@@ -6,9 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikesim.report.comparison import verdict_of
-from spikesim.report.numbers import MISSING, fixed, percent, plural, quality, ratio, si, whole
+from spikesim.report.numbers import (
+    ENERGY,
+    MISSING,
+    fixed,
+    percent,
+    plural,
+    quality,
+    quantities,
+    ratio,
+    si,
+    whole,
+)
 
 if TYPE_CHECKING:
+    from spikesim.results.activity import Activity
     from spikesim.results.report import Report
 
 
@@ -50,6 +62,7 @@ def facts(report: Report) -> tuple[Fact, ...]:
         _saturation(report),
         _throughput(report),
         *((_quality(report), _agreement(report)) if report.model.item == "token" else _classes(report)),
+        *_operations(report),
         _cores(report),
     )
 
@@ -173,6 +186,33 @@ def _agreement(report: Report) -> Fact:
         unit="%",
         detail=f"with the float model, {plural(fidelity.compared_tokens, 'token')} compared",
         random=is_random(report),
+    )
+
+
+def _operations(report: Report) -> tuple[Fact, ...]:
+    """Synaptic operations of a network; nothing of a language model."""
+    found, item = report.activity, report.model.item
+    if found is None:
+        return ()
+    silent = f"; {percent(found.silent_windows, 1)} of windows silent" if found.windows else ""
+    detail = f"{si(found.spikes)} spikes; a dense pass {si(found.macs)} multiplications{silent}"
+    return (
+        Fact(
+            title="Synaptic operations",
+            value=si(found.synaptic_operations),
+            unit=f"per {item}",
+            detail=detail,
+            random=is_random(report),
+        ),
+    )
+
+
+def convention(found: Activity) -> str:
+    """Return the energies of the literature's convention, as such."""
+    spiking, dense = quantities(ENERGY, found.spiking_uj, found.dense_uj)
+    return (
+        f"As papers on spiking networks count it, not measured here: {spiking} a sample for synaptic operations, "
+        f"{dense} for a dense pass. {found.convention}."
     )
 
 

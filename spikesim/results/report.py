@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from spikesim.results.activity import Activity
 from spikesim.results.base import SKIPPING, Rates, Result, Whole
 from spikesim.results.comparison import Comparison, Saving, SourcedValue, Timing
 from spikesim.results.energy import EnergyEstimate
@@ -505,6 +506,9 @@ class Report(Result):
     latency_us_per_token: Rates = Field(description="mean time per token, microseconds")
     cores: Cores = Field(description="placement and occupancy")
     raster: Raster | None = Field(default=None, description="sample for the spike raster")
+    activity: Activity | None = Field(
+        default=None, description="what the spikes of a network do; None for a language model"
+    )
     area_um2: dict[str, Rates] | None = Field(default=None, description="per basis of the comparison, µm²")
     power_mw: dict[str, Rates] | None = Field(default=None, description="per basis, glitches included, mW")
     energy_per_token_uj: dict[str, Rates] | None = Field(default=None, description="per basis, µJ")

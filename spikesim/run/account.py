@@ -109,7 +109,7 @@ class ProgramTally:
     streams: Streams
     spikes: SpikeStatistics
     clipped: int
-    encoded: Counters
+    encoded: int
 
     def cycles(self, core: CoreName) -> int:
         """Of all instructions."""
@@ -139,9 +139,7 @@ class Tally:
 
     def add(self, program: Program, simulator: Simulator, placement: ProgramPlacement, block: Block) -> None:
         """Adds a program whose simulation is complete."""
-        spikes, clipped, encoded = SpikeStatistics.empty(), 0, Counters()
-        for number in simulator.encoders:
-            encoded.add(simulator.cycles[number].counters)
+        spikes, clipped = SpikeStatistics.empty(), 0
         for name, statistics in simulator.spikes.items():
             spikes += statistics
             clipped += simulator.clipped.get(name, 0)
@@ -163,7 +161,7 @@ class Tally:
                 streams=self._streams(program, simulator),
                 spikes=spikes,
                 clipped=clipped,
-                encoded=encoded,
+                encoded=sum(simulator.encoded.values()),
             )
         )
 
@@ -227,7 +225,7 @@ class Tally:
         definitions["sparsity_int8_steps"] = (
             "1 − spikes / (7 × elements), the seven planes of an INT8 magnitude"
         )
-        events = sum(tally.encoded.spikes for tally in layers)
+        events = sum(tally.encoded for tally in layers)
         return Spikes(
             definition=POPULATION if self.item == "token" else NETWORK_POPULATION.format(item=self.item),
             coding=numerics.coding,
@@ -267,7 +265,7 @@ class Tally:
             elements=tally.spikes.elements,
             silent=tally.spikes.silent,
             average=tally.spikes.average_spikes,
-            firing_rate=tally.encoded.spikes / (tally.spikes.elements * steps),
+            firing_rate=tally.encoded / (tally.spikes.elements * steps),
             clipped=tally.clipped,
             histogram=coarse_histogram([int(n) for n in _histogram(tally.spikes)]),
         )

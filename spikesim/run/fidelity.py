@@ -79,6 +79,10 @@ def _nats(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     return -torch.log_softmax(logits.double(), -1).gather(-1, chosen)[:, 0]
 
 
+FIRST_SAMPLES = 6
+"""Samples whose scores a report shows one by one."""
+
+
 class ClassScore:
     """The class of every sample: that of the largest score, of equal ones the first.
 
@@ -91,6 +95,7 @@ class ClassScore:
     ) -> None:
         self.labels, self.adds_steps = labels, adds_steps
         self._sums: dict[str, NDArray[Any]] = {}
+        self._first: dict[str, list[NDArray[Any]]] = {}
         self._classes: dict[str, NDArray[np.int64]] = {}
         self._samples = sequences if adds_steps else steps * sequences
         self._sequences = sequences
@@ -102,6 +107,9 @@ class ClassScore:
             self._add("float", steps, reference.numpy(), np.dtype(np.float64))
 
     def _add(self, model: str, steps: slice, scores: NDArray[Any], kind: np.dtype[Any]) -> None:
+        if not self.adds_steps and steps.start * self._sequences < FIRST_SAMPLES:
+            known = self._first.setdefault(model, [])
+            known.extend(scores.reshape(-1, scores.shape[-1])[: FIRST_SAMPLES - len(known)].astype(kind))
         if scores.shape[-1] < 2:
             return  # one score is no choice
         if self.adds_steps:
@@ -111,6 +119,12 @@ class ClassScore:
             first = steps.start * self._sequences
             found = scores.argmax(-1).reshape(-1)
             classes[first : first + found.size] = found
+
+    def first(self, model: str) -> list[NDArray[Any]]:
+        """The scores of the first samples, of the "integer" model in words; empty for a model that did not run."""
+        if self.adds_steps:
+            return list(self._sums.get(model, np.empty(0))[:FIRST_SAMPLES])
+        return self._first.get(model, [])
 
     def classes(self, model: str) -> NDArray[np.int64] | None:
         """int64[samples] that the "integer" or the "float" model finds; None for one that did not run."""

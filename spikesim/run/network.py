@@ -10,10 +10,11 @@ from spikesim.golden.frame import Words
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.frontend import OpenedNetwork, Reference
 from spikesim.program import Port, result_of
-from spikesim.program.compiled import PROGRAM_FOLDER, Block, Compiled, TextRule, write_table
+from spikesim.program.compiled import PROGRAM_FOLDER, Block, Compiled, Samples, TextRule, write_table
 from spikesim.program.verifier import verify_for
 from spikesim.results.report import LayerCosine, Report
-from spikesim.run.fidelity import ClassScore, Cosines
+from spikesim.run.activity import ActivityTally, pictures
+from spikesim.run.fidelity import FIRST_SAMPLES, ClassScore, Cosines
 from spikesim.run.runner import Runner, Stopwatch
 from spikesim.run.sample_files import SampleArrays
 from spikesim.run.samples import Taken, read_samples, samples_to_run
@@ -52,7 +53,15 @@ def map_network(
         folder.mkdir()
         write_table(folder, table)
         session = Session(opened.links, table[run.ids.T])
-    runner = Runner(hardware, session, run.ids.size, stopwatch, folder, item=opened.summary.item)
+    runner = Runner(
+        hardware,
+        session,
+        run.ids.size,
+        stopwatch,
+        folder,
+        item=opened.summary.item,
+        activity=_activity(run, hardware, taken.keeps_state),
+    )
     score = _score(run, taken.keeps_state)
     blocks: list[Block] = []
     cosines: list[LayerCosine] = []
@@ -82,6 +91,7 @@ def map_network(
     )
     compiled = finish_mapping(output, opened, runner, blocks, host=host, reading=reading, command=command)
     fidelity = score.fidelity().model_copy(update={"layer_cosine": tuple(cosines)})
+    _show_first(runner, score, compiled, run)
     settings = {"calibration": note, "stream_fraction": stream_fraction(compiled)}
     return summarise_run(opened.summary, run, fidelity, runner, settings, command)
 
@@ -100,7 +110,15 @@ def simulate_network(
     run = mapped_tokens(compiled, request)
     stopwatch = Stopwatch()
     session = Session(text.links, words_of(compiled, run, run.ids.T))
-    runner = Runner(hardware, session, run.ids.size, stopwatch, None, item=summary.item)
+    runner = Runner(
+        hardware,
+        session,
+        run.ids.size,
+        stopwatch,
+        None,
+        item=summary.item,
+        activity=_activity(run, hardware, summary.item == "step"),
+    )
     score = _score(run, summary.item == "step")
     with progress.stage("layers", len(text.programs)) as advance:
         for name in text.programs:
@@ -110,6 +128,7 @@ def simulate_network(
             runner.run(program, compiled.block(name), take)
             advance()
     runner.finished()
+    _show_first(runner, score, compiled, run)
     settings = {"mapped in": str(compiled.folder)}
     return summarise_run(summary, run, score.fidelity(), runner, settings, command)
 
@@ -139,6 +158,24 @@ class _Taken:
 def _score(run: Tokens, adds_steps: bool) -> ClassScore:
     sequences, steps = run.ids.shape
     return ClassScore(steps, sequences, adds_steps=adds_steps, labels=run.labels)
+
+
+def _activity(run: Tokens, hardware: HardwareConfig, keeps_state: bool) -> ActivityTally:
+    return ActivityTally(
+        coding=hardware.numerics.coding,
+        items=run.ids.size,
+        steps=run.ids.shape[1] if keeps_state else 1,
+        keeps_state=keeps_state,
+    )
+
+
+def _show_first(runner: Runner, score: ClassScore, compiled: Compiled, run: Tokens) -> None:
+    """Keeps pictures of the first samples, for the report."""
+    host = compiled.text.host
+    if runner.activity is not None and isinstance(host, Samples):
+        ids = run.ids if runner.activity.keeps_state else run.ids.reshape(-1, 1)
+        words = words_of(compiled, run, ids[:FIRST_SAMPLES])
+        runner.activity.pictures = pictures(score, words, host, compiled.result)
 
 
 def _calibration_note(given: Path | SampleArrays | None, name: str, samples: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spikesim.golden.frame import Words
+from spikesim.golden.machine import Observer
 from spikesim.hardware import HardwareConfig
 from spikesim.mapping.place import Placer, ProgramPlacement
 from spikesim.program import Program
@@ -17,6 +18,7 @@ from spikesim.program.file import save_program
 from spikesim.results.report import Item, Raster
 from spikesim.rtl.assemble import check_fits
 from spikesim.run.account import Tally
+from spikesim.run.activity import ActivityTally
 from spikesim.run.observers import RasterObserver
 from spikesim.run.session import Session, Take
 from spikesim.run.simulator import Simulator
@@ -45,6 +47,8 @@ class Runner:
     were none, from empty caches on; but costs and spikes of a program that attends are those of a second run of the
     same inputs, which come after so many others: keys and values of the first run, repeated. What follows from
     positions is exact, and so is all of the dense twin; which weights are 0 is that of the repeated keys.
+
+    `item`: what is counted as a token; `activity`: of a network, takes what its spikes do.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Runner:
         cached: int = 0,
         *,
         item: Item = "token",
+        activity: ActivityTally | None = None,
     ) -> None:
         self.hardware = hardware
         self.session = session
@@ -66,23 +71,30 @@ class Runner:
         self.stopwatch = stopwatch
         self.folder = folder
         self.cached = cached
+        self.activity = activity
 
     def run(self, program: Program, block: Block, take: Take | None = None) -> None:
         """The next program; `take` sees the words at its first output."""
         placement = self.placer.place(program)
         self._check_instructions()
-        raster = RasterObserver() if self.tally.raster is None and block.layer is not None else None
+        raster = None
+        if self.activity is None and self.tally.raster is None and block.layer is not None:
+            raster = RasterObserver()
+        seen = None if self.activity is None else self.activity.watch(program)
         with self.stopwatch.stage("simulate"):
-            observers = [] if raster is None else [raster]
+            observers: list[Observer] = [each for each in (raster, seen) if each is not None]
             simulator = Simulator(program, self.hardware, self.sequences, observers=observers)
             inputs = self.session.inputs(program) if self.cached and program.text.caches else None
             self.session.run(simulator, take)
             if inputs is not None:
                 simulator = self._after_others(simulator, inputs)
         self.tally.add(program, simulator, placement, block)
+        if self.activity is not None and seen is not None:
+            self.activity.add(program, simulator, seen, block)
         if raster is not None and raster.counts is not None and block.layer is not None:
-            name = "attention input" if self.tally.item == "token" else "input of its first matrix"
-            self.tally.raster = Raster(layer=block.layer, kind=block.kind, name=name, counts=raster.counts)
+            self.tally.raster = Raster(
+                layer=block.layer, kind=block.kind, name="attention input", counts=raster.counts
+            )
         if self.folder is not None:
             with self.stopwatch.stage("write"):
                 save_program(program, self.folder)

@@ -30,7 +30,7 @@ class Simulator:
 
     `cycles`: one `InstructionCost` per instruction, in program order. `spikes`: statistics of every counts vector that
     drives a weight matrix, by its name. `per_token`: with `detail`, per instruction and core the cycles of every token,
-    int64[tokens · sequences]. `encoders`: the gathers whose counts are in `spikes`. `observers` watch the run as well.
+    int64[tokens · sequences]. `encoded`: events of the same values. `observers` watch the run as well.
 
     Raises CapacityError for a program whose sums may not fit the hardware's accumulators: its values would not be the
     hardware's; ProgramError for a program, or inputs of a run, that break a rule.
@@ -54,7 +54,7 @@ class Simulator:
         self.machine = Machine(program, int(sequences))
         self.tokens = 0
         self._cycles = CycleObserver(program, hardware, detail=detail)
-        self._spikes = SpikeObserver(program)
+        self._spikes = SpikeObserver(program, hardware.numerics.coding)
         self._observers: tuple[Observer, ...] = (self._cycles, self._spikes, *observers)
 
     def run(self, inputs: dict[str, Words]) -> dict[str, Words]:
@@ -80,9 +80,9 @@ class Simulator:
         return self._spikes.statistics
 
     @property
-    def encoders(self) -> frozenset[int]:
-        """The gathers whose counts are in `spikes`, by number."""
-        return self._spikes.encoders
+    def encoded(self) -> dict[str, int]:
+        """Events of the values in `spikes`, each encoded once, by the name of their vector."""
+        return self._spikes.events
 
     def counters(self) -> Counters:
         """All instructions' counters together."""

@@ -70,6 +70,7 @@ def summarise_run(
         latency_us_per_token=latency,
         cores=tally.cores(),
         raster=tally.raster,
+        activity=None if runner.activity is None else runner.activity.result(),
         energy=tally.energy(),
         hardware=hardware.model_dump(mode="json"),
         quantisation={**hardware.numerics.model_dump(mode="json"), **settings},
