@@ -24,7 +24,7 @@ MUTANTS = [
     },
     {
         "file": "rtl/sequencer.py",
-        "old": "skip.eq(nothing | (common.block_end & (resolved.slot + 1 != common.span)))",
+        "old": "skip.eq(nothing | (common.block_end & (remainder + 1 != common.span)))",
         "new": "skip.eq(nothing)",
         "why": "a mean is stored for every token",
         "bench": _BENCH,

@@ -6,8 +6,8 @@ _BENCH = "tests/rtl/test_system.py"
 MUTANTS = [
     {
         "file": "rtl/sequencer.py",
-        "old": "stops = self._unknown(instruction) | (counter == depth)",
-        "new": "stops = self._unknown(instruction)",
+        "old": "stops = early.unknown | (counter == depth)",
+        "new": "stops = early.unknown",
         "why": "a program without an end goes on with its first instruction",
         "bench": _BENCH,
     },
