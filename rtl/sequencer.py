@@ -112,10 +112,8 @@ class Sequencer(wiring.Component):
         started = Signal(len(Unit))
         finished = Signal()
         m.d.comb += [
-            self.busy.eq(state != SequencerState.IDLE),
             self.unit.eq(common.unit),
             self.address.eq(counter),
-            self.read.enable.eq(state == SequencerState.ADDRESS),
             self.read.address.eq(common.partition_address),
             finished.eq(Cat(unit.done for unit in self.units).any()),
         ]
@@ -140,7 +138,7 @@ class Sequencer(wiring.Component):
             early.partition.eq(fetched.common.partition),
             early.unknown.eq(self._unknown(fetched)),
         ]
-        m.d.sync += [started.eq(0), self.done.eq(0)]
+        m.d.sync += [started.eq(0), self.done.eq(0), self.read.enable.eq(0)]
         fetch, peeking = Signal(), Signal()
         m.d.sync += peeking.eq(self.peek.enable)
         m.d.comb += [
@@ -166,7 +164,7 @@ class Sequencer(wiring.Component):
                     ahead.eq(Mux(self.peek.enable, self.peek.address, self.entry)),
                 ]
                 with m.If(self.start):
-                    m.d.sync += state.eq(SequencerState.FETCH)
+                    m.d.sync += [state.eq(SequencerState.FETCH), self.busy.eq(1)]
             with m.Case(SequencerState.FETCH):
                 m.d.comb += fetch.eq(1)
                 m.d.sync += state.eq(SequencerState.DECODE)
@@ -186,7 +184,8 @@ class Sequencer(wiring.Component):
                 ]
                 stops = early.unknown | (counter == depth)
                 with m.If((early.unit == Unit.END) | stops):
-                    m.d.sync += [state.eq(SequencerState.IDLE), self.done.eq(1), self.fault.eq(stops)]
+                    m.d.sync += [state.eq(SequencerState.IDLE), self.busy.eq(0)]
+                    m.d.sync += [self.done.eq(1), self.fault.eq(stops)]
                 with m.Elif(early.resolves):
                     m.d.sync += state.eq(SequencerState.DIVIDE)
                 with m.Else():
@@ -225,7 +224,7 @@ class Sequencer(wiring.Component):
     def _begin(self, m: Module, state: Any, common: Any, started: Any) -> None:
         """To the unit, or first to the copy of a state. `common`: has `unit` and `partition`."""
         with m.If(common.partition):
-            m.d.sync += state.eq(SequencerState.ADDRESS)
+            m.d.sync += [state.eq(SequencerState.ADDRESS), self.read.enable.eq(1)]
         with m.Else():
             m.d.sync += [state.eq(SequencerState.START), started.bit_select(common.unit, 1).eq(1)]
 

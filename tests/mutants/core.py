@@ -38,9 +38,9 @@ MUTANTS = [
     },
     {
         "file": "rtl/sequencer.py",
-        "old": "self.read.enable.eq(state == SequencerState.ADDRESS),",
-        "new": "self.read.enable.eq(state == SequencerState.COPY),",
-        "why": "the number of the copy is read a cycle late",
+        "old": "[state.eq(SequencerState.ADDRESS), self.read.enable.eq(1)]",
+        "new": "state.eq(SequencerState.ADDRESS)",
+        "why": "the number of the copy is not read",
         "bench": _BENCH,
     },
     {
