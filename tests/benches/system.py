@@ -166,9 +166,12 @@ class System:
         return error
 
     async def idle(self, bits: int) -> int:
-        while (status := await self.value("STATUS")) & bits:
+        """Ten times as long as a token takes, at most."""
+        for _ in range(2000):
+            if not (status := await self.value("STATUS")) & bits:
+                return status
             await ClockCycles(self.dut.clk, random.randrange(1, 100))
-        return status
+        raise AssertionError(f"STATUS is still {status}")
 
     async def send(self, target: int, address: int, words: np.ndarray) -> None:
         """A transfer in, of one frame; the words come before or after it is started."""
