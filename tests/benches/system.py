@@ -468,4 +468,5 @@ async def resets_in_the_middle(dut):
     await system.clear()
     await system.tokens(2)
     system.check()
+    dut._log.info("%s", TRANSFERS)
     assert sum(TRANSFERS.values()) >= 10_000
