@@ -68,13 +68,6 @@ MUTANTS = [
         "bench": _BENCH,
     },
     {
-        "file": "rtl/array/unit.py",
-        "old": 'cycles, "peek_enable")',
-        "new": 'cycles - 1, "peek_enable")',
-        "why": "the last word of a row that is read back is missing",
-        "bench": _BENCH,
-    },
-    {
         "file": "rtl/array/rows.py",
         "old": '"state": of_state, ',
         "new": "",
