@@ -86,10 +86,16 @@ class RowLoadSignature(wiring.Signature):
         )
 
 
+def row_read_cycles(config: CoreConfig) -> int:
+    """From asking for a word of a row to the word, which goes the way of a gather's sums (dense: with a product)."""
+    return 5 if config.dense else 4
+
+
 class RowReadSignature(wiring.Signature):
     """The host's way out of row and, with `state`, state memory, while nothing runs: a word of a row per cycle.
 
-    `data`: four bytes of the row at `address` of `bank` two cycles before, lowest column lowest, from byte 4 · word on.
+    `data`: four bytes of the row at `address` of `bank` `row_read_cycles` before, lowest column lowest, from byte
+    4 · word on.
     Of a state the low bytes of all lanes come first, filled up to whole words, and then their high bytes.
     """
 

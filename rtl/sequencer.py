@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.rtl.array.bits import delayed
@@ -30,6 +30,9 @@ from spikesim.rtl.memory import Ram, macro_bits
 
 COPY_BITS = 8
 """Bits of the number of a state's copy."""
+
+EARLY = data.StructLayout({"unit": Unit, "resolves": 1, "partition": 1, "unknown": 1})
+"""What a dispatch goes by. `resolves`: it has a span; `unknown`: the core cannot execute it."""
 
 
 class SequencerState(Enum, shape=4):
@@ -62,7 +65,8 @@ class Sequencer(wiring.Component):
 
     An instruction takes ISSUE_CYCLES (1: dispatch), RESOLVE_CYCLES more if it has a span, PARTITION_CYCLES more if it
     has a partition, and the cycles of its unit. The next one is fetched in its dispatch and stands in program memory's
-    output until it ends. Only a step's first instruction waits for its fetch and for being decoded.
+    output until its own dispatch, with which the units get it. Only a step's first instruction waits for its fetch and
+    for being decoded.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -108,10 +112,9 @@ class Sequencer(wiring.Component):
         started = Signal(len(Unit))
         finished = Signal()
         m.d.comb += [
-            self.busy.eq(state != SequencerState.IDLE),
             self.unit.eq(common.unit),
             self.address.eq(counter),
-            self.read.enable.eq(state == SequencerState.ADDRESS),
+            self.read.address.eq(common.partition_address),
             finished.eq(Cat(unit.done for unit in self.units).any()),
         ]
         for number, unit in enumerate(self.units, 1):
@@ -121,9 +124,21 @@ class Sequencer(wiring.Component):
                 unit.resolved.eq(resolved),
             ]
         # The clock of one instruction: 1 in its dispatch, which `load` brings about in the next cycle.
-        load = Signal()
-        m.d.sync += self.cycles.eq(Mux(load, 1, self.cycles + 1))
-        m.d.sync += [started.eq(0), self.done.eq(0)]
+        load, loads = Signal(), Signal()
+        m.d.sync += [self.cycles.eq(Mux(load, 1, self.cycles + 1)), loads.eq(load)]
+        # The instruction's flip-flops lie all over a core: what enables them is one, too. Until then, program memory's
+        # output is looked at, a cycle ahead.
+        fetched = data.View(INSTRUCTION, memory.read[0].data)
+        with m.If(loads):
+            m.d.sync += instruction.eq(fetched)
+        early = Signal(EARLY)
+        m.d.sync += [
+            early.unit.eq(fetched.common.unit),
+            early.resolves.eq(fetched.common.span != 0),
+            early.partition.eq(fetched.common.partition),
+            early.unknown.eq(self._unknown(fetched)),
+        ]
+        m.d.sync += [started.eq(0), self.done.eq(0), self.read.enable.eq(0)]
         fetch, peeking = Signal(), Signal()
         m.d.sync += peeking.eq(self.peek.enable)
         m.d.comb += [
@@ -136,11 +151,11 @@ class Sequencer(wiring.Component):
         step = Signal(range(POSITION_BITS))
         remainder = Signal(POSITION_BITS + 1)
         self._resolve(m, state, instruction, resolved, step, remainder)
+        # Decided in LENGTH, where the quotient and the remainder are known.
         skip = Signal()
         nothing = (common.unit == Unit.GATHER) & (common.extent == Extent.FINISHED) & (resolved.finished == 0)
-        m.d.comb += skip.eq(nothing | (common.block_end & (resolved.slot + 1 != common.span)))
+        m.d.sync += skip.eq(nothing | (common.block_end & (remainder + 1 != common.span)))
         copy = Signal(COPY_BITS)
-        following = Mux(common.partition, SequencerState.ADDRESS, SequencerState.START)
 
         with m.Switch(state):
             with m.Case(SequencerState.IDLE):
@@ -149,34 +164,32 @@ class Sequencer(wiring.Component):
                     ahead.eq(Mux(self.peek.enable, self.peek.address, self.entry)),
                 ]
                 with m.If(self.start):
-                    m.d.sync += state.eq(SequencerState.FETCH)
+                    m.d.sync += [state.eq(SequencerState.FETCH), self.busy.eq(1)]
             with m.Case(SequencerState.FETCH):
                 m.d.comb += fetch.eq(1)
                 m.d.sync += state.eq(SequencerState.DECODE)
             with m.Case(SequencerState.DECODE):
                 m.d.comb += load.eq(1)
             with m.Case(SequencerState.DISPATCH):
-                m.d.comb += fetch.eq(common.unit != Unit.END)
+                m.d.comb += fetch.eq(early.unit != Unit.END)
                 m.d.sync += [
                     resolved.position.eq(self.position),
-                    resolved.n.eq(common.length),
+                    resolved.n.eq(fetched.common.length),
                     resolved.finished.eq(self.position),
                     resolved.slot.eq(0),
                     resolved.blocks.eq(0),
                     resolved.offset.eq(0),
                     remainder.eq(0),
                     step.eq(POSITION_BITS - 1),
-                    self.read.address.eq(common.partition_address),
                 ]
-                stops = self._unknown(instruction) | (counter == depth)
-                with m.If((common.unit == Unit.END) | stops):
-                    m.d.sync += [state.eq(SequencerState.IDLE), self.done.eq(1), self.fault.eq(stops)]
-                with m.Elif(common.span != 0):
+                stops = early.unknown | (counter == depth)
+                with m.If((early.unit == Unit.END) | stops):
+                    m.d.sync += [state.eq(SequencerState.IDLE), self.busy.eq(0)]
+                    m.d.sync += [self.done.eq(1), self.fault.eq(stops)]
+                with m.Elif(early.resolves):
                     m.d.sync += state.eq(SequencerState.DIVIDE)
                 with m.Else():
-                    m.d.sync += state.eq(following)
-                    with m.If(~common.partition):
-                        m.d.sync += started.bit_select(common.unit, 1).eq(1)
+                    self._begin(m, state, early, started)
             with m.Case(SequencerState.DIVIDE):
                 m.d.sync += step.eq(step - 1)
                 with m.If(step == 0):
@@ -188,9 +201,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.instruction_done.eq(1), self.skipped.eq(1), load.eq(1)]
                     m.d.sync += counter.eq(counter + 1)
                 with m.Else():
-                    m.d.sync += state.eq(following)
-                    with m.If(~common.partition):
-                        m.d.sync += started.bit_select(common.unit, 1).eq(1)
+                    self._begin(m, state, common, started)
             with m.Case(SequencerState.ADDRESS):
                 m.d.sync += state.eq(SequencerState.COPY)
             with m.Case(SequencerState.COPY):
@@ -207,11 +218,15 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.instruction_done.eq(1), load.eq(1)]
                     m.d.sync += counter.eq(counter + 1)
         with m.If(load):
-            m.d.sync += [
-                instruction.as_value().eq(memory.read[0].data),
-                state.eq(SequencerState.DISPATCH),
-            ]
+            m.d.sync += state.eq(SequencerState.DISPATCH)
         return m
+
+    def _begin(self, m: Module, state: Any, common: Any, started: Any) -> None:
+        """To the unit, or first to the copy of a state. `common`: has `unit` and `partition`."""
+        with m.If(common.partition):
+            m.d.sync += [state.eq(SequencerState.ADDRESS), self.read.enable.eq(1)]
+        with m.Else():
+            m.d.sync += [state.eq(SequencerState.START), started.bit_select(common.unit, 1).eq(1)]
 
     def _unknown(self, instruction: Any) -> Value:
         """Whether an instruction is of a unit that the core has not, or begins at a row that its memory has not."""

@@ -26,7 +26,8 @@ class RowReader(wiring.Component):
     `block_bits` on. A row is read at its first event only; the memory holds its word until the next. `taken` and
     `taken_step` are events and step of the cycle in which the memory's words are there.
 
-    While no step is under way, `peek` sets `read` and `place` of the cycle after: `peek_place`, in bank `peek_bank`.
+    While no step is under way, `peek` reads row `peek_place` of every bank; events and step that go with the words take
+    that of `peek_bank`, alone, as a sum: of `peek_state` the high bytes if `peek_high`.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -46,6 +47,8 @@ class RowReader(wiring.Component):
                 "peek": In(1),
                 "peek_bank": In(bits_for(config.ways)),
                 "peek_place": In(places),
+                "peek_state": In(1),
+                "peek_high": In(1),
                 "early_step": Out(step_layout(config)),
                 "read": Out(1).array(config.ways),
                 "place": Out(places).array(config.ways),
@@ -79,7 +82,17 @@ class RowReader(wiring.Component):
             by_row.eq(self.by_row),
         ]
         m.d.sync += self.early_step.eq(self.step)
-        m.d.sync += self.taken_step.eq(delayed(m, self.early_step, ADDRESS_CYCLES - 1, "step"))
+        step = delayed(m, self.early_step, ADDRESS_CYCLES - 1, "step")
+        peeked, high, of_state = Signal(), Signal(), Signal()
+        m.d.sync += [
+            peeked.eq(self.peek),
+            high.eq(self.peek_high),
+            of_state.eq(self.peek_state),
+            self.taken_step.eq(step),
+        ]
+        with m.If(peeked):
+            alone = {"active": 1, "first": 1, "double": 0, "end": 0, "state": of_state, "high": high}
+            m.d.sync += [self.taken_step[name].eq(value) for name, value in alone.items()]
         for b in range(self.config.ways):
             event = self.events[b]
             index, low = Signal(blocks, name=f"index_{b}"), Signal(rows, name=f"low_{b}")
@@ -92,6 +105,10 @@ class RowReader(wiring.Component):
                 self.place[b].eq(Mux(self.peek, self.peek_place, first + rest)),
             ]
             read = delayed(m, event.valid & event.first & self.early_step.active, 2, f"read_{b}")
-            m.d.sync += self.read[b].eq(read | (self.peek & (self.peek_bank == b)))
-            m.d.sync += self.taken[b].eq(delayed(m, event, 3, f"event_{b}"))
+            m.d.sync += self.read[b].eq(read | self.peek)
+            mine = Signal(name=f"mine_{b}")
+            m.d.sync += [mine.eq(self.peek_bank == b), self.taken[b].eq(delayed(m, event, 3, f"event_{b}"))]
+            with m.If(peeked):
+                alone = {"digit": mine, "negative": 0, "plane": 0, "code": 1}
+                m.d.sync += [self.taken[b][name].eq(value) for name, value in alone.items()]
         return m

@@ -51,6 +51,7 @@ from spikesim.rtl.interface import (
     RowReadSignature,
     RunReadSignature,
     RunWriteSignature,
+    row_read_cycles,
 )
 from spikesim.rtl.isa import ADDRESS, Unit
 from spikesim.rtl.memory import Ram, macro_bits
@@ -401,6 +402,7 @@ class ArrayUnit(wiring.Component):
             reader.block.eq(gather.block),
             reader.step.eq(gather.step),
             total.step.eq(reader.taken_step),
+            self.operands.step.eq(reader.taken_step),
             self.drain.restart.eq(gather.begin),
             self.drain.destination.eq(gather.destination),
             self.drain.ended.eq(total.ended),
@@ -413,11 +415,6 @@ class ArrayUnit(wiring.Component):
         of_state = self.control.instruction.fields.array.state
         m.d.sync += from_state.eq(Mux(self.peek.enable, self.peek.state, of_state))
         self.from_state = from_state
-        m.d.comb += [
-            reader.peek.eq(self.peek.enable),
-            reader.peek_bank.eq(self.peek.bank),
-            reader.peek_place.eq(self.peek.address),
-        ]
         for b in range(config.ways):
             width = config.lanes * 8
             memory = Ram(
@@ -484,32 +481,31 @@ class ArrayUnit(wiring.Component):
             ]
 
     def _peek(self, m: Module) -> None:
-        """A word of the bytes that a gather would add, of the row that was asked for two cycles before.
-
-        The operands choose between row memory and either byte of state memory already; what chooses the word keeps its
-        gates quiet while nothing is asked for.
-        """
-        peek, operands = self.peek, self.operands
-        row_words = ceil_div(self.config.lanes, 4)
-        word, bank = delayed(m, peek.word, 2, "peek_word"), delayed(m, peek.bank, 2, "peek_bank")
-        asked = delayed(m, peek.enable, 2, "peek_enable")
-        state = delayed(m, peek.state, 2, "peek_state")
-        high, index = word >= row_words, word & (row_words - 1)
-        step = self.reader.taken_step
+        """Four lanes' sums of a row by itself. What chooses them keeps its gates quiet while nothing is asked for."""
+        peek, reader, config = self.peek, self.reader, self.config
+        row_words, cycles = ceil_div(config.lanes, 4), row_read_cycles(config)
+        high = Signal()
         m.d.comb += [
-            operands.step.eq(step),
-            operands.step.state.eq(Mux(asked, state, step.state)),
-            operands.step.high.eq(Mux(asked, high, step.high)),
+            high.eq(peek.word >= row_words),
+            reader.peek.eq(peek.enable),
+            reader.peek_bank.eq(peek.bank),
+            reader.peek_place.eq(peek.address),
+            reader.peek_state.eq(peek.state),
+            reader.peek_high.eq(high),
         ]
-        chosen = Signal(self.config.ways * row_words)
+        index = delayed(m, peek.word & (row_words - 1), cycles, "peek_word")
+        asked = delayed(m, peek.enable, cycles, "peek_enable")
+        # Sums are of operands of which some have their sign bit turned over; dense ones turn all again.
+        low = peek.state & ~high
+        flips = delayed(m, low if config.dense else ~low, cycles, "peek_flips")
+        chosen = Signal(row_words)
         words: list[Value] = []
-        signs = sum(SIGN << 8 * lane for lane in range(min(4, self.config.lanes)))
-        for b, row in enumerate(operands.rows):
-            for i in range(row_words):
-                m.d.comb += chosen[len(words)].eq(asked & (bank == b) & (index == i))
-                words.append(row[32 * i : 32 * i + 32])
-        flipped = Mux(~state | high, signs, 0)
-        m.d.comb += peek.data.eq(one_of(words, chosen) ^ flipped)
+        for i in range(row_words):
+            m.d.comb += chosen[i].eq(asked & (index == i))
+            lanes = range(4 * i, min(4 * i + 4, config.lanes))
+            words.append(Cat(self.sum.sums[lane][:8] for lane in lanes))
+        signs = Cat(Const(SIGN, 8) for _ in range(min(4, config.lanes)))
+        m.d.comb += peek.data.eq(one_of(words, chosen) ^ (signs & flips.replicate(len(signs))))
 
     def _counters(self, m: Module) -> None:
         """Sums of the events of either kind."""

@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikesim.program.sizes import INSTRUCTION_WORDS
+from spikesim.rtl.array.bits import delayed
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.host.bounds import (
     PROGRAM,
@@ -26,6 +27,7 @@ from spikesim.rtl.interface import (
     RowLoadSignature,
     RowReadSignature,
     WriteSignature,
+    row_read_cycles,
 )
 from spikesim.rtl.queue import EntryQueue
 
@@ -53,8 +55,8 @@ TRANSFER = {
 to the last word's. `abort`, for one cycle, ends it early.
 """
 
-_PLACES = 4
-"""Words on their way from a memory to the stream: with fewer, a ready sink would have to wait."""
+_OTHER_CYCLES = 2
+"""From asking for a word to it, of vector and program memory; `row_read_cycles` of the others."""
 
 
 class StreamIn(wiring.Component):
@@ -188,14 +190,15 @@ class StreamOut(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """Places, two cycles to the words, the queue."""
+        """Places, the cycles to the words, the queue. With fewer places a ready sink would have to wait."""
         m = Module()
         active = Signal()
         last = Signal()
         remaining = Signal(length_bits(self.config))
         ask = Signal()
         target = Signal(2)
-        m.submodules.queue = queue = EntryQueue(width=33, depth=_PLACES)
+        cycles = row_read_cycles(self.config)
+        m.submodules.queue = queue = EntryQueue(width=33, depth=cycles + 2)
         m.submodules.order = order = TransferOrder(self.config)
         m.d.comb += [
             ask.eq(active & queue.credit),
@@ -219,8 +222,8 @@ class StreamOut(wiring.Component):
 
         of_vector, of_program = target == VECTOR, target == PROGRAM
         # Vector memory wants its address from a register; the others have one of their own.
-        reading, asked, asked_last = Signal(), Signal(), Signal()
-        m.d.sync += [asked.eq(ask), asked_last.eq(last), reading.eq(ask & of_vector)]
+        reading = Signal()
+        m.d.sync += reading.eq(ask & of_vector)
         with m.If(ask):
             m.d.sync += self.vector_read.address.eq(order.address)
         rows, program = self.row_read, self.program_read
@@ -235,13 +238,13 @@ class StreamOut(wiring.Component):
             program.address.eq(order.address),
             program.word.eq(order.word),
         ]
-        arrived = Signal()
-        arrived_last = Signal()
-        m.d.sync += [arrived.eq(asked), arrived_last.eq(asked_last)]
+        early = delayed(m, Cat(ask, last), _OTHER_CYCLES, "early")
+        late = delayed(m, early, cycles - _OTHER_CYCLES, "late")
+        arrived = Mux(of_vector | of_program, early, late)
         word = Mux(of_vector, self.vector_read.data.as_unsigned(), Mux(of_program, program.data, rows.data))
         m.d.comb += [
-            queue.push.eq(arrived),
-            queue.entry.eq(Cat(word, arrived_last)),
+            queue.push.eq(arrived[0]),
+            queue.entry.eq(Cat(word, arrived[1])),
             self.m_axis_tvalid.eq(queue.some),
             Cat(self.m_axis_tdata, self.m_axis_tlast).eq(queue.front),
             queue.take.eq(queue.some & self.m_axis_tready),

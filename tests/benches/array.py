@@ -14,6 +14,7 @@ from benches.array_reference import COUNTERS, Outcome, Reference
 from benches.vector_memory import Bench
 
 from spikesim.rtl.config import CoreConfig
+from spikesim.rtl.interface import row_read_cycles
 from spikesim.rtl.isa import Extent, RunLength, Unit
 
 SETTINGS = json.loads(os.environ["BENCH"])
@@ -48,7 +49,7 @@ class ArrayBench(Bench):
             self.seen[name] += value
 
     async def begin(self) -> None:
-        self.dut.load__enable.value = 0
+        self.dut.load__enable.value, self.dut.peek__enable.value = 0, 0
         await self.reset()
         await self.fill()
 
@@ -92,6 +93,30 @@ class ArrayBench(Bench):
                     found = int(ram[place].value).to_bytes(width, "little")
                     want = image[bank, place].tobytes()
                     assert found == want, f"{name} {bank}, place {place}: {found.hex()}, not {want.hex()}"
+
+    async def read_back(self, count: int) -> None:
+        """Words of rows and states through the host's port, one a cycle or with a pause, against the reference."""
+        row_words, waiting = -(-LANES // 4), []
+        peek = {
+            name: getattr(self.dut, f"peek__{name}")
+            for name in ("enable", "state", "bank", "address", "word")
+        }
+        for number in range(count + row_read_cycles(CONFIG) - 1):
+            state, bank, place = random.randrange(2), random.randrange(WAYS), random.randrange(DEPTH)
+            asked = number < count and random.random() < 0.9
+            word = random.randrange(row_words * (1 + state))
+            for handle, value in zip(peek.values(), (asked, state, bank, place, word), strict=True):
+                handle.value = int(value)
+            row = (self.reference.states if state else self.reference.rows)[bank, place]
+            parts = [row, row >> 8] if state else [row]
+            padded = [part.astype(np.uint8).tobytes().ljust(4 * row_words, b"\0") for part in parts]
+            expected = int.from_bytes(b"".join(padded)[4 * word : 4 * word + 4], "little")
+            waiting.append(expected if asked else None)
+            await self.cycle()
+            if len(waiting) == row_read_cycles(CONFIG):
+                expected, found = waiting.pop(0), int(self.dut.peek__data.value)
+                assert expected in (None, found), (expected, found)
+        peek["enable"].value = 0
 
     def space(self, length: int) -> int:
         """A free piece of vector memory."""
@@ -326,4 +351,17 @@ async def resets(dut) -> None:
         await bench.gather(cut=True)
         await (bench.scatter, bench.sweep, bench.store)[number % 3](cut=True)
         await random.choice([bench.scatter, bench.sweep, bench.store, bench.gather])()
+    await bench.verify()
+
+
+@cocotb.test()
+async def words_read_back(dut) -> None:
+    """What the host reads between instructions is what memories hold, and instructions do not notice."""
+    bench = ArrayBench(dut)
+    await bench.begin()
+    for _ in range(8):
+        for run in (bench.gather, bench.scatter, bench.gather, bench.store):
+            await run()
+            await bench.idle(2)
+            await bench.read_back(random.randint(1, 60))
     await bench.verify()

@@ -1,7 +1,8 @@
 """Bench of `SpikeCore` in a system whose bus master, stream source and sink are cocotbext-axi's, none of our own.
 
-`DESIGN` names a folder of `spikesim rtl`: images, manifest, input and expected words. Every channel pauses at random,
-but while a run is waited for: pauses cost more time than the core.
+`DESIGN` names a folder of `spikesim rtl`: images, manifest, input and expected words; beside them `states.npy`, what
+state memory holds after two tokens. Every channel pauses at random, but while a run is waited for: pauses cost more
+time than the core.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ MANIFEST = json.loads((DESIGN / "manifest.json").read_text())
 CONFIG = MANIFEST["configuration"]
 OFFSETS = MANIFEST["registers"]
 INPUT = np.fromfile(DESIGN / "input.bin", np.uint32).reshape(-1, MANIFEST["input"]["words"])
+STATES = np.load(DESIGN / "states.npy")
 EXPECTED = np.fromfile(DESIGN / "expected.bin", np.uint32).reshape(-1, MANIFEST["output"]["words"])
 ERROR = {name: 1 << bit for bit, (name, _) in enumerate(ERRORS)}
 VECTOR, ROWS, PROGRAM, STATE = range(4)
@@ -112,8 +114,16 @@ class System:
         await ClockCycles(self.dut.clk, 2)
         return self
 
+    async def reset_by_software(self) -> None:
+        """As the guide says: the sink begins anew, and what is left of a frame on its way in is dropped."""
+        await self.set(ABORT=2)
+        self.sink.assert_reset()
+        await ClockCycles(self.dut.clk, 2)
+        self.sink.assert_reset(False)
+        self.sink.clear()
+
     async def monitor(self, prefix: str, valid: str, ready: str, payload: tuple[str, ...]) -> None:
-        """A valid and its payload hold until the ready, or a reset."""
+        """A valid and its payload hold until the ready, or a reset, which that by software is not to the bus."""
         valid, ready = getattr(self.dut, prefix + valid), getattr(self.dut, prefix + ready)
         payload = [getattr(self.dut, prefix + name) for name in payload]
         waiting = None
@@ -121,7 +131,7 @@ class System:
             if valid.value == 0 and waiting is None:
                 await RisingEdge(valid)
             await FallingEdge(self.dut.clk)
-            if self.dut.rst.value == 1 or self.dut.core_reset.value == 1:
+            if self.dut.rst.value == 1 or (prefix == "m_axis_t" and self.dut.core_reset.value == 1):
                 waiting = None
                 continue
             now = (int(valid.value), *(str(part.value) for part in payload))
@@ -156,9 +166,12 @@ class System:
         return error
 
     async def idle(self, bits: int) -> int:
-        while (status := await self.value("STATUS")) & bits:
+        """Ten times as long as a token takes, at most."""
+        for _ in range(2000):
+            if not (status := await self.value("STATUS")) & bits:
+                return status
             await ClockCycles(self.dut.clk, random.randrange(1, 100))
-        return status
+        raise AssertionError(f"STATUS is still {status}")
 
     async def send(self, target: int, address: int, words: np.ndarray) -> None:
         """A transfer in, of one frame; the words come before or after it is started."""
@@ -263,7 +276,9 @@ async def memories_read_back(dut):
     assert not (await system.receive(STATE, 0, states))[:used].any()
     await system.tokens(2)
     state = await system.receive(STATE, 0, states)
-    assert state[:used].any()
+    halves = state.view(np.uint8).reshape(-1, CONFIG["ways"], 2, 4 * ROW_WORDS)[..., : CONFIG["lanes"]]
+    found = (halves[:, :, 0] | halves[:, :, 1].astype(np.uint16) << 8).view(np.int16)
+    assert (found[: len(STATES)] == STATES).all()
     words = CONFIG["row_depth"] * CONFIG["ways"] * ROW_WORDS
     caches = await system.receive(ROWS, 0, words)
     await system.send(ROWS, 0, np.zeros(words, np.uint32))
@@ -294,41 +309,59 @@ def first_of(unit: Unit) -> int:
     return next(word for word in program() if word & 7 == unit.value)
 
 
-@cocotb.test(timeout_time=4, timeout_unit="ms")
+def first_rows(rows: int, states: int) -> dict[str, np.ndarray]:
+    """An instruction of every unit that goes by rows, from row number `rows` or `states` on."""
+    array = {"common__block_end": 0, "fields__array__base": rows}
+    return {
+        "store": instruction(first_of(Unit.STORE), common__block_end=0, fields__store__base=rows),
+        "gather": instruction(first_of(Unit.GATHER), **array, fields__array__state=0),
+        "state": instruction(
+            first_of(Unit.GATHER), **(array | {"fields__array__base": states}), fields__array__state=1
+        ),
+        "scatter": instruction(first_of(Unit.SCATTER), fields__array__base=states),
+        "sweep": instruction(first_of(Unit.SWEEP), fields__sweep__base=states),
+    }
+
+
+@cocotb.test(timeout_time=8, timeout_unit="ms")
 async def programs_that_cannot_run(dut):
-    """An instruction that the core has not, rows and words that memories have not, a program without an end."""
+    """An instruction that the core has not, rows and words that memories have not, a program without an end: an error,
+    and memories are as before.
+    """
     system = await loaded(dut)
     last = CONFIG["program_depth"] - 1
-    multiply = first_of(Unit.POINTWISE)
-    wrong = {
-        "no unit": instruction(0, common__unit=7),
-        "store": instruction(first_of(Unit.STORE), fields__store__base=CONFIG["row_depth"]),
-        "gather": instruction(
-            first_of(Unit.GATHER), fields__array__base=CONFIG["row_depth"], fields__array__state=0
-        ),
-        "state": instruction(
-            first_of(Unit.GATHER), fields__array__base=CONFIG["state_depth"], fields__array__state=1
-        ),
-        "scatter": instruction(first_of(Unit.SCATTER), fields__array__base=2**31),
-        "sweep": instruction(first_of(Unit.SWEEP), fields__sweep__base=CONFIG["state_depth"]),
-        "no end": instruction(multiply),
-    }
+    words, rows, states = (CONFIG[f"{name}_depth"] for name in ("vector", "row", "state"))
+    lengths = {VECTOR: words, ROWS: rows * CONFIG["ways"] * ROW_WORDS}
+    lengths[STATE] = states * CONFIG["ways"] * 2 * ROW_WORDS
+
+    async def memories() -> list[np.ndarray]:
+        return [await system.receive(target, 0, length) for target, length in lengths.items()]
+
+    async def run_two(words: np.ndarray) -> int:
+        """An instruction and the end behind it; -> ERROR."""
+        await system.send(PROGRAM, last - 1, np.concatenate([words, instruction(0)]))
+        await system.run(last - 1, 3)
+        return await system.error()
+
+    plain = {f"fields__pointwise__{name}": 0 for name in ("operation", "statistic", "has_b", "has_scalar")}
+    multiply = {"word": first_of(Unit.POINTWISE), "common__block_end": 0, **plain}
     await system.clear()
-    before = await system.receive(ROWS, 0, CONFIG["row_depth"] * CONFIG["ways"] * ROW_WORDS)
-    for what, words in wrong.items():
-        await system.send(PROGRAM, last, words)
-        await system.run(last, 3)
-        assert await system.error() == ERROR["program"], what
-    await system.send(PROGRAM, last - 1, instruction(multiply, fields__pointwise__dst=2**24 - 1))
-    await system.send(PROGRAM, last, instruction(0))
-    await system.run(last - 1, 3)
-    assert await system.error() == ERROR["memory"]
-    await system.send(
-        PROGRAM, last - 1, instruction(multiply, fields__pointwise__a=CONFIG["vector_depth"] + 64)
-    )
-    await system.run(last - 1, 3)
-    assert await system.error() == ERROR["memory"]
-    assert (await system.receive(ROWS, 0, len(before)) == before).all()
+    await system.tokens(1)
+    before = await memories()
+    wrong = {"no unit": instruction(0, common__unit=7), **first_rows(rows, states)}
+    wrong |= {f"far {what}": word for what, word in first_rows(2**31 + 3, 2**31 + 3).items()}
+    for what, word in wrong.items():
+        assert await run_two(word) == ERROR["program"], what
+    for place in (words, words + 64, 2**23):
+        assert await run_two(instruction(**multiply, fields__pointwise__dst=place)) == ERROR["memory"]
+    for was, now in zip(before, await memories(), strict=True):
+        assert (was == now).all()
+    for what, word in first_rows(rows - 1, states - 1).items():
+        assert await run_two(word) == 0, what
+    assert await run_two(instruction(**multiply, fields__pointwise__a=words + 64)) == ERROR["memory"]
+    await system.send(PROGRAM, last, instruction(**multiply))
+    await system.run(last, 3)
+    assert await system.error() == ERROR["program"]
     for entry in (last + 1, 2**24 - 1):
         await system.set(ENTRY=entry)
         assert await system.write("CONTROL", 1) == AxiResp.SLVERR
@@ -401,28 +434,39 @@ async def accesses_while_it_runs(dut):
 async def resets_in_the_middle(dut):
     """By the line and by software, in a token, a transfer in and a transfer out; then everything works."""
     system = await loaded(dut)
-    for case in range(9):
+    for case in range(12):
         await system.clear()
+        await system.set(IRQ_MASK=7)
         if case % 3 == 0:
             await system.send(VECTOR, MANIFEST["input"]["address"], INPUT[0])
             await system.set(ENTRY=MANIFEST["token_entry"], CONTROL=1)
             await ClockCycles(dut.clk, random.randrange(1, 600))
+            assert await system.value("STATUS") & BUSY
         elif case % 3 == 1:
             await system.set(
                 TARGET=VECTOR, ADDRESS=MANIFEST["input"]["address"], LENGTH=len(INPUT[0]), TRANSFER=1
             )
             system.source.send_nowait(AxiStreamFrame(INPUT[1].tobytes()))
-            await ClockCycles(dut.clk, random.randrange(1, 60))
+            await ClockCycles(dut.clk, random.randrange(1, 12))
         else:
             await system.set(TARGET=VECTOR, ADDRESS=0, LENGTH=40, TRANSFER=2)
             await ClockCycles(dut.clk, random.randrange(1, 60))
         if case % 2:
-            await system.set(ABORT=2)
-        await system.reset()
+            await system.reset_by_software()
+        else:
+            await system.reset()
         assert await system.value("STATUS") == 0
-        for name in ("ENTRY", "POSITION", "TARGET", "ADDRESS", "LENGTH", "ERROR"):
-            assert await system.value(name) == 0
+        for name in ("ENTRY", "POSITION", "TARGET", "ADDRESS", "LENGTH", "ERROR", "IRQ_MASK", "IRQ_STATUS"):
+            assert await system.value(name) == 0, name
+        assert await system.value("CYCLES_LOW") == 0
+        if case % 2 and not system.source.idle():
+            await system.set(TRANSFER=3)
+            await system.idle(STREAMING)
+            assert system.source.idle()
+        await system.clear()
+        await system.tokens(1)
     await system.clear()
     await system.tokens(2)
     system.check()
+    dut._log.info("%s", TRANSFERS)
     assert sum(TRANSFERS.values()) >= 10_000

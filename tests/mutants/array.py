@@ -447,4 +447,19 @@ MUTANTS = [
         "runs overlap",
         "plane_bitwise",
     ),
+    _mutant(
+        "array/unit",
+        'cycles, "peek_enable")',
+        'cycles - 1, "peek_enable")',
+        "the last word that the host asks for is missing",
+        "window_twos",
+    ),
+    _mutant(
+        "array/unit",
+        "low if config.dense else ~low",
+        "~low",
+        "a dense core's bytes come back with their signs turned over",
+        "dense",
+    ),
+    _mutant("array/rows", '"code": 1', '"code": 0', "a dense core gives zeros back", "dense"),
 ]

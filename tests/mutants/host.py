@@ -237,9 +237,9 @@ MUTANTS = [
     },
     {
         "file": "rtl/host/stream.py",
-        "old": "_PLACES = 4",
-        "new": "_PLACES = 3",
-        "why": "a ready sink waits every fourth cycle",
+        "old": "depth=cycles + 2",
+        "new": "depth=cycles + 1",
+        "why": "a ready sink waits for every row's last word",
         "bench": _BENCH,
     },
     {

@@ -6,6 +6,7 @@ What a memory holds that neither the host nor the program has written is X to th
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from helpers.elaborated import assigned, combinational_blocks, elaborated
 from helpers.icarus import END, Script, from_x, needs_iverilog, play, results
 from helpers.micro_model import micro_model
+from helpers.one_layer import one_layer
 from helpers.places import CHECKOUT
 from helpers.rtl_cores import CORES, built_core
 
@@ -78,15 +80,45 @@ def test_self_test_from_x(form: str, tmp_path: Path) -> None:
 @needs_iverilog
 def test_states_and_attention_from_x(tmp_path: Path) -> None:
     """A model with a layer of each kind: Icarus, Verilator and the simulator agree in results, cycles and counts."""
+    assert three_agree(micro_model(tmp_path / "model"), tmp_path, tokens=2)["keys_read"] > 0
+
+
+@pytest.mark.more
+@needs_iverilog
+@pytest.mark.parametrize("layer", [0, 1], ids=["attention", "states"])
+def test_a_layer_of_the_shipped_model_from_x(layer: int, tmp_path: Path) -> None:
+    """All three again, on trained weights in their real sizes."""
+    model = one_layer(tmp_path / "model.pt", layer)
+    counters = three_agree(model, tmp_path, tokens=2, context=4, encoder_rows=96, cycles=1_000_000)
+    assert (counters["keys_read"] > 0) == (layer == 0)
+
+
+def three_agree(
+    model: Path,
+    folder: Path,
+    *,
+    tokens: int,
+    context: int | None = None,
+    encoder_rows: int | None = None,
+    cycles: int = 200_000,
+) -> dict[str, int]:
+    """Icarus, Verilator and the simulator agree on a model's tokens; -> the counters.
+
+    `encoder_rows`: other than those of the core that is shared with lockstep. `cycles`: Icarus' at most.
+    """
     core = CORES["row"]
-    job = model_job(micro_model(tmp_path / "model"), core.hardware, tokens=2)
-    built = built_core("row", core.config())
-    result = Lockstep(job.chain, job.hardware, built, tmp_path).run(job.words)
+    job = model_job(model, core.hardware, tokens=tokens, context=context)
+    name, config = "row", core.config()
+    if encoder_rows is not None:
+        name, config = f"row_{encoder_rows}", replace(config, encoder_rows=encoder_rows)
+    built = built_core(name, config)
+    result = Lockstep(job.chain, job.hardware, built, folder).run(job.words)
     assert result.comparison.agrees
-    outputs, counters = results(tmp_path, from_x((built.folder / "spike_core.v").read_text()), job)
+    text = (built.folder / "spike_core.v").read_text()
+    outputs, counters = results(folder, from_x(text), job, cycles=cycles)
     assert np.array_equal(outputs, expected(job))
     assert counters == result.comparison.counters
-    assert counters["keys_read"] > 0
+    return counters
 
 
 @pytest.mark.more
