@@ -54,6 +54,8 @@ SLOW = (
     "rtl/test_select",
     "rtl/test_vector",
     "rtl/test_verilog",
+    "mapping/graph/test_archive",
+    "mapping/graph/test_torch_export",
     "run/test_frontend",
     "run/test_shipped_model",
     "support/test_kernel_cache",

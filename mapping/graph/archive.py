@@ -123,6 +123,10 @@ class _Records:
             self._infos[name] = info
             begin = self._begin(file, info)
             spans.append((begin, begin + info.compress_size))
+        if min((info.header_offset for info in archive.infolist()), default=0):
+            raise GraphError(
+                f"{self._path} must be {_WHAT}, not damaged or truncated"
+            )  # a zip within it was found
         if len(roots) != 1:
             raise self._refuse(f"have its records in one folder, not in {len(roots)}")
         spans.sort()

@@ -7,6 +7,7 @@ sample: a batch axis that the program leaves open becomes 1.
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections import Counter
@@ -98,7 +99,9 @@ def export_module(module: torch.nn.Module, example_input: torch.Tensor) -> Expor
 
 @contextmanager
 def _of_torch(what: str, rule: str) -> Iterator[None]:
-    """Whatever torch raises is one sentence, and what it warns of is not shown."""
+    """Whatever torch raises is one sentence, and what it warns of, or writes to its log, is not shown."""
+    logged = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -109,6 +112,8 @@ def _of_torch(what: str, rule: str) -> Iterator[None]:
         lines = str(failure).strip().splitlines()
         reason = visible(lines[0][:_LONGEST_REASON]) if lines else type(failure).__name__
         raise GraphError(f"{what} must be {rule} ({reason})") from None
+    finally:
+        logging.disable(logged)
 
 
 def _user_input(program: ExportedProgram, source: str) -> fx.Node:
