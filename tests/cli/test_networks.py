@@ -102,4 +102,8 @@ def test_verify_and_rtl_take_a_mapping_and_the_network(network: Path, tmp_path: 
     said = run("verify", tmp_path / "out", *core)
     assert f"spiking core, 4 {kind}:" in said
     assert "agree" in said
+    if kind == "steps":  # five samples of four, each from zeros
+        said = run("verify", tmp_path / "out", *core[:-1], 20)
+        assert "spiking core, 20 steps:" in said
+        assert "agree" in said
     run("rtl", network, "-o", tmp_path / "rtl")
