@@ -34,6 +34,17 @@ INPUT = "input"
 SUFFIXES = {".pt2": "torch.export", ".nir": "NIR"}
 
 
+def read_graph(path: Path) -> Graph:
+    """The network of a file, by its suffix. Raises GraphError."""
+    if path.suffix == ".nir":
+        from spikesim.mapping.graph.nir_reader import read_nir
+
+        return read_nir(path)
+    from spikesim.mapping.graph.torch_export import open_exported
+
+    return open_exported(path)
+
+
 class GraphFrontEnd:
     """Reads what `torch.export.save` and the tools of NIR write."""
 
@@ -45,15 +56,7 @@ class GraphFrontEnd:
 
     def open(self, path: Path) -> OpenedNetwork:
         """Raises GraphError."""
-        if path.suffix == ".nir":
-            from spikesim.mapping.graph.nir_reader import read_nir
-
-            graph = read_nir(path)
-        else:
-            from spikesim.mapping.graph.torch_export import open_exported
-
-            graph = open_exported(path)
-        return OpenedGraph(graph, path, SUFFIXES[path.suffix])
+        return OpenedGraph(read_graph(path), path, SUFFIXES[path.suffix])
 
 
 @dataclass(frozen=True, kw_only=True)

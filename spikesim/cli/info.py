@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from spikesim.results.report import Report
 
+NETWORKS = (".pt2", ".nir")
+"""Suffixes of networks; anything else is a checkpoint of a language model, or a mapping."""
+
 _REPORT = "a report of this version of spikesim"
 
 
@@ -26,16 +29,20 @@ def info(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL | DIR", help="A checkpoint, or what `spikesim map` wrote.", show_default=False
+            metavar="MODEL | DIR",
+            help="A checkpoint, a .pt2 or .nir network, or what `spikesim map` wrote.",
+            show_default=False,
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, sizes in bytes.")] = False,
 ) -> None:
-    """Show the layers, parameters and memory sizes of a model, or the summary of a mapped one."""
+    """Show the layers, parameters and sizes of a model, or the summary of a mapped one."""
     from spikesim.report import JSON_NAME
 
     if os.path.lexists(path / JSON_NAME):
         _show_report(path / JSON_NAME, as_json)
+    elif path.suffix in NETWORKS:
+        _show_network(path, as_json)
     else:
         _show_model(path, as_json)
 
@@ -88,6 +95,48 @@ def _show_model(path: Path, as_json: bool) -> None:
     console = stdout()
     for table in _tables(path.resolve().name, facts):
         console.print(table)
+
+
+def _show_network(path: Path, as_json: bool) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from spikesim.mapping.graph.facts import graph_facts
+    from spikesim.mapping.graph.frontend import read_graph
+    from spikesim.report.numbers import si, size, whole
+
+    facts = graph_facts(read_graph(path))
+    if as_json:
+        print_json(json.dumps(facts, indent=2))
+        return
+    state = ", keeps state from step to step" if facts["keeps_state"] else ""
+    ends = f"input {_shape(facts['input_shape'])}, output {_shape(facts['output_shape'])}{state}"
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text(f"{path.resolve().name}: {ends}"),
+        title_justify="left",
+        show_footer=True,
+    )
+    sizes = facts["sizes"]
+    footers = ("", "", f"INT8 weights {size(sizes['int8_weight_bytes'])}")
+    for name, footer in zip(("layer", "kind", "output"), footers, strict=True):
+        table.add_column(name, Text(footer))
+    table.add_column("parameters", whole(sizes["parameters"]), justify="right")
+    table.add_column("multiplications", si(sizes["macs"]), justify="right")
+    for node in facts["nodes"]:
+        table.add_row(
+            Text(node["name"]),
+            node["kind"],
+            _shape(node["shape"]),
+            whole(node["parameters"]),
+            si(node["macs"]),
+        )
+    stdout().print(table)
+
+
+def _shape(sizes: tuple[int, ...]) -> str:
+    return " × ".join(map(str, sizes))
 
 
 def _tables(name: str, facts: dict[str, Any]) -> tuple[Table, Table]:

@@ -111,12 +111,13 @@ def verify(
         for note in notes:
             stdout().print(note, style="yellow")
         layout = link(job.chain, sized)
+        words = job.words if job.sequences is None else job.sequences
         for name in core.cores:
             built = BuiltCore(resident_config(sized, layout, **datapath(name)), workspace / name)
             with progress.stage(f"build {name}"):
                 built.binary()
             with progress.stage(f"run {name}"):
-                found.append(Lockstep(job.chain, sized, built, workspace / name).run(job.words))
+                found.append(Lockstep(job.chain, sized, built, workspace / name).run(words))
             _print(name, built, found[-1], job.item)
         agree = all(result.comparison.agrees for result in found)
         folder = output if output is not None or agree else kept(workspace, "spikesim-verify-")

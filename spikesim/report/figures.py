@@ -42,6 +42,7 @@ def layer_cosine(fidelity: Fidelity) -> str:
         floor = min(low)
         axes.set_ylim(floor - 0.12 * (1 - floor) - 1e-4, 1 + 0.05 * (1 - floor) + 1e-4)
         _layer_axis(axes, x)
+        axes.yaxis.get_major_formatter().set_useOffset(False)  # type: ignore[attr-defined]
         axes.set_ylabel("cosine, integer against float")
         _kind_legend(axes, [entry.kind for entry in layers])
         return to_svg(figure, "cosine", "Cosine between integer and float output of each layer")

@@ -46,6 +46,7 @@ KINDS = {
     "sse": "green",
     "full": "purple",
     "conv": "blue",
+    "depthwise": "blue",
     "linear": "green",
     "attention": "purple",
 }
@@ -63,7 +64,8 @@ _COLOUR = re.compile("|".join(LIGHT.values()))
 
 def kind_colour(kind: str) -> str:
     """Return the name of the colour that stands for a kind of layer."""
-    return KINDS.get(kind, "amber")
+    *_, last = kind.split() or ("",)  # "spiking conv", "softmax attention"
+    return KINDS.get(last, "amber")
 
 
 def kind_name(kind: str) -> str:

@@ -69,6 +69,29 @@ def expect(chain: Chain, layout: CoreLayout, hardware: HardwareConfig, words: ND
     )
 
 
+def expect_sequences(
+    chain: Chain, layout: CoreLayout, hardware: HardwareConfig, words: NDArray[np.int32]
+) -> Expected:
+    """`expect` of words: int32[tokens, words]; or int32[sequences, tokens, words], each sequence from zeros."""
+    if words.ndim == 2:
+        return expect(chain, layout, hardware, words)
+    parts = [expect(chain, layout, hardware, sequence) for sequence in words]
+    counters = Counters()
+    for part in parts:
+        counters.add(part.counters)
+    return Expected(
+        writes=[writes for part in parts for writes in part.writes],
+        cycles=[
+            {core: np.concatenate([each[core] for each in program], axis=1) for core in CORES}
+            for program in zip(*(part.cycles for part in parts), strict=True)
+        ],
+        outputs=np.concatenate([part.outputs for part in parts]),
+        counters=counters,
+        clipped=sum(part.clipped for part in parts),
+        overflows=sum(part.overflows for part in parts),
+    )
+
+
 def _sorted(writes: Integers) -> Integers:
     ordered: Integers = writes[np.lexsort((writes[:, 2], writes[:, 1], writes[:, 0]))]
     return ordered

@@ -4,7 +4,8 @@
 // memories (+program=<file> …), and, in a build with tracing, +wave=<file> with +from=<cycle> +to=<cycle>.
 //
 // The run file holds, as decimal numbers: token entry, clear entry, first word and number of words of the input
-// vector, the same of the output, tokens, the most cycles a token may take, and the positions there is room for.
+// vector, the same of the output, tokens, the most cycles a token may take, the positions there is room for, and tokens
+// of a sequence: state and caches are cleared, and counters read, before every one but the first.
 //
 // A core without trace ports leaves writes and instructions out of the record.
 //
@@ -25,7 +26,7 @@
 #include "verilated_cov.h"
 #endif
 
-enum Kind : uint32_t { WRITE = 0, DONE = 1, SKIPPED = 2, OUTPUT = 3, COUNTER = 4, TOKEN = 5 };
+enum Kind : uint32_t { WRITE = 0, DONE = 1, SKIPPED = 2, OUTPUT = 3, COUNTER = 4, TOKEN = 5, CLEARED = 6 };
 enum Register : uint32_t {
     CONTROL = 0x0C, STATUS = 0x10, ENTRY = 0x14, POSITION = 0x18, TARGET = 0x1C,
     ADDRESS = 0x20, LENGTH = 0x24, TRANSFER = 0x28, CLEAR = 0x2C, CONTEXT = 0x30, ERROR = 0x34, COUNTERS = 0x100
@@ -236,11 +237,12 @@ class Bench {
 
 int main(int argc, char** argv) {
     context.commandArgs(argc, argv);
-    unsigned long long token_entry, clear_entry, input, input_words, output, output_words, tokens, most, context_positions;
+    unsigned long long token_entry, clear_entry, input, input_words, output, output_words, tokens, most, context_positions, length;
     std::FILE* settings = std::fopen(argument("run").c_str(), "r");
-    if (!settings || std::fscanf(settings, "%llu %llu %llu %llu %llu %llu %llu %llu %llu", &token_entry, &clear_entry,
-                                 &input, &input_words, &output, &output_words, &tokens, &most, &context_positions) != 9)
-        fail("the run file must hold nine numbers: " + argument("run"));
+    if (!settings || std::fscanf(settings, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu", &token_entry,
+                                 &clear_entry, &input, &input_words, &output, &output_words, &tokens, &most,
+                                 &context_positions, &length) != 10)
+        fail("the run file must hold ten numbers: " + argument("run"));
     std::fclose(settings);
     std::vector<uint32_t> words(tokens * input_words);
     std::FILE* file = std::fopen(argument("input").c_str(), "rb");
@@ -255,6 +257,13 @@ int main(int argc, char** argv) {
     bench.write(POSITION, 0);
     bench.write(CLEAR, 1);
     for (unsigned long long token = 0; token < tokens; ++token) {
+        if (token && token % length == 0) {
+            bench.counters();
+            bench.run(clear_entry, 3, most);
+            bench.write(POSITION, 0);
+            bench.write(CLEAR, 1);
+            bench.put(CLEARED, 0, 0);
+        }
         bench.send(input, &words[token * input_words], input_words);
         bench.run(token_entry, 1, most);
         bench.receive(output, output_words);

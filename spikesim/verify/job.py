@@ -41,6 +41,7 @@ SELF_TEST_CHANNELS, SELF_TEST_OUTPUTS = 48, 40
 class Job:
     """A chain of programs, what comes in at every step, `words`: int32[steps, words], and what it runs on.
 
+    `sequences`: int32[sequences, steps, words], the samples of a network with state, of which `words` is the first.
     `kinds`: what each program is to a reader; `item`: what a step is of.
     """
 
@@ -49,6 +50,7 @@ class Job:
     hardware: HardwareConfig
     kinds: Mapping[str, str] = field(default_factory=dict)
     item: Item = "token"
+    sequences: NDArray[np.int32] | None = None
 
     @property
     def programs(self) -> tuple[Program, ...]:
@@ -114,7 +116,8 @@ def model_job(
 
 
 def mapped_job(folder: Path, hardware: HardwareConfig, *, tokens: int, text: Path | None = None) -> Job:
-    """All programs of a mapped folder, and the first `tokens` items of its input, or of `text`.
+    """All programs of a mapped folder, and the first `tokens` items of its input, or of `text`; of a network with state
+    as many whole samples as they are, or the beginning of the first.
 
     Raises CapacityError for more tokens than the programs keep keys and values for.
     """
@@ -125,12 +128,16 @@ def mapped_job(folder: Path, hardware: HardwareConfig, *, tokens: int, text: Pat
     run = mapped_tokens(compiled, request)
     sequence = one_sequence(run, tokens)
     compiled.check_steps(len(sequence))
+    several = None
+    if compiled.text.model.item == "step" and tokens > run.ids.shape[1]:
+        several = compiled.words(run.ids[: tokens // run.ids.shape[1]])
     return Job(
         chain=compiled.chain(),
         words=compiled.words(sequence),
         hardware=hardware.model_copy(update={"numerics": compiled.text.hardware.numerics}),
         kinds={block.program: block.kind for block in compiled.text.blocks},
         item=compiled.text.model.item,
+        sequences=several,
     )
 
 

@@ -31,7 +31,7 @@ from spikesim.support.sources import digest
 from spikesim.tools.process import run_leashed
 from spikesim.tools.verilator import build, toolchain
 from spikesim.verify.compare import LockstepComparison, compare
-from spikesim.verify.expected import Expected, expect
+from spikesim.verify.expected import Expected, expect_sequences
 from spikesim.verify.record import RTLRecord, read_record
 
 WAVE_CYCLES = 400
@@ -78,8 +78,12 @@ def write_run(
     *,
     steps: int,
     limit: int,
+    length: int | None = None,
 ) -> None:
-    """Writes the run file of `harness.cpp`. `limit`: clock cycles after which a step, or clearing, is given up."""
+    """Writes the run file of `harness.cpp`. `limit`: clock cycles after which a step, or clearing, is given up.
+
+    `length`: steps of a sequence, all if None.
+    """
     numbers = (
         executable.token_entry,
         executable.clear_entry,
@@ -90,6 +94,7 @@ def write_run(
         steps,
         limit,
         positions(layout),
+        max(1, length or steps),
     )
     path.write_text(" ".join(map(str, numbers)) + "\n", encoding="ascii")
 
@@ -205,9 +210,9 @@ class Lockstep:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def run(self, words: NDArray[np.int32], *, name: str = "run") -> LockstepResult:
-        """words: int32[tokens, words], the input of every token."""
+        """words: int32[tokens, words], the input of every token, or int32[sequences, tokens, words]."""
         start = time.perf_counter()
-        expected = expect(self.chain, self.layout, self.hardware, words)
+        expected = expect_sequences(self.chain, self.layout, self.hardware, words)
         self._took("simulator", start)
         limit = cycle_limit(expected, self.layout, self.core_name)
         start = time.perf_counter()
@@ -260,8 +265,15 @@ class Lockstep:
         # By name, within the folder: Verilog takes no more than 128 characters of a path.
         source, settings, record = f"{name}.input", f"{name}.run", f"{name}.record"
         write_raw(self.folder / source, np.asarray(words, np.int32))
+        length = words.shape[-2]
         write_run(
-            self.folder / settings, self.chain, self.layout, self.executable, steps=len(words), limit=limit
+            self.folder / settings,
+            self.chain,
+            self.layout,
+            self.executable,
+            steps=words.size // words.shape[-1],
+            limit=limit,
+            length=length,
         )
         arguments = [f"+run={settings}", f"+input={source}", f"+record={record}", *extra]
         arguments += [f"+{image}={file}" for image, file in self.images.items()]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spikesim.rtl.assemble import Executable
 from spikesim.rtl.host.registers import COUNTER_NAMES
 
-WRITE, DONE, SKIPPED, OUTPUT, COUNTER, TOKEN = range(6)
+WRITE, DONE, SKIPPED, OUTPUT, COUNTER, TOKEN, CLEARED = range(7)
 """Kinds of entries, as in `harness.cpp`."""
 
 Integers = NDArray[np.int64]
@@ -34,7 +34,7 @@ class TokenRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RTLRecord:
-    """All tokens, and the counters at the end by name."""
+    """All tokens, and the counters by name, those of all sequences added up."""
 
     tokens: list[TokenRecord]
     counters: dict[str, int]
@@ -48,10 +48,11 @@ def read_record(path: Path, executable: Executable) -> RTLRecord:
     ends = np.flatnonzero(kind == TOKEN)
     tokens = []
     for first, last in pairwise(ends):
-        part = slice(first + 1, last)
+        cleared = np.flatnonzero(kind[first:last] == CLEARED)
+        part = slice(first + 1 + (cleared[-1] if cleared.size else 0), last)
         tokens.append(_token(kind[part], address[part], raw[part], owners))
     counted = raw[kind == COUNTER][:, 1].astype(np.int64).reshape(-1, 2)
-    totals = counted[:, 0] + (counted[:, 1] << 32)
+    totals = (counted[:, 0] + (counted[:, 1] << 32)).reshape(-1, len(COUNTER_NAMES)).sum(axis=0)
     return RTLRecord(tokens=tokens, counters=dict(zip(COUNTER_NAMES, totals.tolist(), strict=True)))
 
 

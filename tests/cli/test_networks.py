@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers.micro_model import HARDWARE
 from helpers.networks import CLASSES, SHAPE, SmallFrontEnd
 from typer.testing import CliRunner
@@ -102,4 +103,47 @@ def test_verify_and_rtl_take_a_mapping_and_the_network(network: Path, tmp_path: 
     said = run("verify", tmp_path / "out", *core)
     assert f"spiking core, 4 {kind}:" in said
     assert "agree" in said
+    if kind == "steps":  # five samples of four, each from zeros
+        said = run("verify", tmp_path / "out", *core[:-1], 20)
+        assert "spiking core, 20 steps:" in said
+        assert "agree" in said
     run("rtl", network, "-o", tmp_path / "rtl")
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 4, 3, padding=1, stride=2),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4 * 9, 5),
+    )
+    program = torch.export.export(module.eval(), (torch.zeros(1, 2, 6, 6),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    return tmp_path / "net.pt2"
+
+
+def test_info_of_a_network(exported: Path) -> None:
+    facts = json.loads(run("info", exported, "--json"))
+    macs, parameters = (4 * 9 * 2 * 9, 36 * 5), (4 * 2 * 9 + 4, 36 * 5 + 5)
+    known = {node["kind"]: node for node in facts["nodes"]}
+    assert (known["conv"]["macs"], known["linear"]["macs"]) == macs
+    assert (known["conv"]["parameters"], known["linear"]["parameters"]) == parameters
+    assert known["conv"]["shape"] == [1, 4, 3, 3]
+    assert facts["sizes"] == {
+        "parameters": sum(parameters),
+        "macs": sum(macs),
+        "int8_weight_bytes": 4 * 2 * 9 + 36 * 5,
+    }
+    said = run("info", exported)
+    for words in ("input 1 × 2 × 6 × 6, output 1 × 5", "conv", "1 × 4 × 3 × 3", "261"):
+        assert words in said
+
+
+def test_info_of_what_is_no_network(tmp_path: Path) -> None:
+    for name in ("net.pt2", "net.nir"):
+        (tmp_path / name).write_text("no network", encoding="utf-8")
+        said = run("info", tmp_path / name, code=1)
+        assert name in said
+        assert "Traceback" not in said
