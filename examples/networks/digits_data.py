@@ -22,7 +22,7 @@ TEST = 400
 
 STEPS = 8
 """Of an event stream."""
-CANVAS = 12
+CANVAS = 10
 """Pixels along each side of what a moving digit is seen on."""
 CONTRAST = 4
 """The change of a pixel, of 16, that is an event."""
