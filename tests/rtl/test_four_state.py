@@ -89,8 +89,7 @@ def test_states_and_attention_from_x(tmp_path: Path) -> None:
 def test_a_layer_of_the_shipped_model_from_x(layer: int, tmp_path: Path) -> None:
     """All three again, on trained weights in their real sizes."""
     model = one_layer(tmp_path / "model.pt", layer)
-    counters = three_agree(model, tmp_path, tokens=2, context=4, encoder_rows=96, cycles=1_000_000)
-    assert (counters["keys_read"] > 0) == (layer == 0)
+    three_agree(model, tmp_path, tokens=2, context=4, encoder_rows=96, cycles=1_000_000)
 
 
 def three_agree(
