@@ -126,6 +126,7 @@ class ProgramBuilder:
         limit: int = ACTIVATION_LIMIT,
         statistic: Statistic | None = None,
         clip: bool = False,
+        bound: bool = False,
         keys: CacheKeys | None = None,
         scalar_fraction: int = 0,
     ) -> Value:
@@ -154,6 +155,7 @@ class ProgramBuilder:
                 shift=shift,
                 limit=limit,
                 clip=clip,
+                bound=bound,
                 reduce=reduce,
                 keys=keys,
             )

@@ -254,7 +254,7 @@ def _weights(
                 shift_b=shift_b,
                 shift=0 if scalar is None else shift - shift_b,
                 limit=_SCORE_LIMIT,
-                clip=True,
+                bound=True,
                 reduce=Reduction(kind="max", dst=run(peaks.name, first, count, 1)),
             )
         )

@@ -129,7 +129,7 @@ def _clipped(low: Lowering, name: str, x: Value, most: float) -> Value:
     """x between 0 and a bound; what it cuts is meant to be cut, and counted apart from what saturates."""
     limit = min(ACTIVATION_LIMIT, round(most * 2.0**x.fraction))
     gate = _step(low, f"{name}.step", x)
-    return low.builder.multiply(name, x, b=gate.view, fraction=x.fraction, limit=max(1, limit), clip=True)
+    return low.builder.multiply(name, x, b=gate.view, fraction=x.fraction, limit=max(1, limit), bound=True)
 
 
 def _constant(words: int, value: float) -> NDArray[np.float64]:
@@ -157,7 +157,7 @@ def _gelu(low: Lowering, name: str, x: Value, peak: float) -> Value:
     )
     slope = low.plus(f"{name}.slope", cubed, _constant(words, GELU_SLOPE), ACTIVATION_LIMIT)
     argument = builder.multiply(
-        f"{name}.argument", x, b=slope.view, b_fraction=slope.fraction, fraction=_FLAT, clip=True
+        f"{name}.argument", x, b=slope.view, b_fraction=slope.fraction, fraction=_FLAT, bound=True
     )
     gate = sigmoid(low, f"{name}.gate", argument)
     return builder.multiply(name, x, b=gate.view, b_fraction=gate.fraction, fraction=x.fraction)
@@ -171,12 +171,12 @@ def lower_integer_lif(low: Lowering, node: IntegerLIF) -> Tensor:
         f"{node.name}.positive", x.value, b=gate.view, fraction=x.fraction, limit=x.limit
     )
     if x.unit == 1.0:
-        value = low.builder.multiply(node.name, positive, fraction=0, limit=node.levels, clip=True)
+        value = low.builder.multiply(node.name, positive, fraction=0, limit=node.levels, bound=True)
     else:
         words, fraction = mantissas(np.array([x.unit]))
         unit = low.builder.constant(f"{node.name}.unit", words)
         value = low.builder.multiply(
-            node.name, positive, b=unit, b_fraction=fraction, fraction=0, limit=node.levels, clip=True
+            node.name, positive, b=unit, b_fraction=fraction, fraction=0, limit=node.levels, bound=True
         )
     return x.like(value, unit=node.scale)
 

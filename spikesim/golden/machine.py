@@ -221,7 +221,7 @@ class Machine:
         )
         if i.clip:
             self.clipped[i.dst.name] = self.clipped.get(i.dst.name, 0) + clipped
-        return written, cut
+        return _UNLIMITED if i.bound else (written, cut)
 
     def _add(self, i: isa.Add, frame: Frame) -> Cut:
         statistic, kind = _statistic(i.reduce, frame)

@@ -170,7 +170,8 @@ class Operation(Frozen):
 class Multiply(Operation):
     """dst = saturate(round(round(a · b / 2^shift_b) · scalar / 2^shift)); `b` or `scalar` may be absent.
 
-    Without `scalar` the second step is only round(· / 2^shift). With `clip` saturated words are counted as clipped.
+    Without `scalar` the second step is only round(· / 2^shift). With `clip` saturated words are counted as clipped. With
+    `bound` the limit is part of the function (ReLU6, integer neurons): what it cuts is right as it is, and not counted.
     """
 
     op: Literal["multiply"] = "multiply"
@@ -182,6 +183,7 @@ class Multiply(Operation):
     shift: int = 0
     limit: int = ACTIVATION_LIMIT
     clip: bool = False
+    bound: bool = False
     reduce: Reduction | None = None
     keys: CacheKeys | None = None
 

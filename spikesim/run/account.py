@@ -248,7 +248,7 @@ class Tally:
                 "ternary": everything.average,
                 numerics.coding: events / everything.elements,
             },
-            by_layer=tuple(self._layer_spikes(tally, steps) for tally in layers),
+            by_layer=tuple(self._layer_spikes(tally, steps) for tally in layers if tally.spikes.elements),
             by_input=tuple(
                 InputSpikes(
                     name=name, elements=s.elements, silent=s.silent, average=s.average_spikes, clipped=cut
