@@ -20,6 +20,7 @@ verilator.OPTIMISATION = ("OPT_FAST=-O0", "OPT_GLOBAL=-O1")
 
 SLOW = (
     "verify/test_lockstep",
+    "verify/test_sequences",
     "compare/test_compare",
     "rtl/test_array",
     "rtl/test_system",

@@ -211,8 +211,8 @@ def convention(found: Activity) -> str:
     """Return the energies of the literature's convention, as such."""
     spiking, dense = quantities(ENERGY, found.spiking_uj, found.dense_uj)
     return (
-        f"As papers on spiking networks count it, not measured here: {spiking} a sample for synaptic operations, "
-        f"{dense} for a dense pass. {found.convention}."
+        f"As papers on spiking networks count it, and not measured here: {spiking} a sample, {dense} for a dense pass "
+        f"({found.convention})."
     )
 
 

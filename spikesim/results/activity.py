@@ -8,9 +8,8 @@ from spikesim.results.base import Result
 
 MAC_PJ, AC_PJ = 4.6, 0.9
 CONVENTION = (
-    "45 nm, 32-bit floating point: 4.6 pJ a multiplication with its addition, 0.9 pJ an addition (M. Horowitz, "
-    "“Computing's energy problem”, ISSCC 2014), as papers on spiking networks count: energy = 0.9 pJ × synaptic "
-    "operations, against 4.6 pJ × multiplications of the dense network; memory is left out"
+    "0.9 pJ a synaptic operation, 4.6 pJ a multiplication with its addition: 32-bit floating point in 45 nm, "
+    "M. Horowitz, “Computing's energy problem”, ISSCC 2014; memory is left out"
 )
 
 

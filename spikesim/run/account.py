@@ -212,6 +212,9 @@ class Tally:
         everything = SpikeStatistics.empty()
         for tally in layers:
             everything += tally.spikes
+        values = everything.elements
+        if not values:  # a network without matrices: as one silent value, for shares of nothing
+            everything = SpikeStatistics.of([0])
         numerics = self.hardware.numerics
         window = numerics.window if numerics.activation == "threshold" else 7
         steps = encoder_planes((1 << window) - 1, numerics.coding)
@@ -230,7 +233,7 @@ class Tally:
             definition=POPULATION if self.item == "token" else NETWORK_POPULATION.format(item=self.item),
             coding=numerics.coding,
             steps=steps,
-            elements=everything.elements,
+            elements=values,
             silent=everything.silent,
             average=everything.average_spikes,
             firing_rate=events / (everything.elements * steps),

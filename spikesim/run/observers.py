@@ -144,7 +144,7 @@ def counted_words(program: Program) -> dict[int, tuple[CountedWords, ...]]:
     last: dict[str, int] = {}
     instructions = list(program.instructions())
     for number, instruction in enumerate(instructions):
-        if is_matrix(instruction):
+        if is_matrix(instruction) and instruction.counts.name not in program.constants:
             name = instruction.counts.name
             known = read.setdefault(name, np.zeros(program.text.vectors[name], bool))
             known[_words_of(instruction.counts)] = True

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.micro_model import HARDWARE
 from helpers.networks import CLASSES, SHAPE, SmallFrontEnd
 from typer.testing import CliRunner
 
@@ -94,20 +93,12 @@ def test_samples_do_not_go_with_tokens(network: Path, tmp_path: Path) -> None:
     assert "one of --text and --samples" in " ".join(said.replace("│", " ").split())
 
 
-def test_verify_and_rtl_take_a_mapping_and_the_network(network: Path, tmp_path: Path) -> None:
-    kind = network.suffix.removeprefix(".")
-    hardware = tmp_path / "core.toml"
-    hardware.write_text(HARDWARE, encoding="utf-8")
+def test_rtl_takes_a_mapping_and_the_network(network: Path, tmp_path: Path) -> None:
     run("map", network, "-o", tmp_path / "out", "--samples", tmp_path / "samples.npz")
-    core = ("--core", "spiking", "--hardware", hardware, "--tokens", 4)
-    said = run("verify", tmp_path / "out", *core)
-    assert f"spiking core, 4 {kind}:" in said
-    assert "agree" in said
-    if kind == "steps":  # five samples of four, each from zeros
-        said = run("verify", tmp_path / "out", *core[:-1], 20)
-        assert "spiking core, 20 steps:" in said
-        assert "agree" in said
-    run("rtl", network, "-o", tmp_path / "rtl")
+    for model in (network, tmp_path / "out"):
+        run("rtl", model, "-o", tmp_path / "rtl", "--force")
+    with_context = run("rtl", network, "-o", tmp_path / "rtl", "--force", "--context", 9, code=1)
+    assert "--context must not be given for a network" in " ".join(with_context.split())
 
 
 @pytest.fixture

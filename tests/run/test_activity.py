@@ -12,6 +12,7 @@ from helpers.networks import CLASSES, HIDDEN, SHAPE, WORDS, SmallFrontEnd, Small
 import spikesim
 from spikesim import flow
 from spikesim.hardware import HardwareConfig
+from spikesim.report import write_report
 from spikesim.results.activity import Activity
 from spikesim.run.sample_files import sample_arrays
 from spikesim.run.tokens import InputRequest
@@ -132,3 +133,14 @@ def test_a_convolution_counts_its_windows(tmp_path: Path) -> None:
     assert layer.synaptic_operations == 2 * 9 * 3
     assert report.spikes.elements == 4 * 2 * 5 * 6
     assert report.spikes.silent == pytest.approx(1 - 1 / 30)
+
+
+def test_a_network_without_matrices_has_no_spikes(tmp_path: Path) -> None:
+    """Pooling, and depthwise convolutions, are products and sums of words."""
+    x = np.random.default_rng(0).random((3, 2, 4, 4)).astype(np.float32)
+    report = spikesim.map_module(torch.nn.MaxPool2d(2), torch.zeros(1, 2, 4, 4), output=tmp_path, samples=x)
+    assert report.spikes.elements == 0
+    assert report.spikes.by_layer == ()
+    assert report.activity is not None
+    assert (report.activity.spikes, report.activity.synaptic_operations, report.activity.macs) == (0, 0, 0)
+    write_report(report, tmp_path)
