@@ -51,9 +51,7 @@ def divided(images: Bytes, labels: Bytes, test: int = TEST) -> Split:
     held, rest = order[:test], order[test:]
     known = {images[n].tobytes() for n in held}
     rest = np.array([n for n in rest if images[n].tobytes() not in known], np.int64)
-    return Split(
-        train_x=images[rest], train_y=labels[rest], test_x=images[held], test_y=labels[held]
-    )
+    return Split(train_x=images[rest], train_y=labels[rest], test_x=images[held], test_y=labels[held])
 
 
 def split() -> Split:

@@ -11,9 +11,7 @@ from torch import nn
 
 def network() -> nn.Sequential:
     """[1, 64] -> [1, 10]."""
-    return nn.Sequential(
-        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
-    )
+    return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 CHANNELS = 16
 
 
-def spiking_conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def spiking_conv(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
     """Integer spikes, a convolution of them, batch norm."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
     return nn.Sequential(IntegerLIF(), conv, nn.BatchNorm2d(outputs))

@@ -168,7 +168,9 @@ def train_digits(
     given = as_row if flat else as_image
     if encoded:
         spiking_aware(model)
-    layers = [each for each in model.modules() if on_grid and isinstance(each, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    layers = [
+        each for each in model.modules() if on_grid and isinstance(each, nn.Linear | nn.Conv1d | nn.Conv2d)
+    ]
     for layer in layers:
         parametrize.register_parametrization(layer, "weight", OnGrid())
     fit(model, data, epochs=options.epochs, given=lambda images, rng: given(shifted(images, rng)))

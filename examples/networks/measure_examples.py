@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +41,10 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """`floats`, `quantized`, `integers`: float[steps, samples, classes] of the float model, of the same on quantised
-    weights, and of the program; `labels`: uint8[samples]."""
+    """`floats`, `integers`: float[steps, samples, classes] of the float model and of the program; `labels`:
+    uint8[samples]."""
 
     floats: Floats
-    quantized: Floats
     integers: Floats
     labels: NDArray[np.uint8]
     programs: int
@@ -73,6 +73,7 @@ def samples_of(name: str, count: int | None = None) -> tuple[Floats, NDArray[np.
     return (x if name.startswith("moving") else x[:, None]).astype(np.float32), y
 
 
+@cache
 def opened(name: str) -> OpenedGraph:
     """An example, read from its file."""
     graph = GraphFrontEnd().open(path_of(name))
@@ -91,12 +92,13 @@ def float_scores(graph: Graph, x: Floats) -> Floats:
 
 
 def measured(name: str, activation: str, count: int | None = None) -> Measured:
-    """An example, calibrated on its samples and run on them."""
-    x, labels = samples_of(name, count)
+    """An example, calibrated on all of its samples and run on the first of them."""
+    x, labels = samples_of(name)
     network = opened(name)
     hardware = HardwareConfig().replace(**{"numerics.activation": activation})
     x = x.reshape(*x.shape[:2], *network.shape)
     network.calibrate(x, hardware)
+    x, labels = x[:count], labels[:count]
     samples, steps = x.shape[:2]
     chain = Chain(programs=network.programs, links=network.links, output=network.output)
     verify_chain(chain)
@@ -113,7 +115,6 @@ def measured(name: str, activation: str, count: int | None = None) -> Measured:
     cycles = sum(sum(each.spiking for each in simulator.cycles) for simulator in simulators)
     return Measured(
         floats=float_scores(network.source_graph, x),
-        quantized=float_scores(on_quantized_weights(network.graph), x),
         integers=real.astype(np.float32),
         labels=labels,
         programs=len(chain.programs),
@@ -125,7 +126,7 @@ def measured(name: str, activation: str, count: int | None = None) -> Measured:
 def main() -> None:
     """Print a row for every example and activation."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("names", nargs="*", choices=[*EXAMPLES, []], default=list(EXAMPLES))
+    parser.add_argument("names", nargs="*", default=list(EXAMPLES), help=", ".join(EXAMPLES))
     parser.add_argument("--samples", type=int, default=None)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -133,14 +134,24 @@ def main() -> None:
         for activation in ACTIVATIONS:
             began = time.perf_counter()
             m = measured(name, activation, options.samples)
+            sizes = (path.stat().st_size / 1000 for path in (path_of(name), HERE / f"{name}.npz"))
             print(
                 f"{name:17} {activation:9} {len(m.labels)} samples: float {m.accuracy(m.floats):.2%},"
-                f" on quantised weights {m.accuracy(m.quantized):.2%},"
-                f" integers {m.accuracy(m.integers):.2%}, equal to that"
-                f" {(m.integers == m.quantized).mean():.3%}, {m.changed} other answers; {m.programs} programs, {m.instructions} instructions,"
-                f" {m.cycles:,} cycles a sample; {path_of(name).stat().st_size / 1000:.0f} kB"
-                f" + {(HERE / f'{name}.npz').stat().st_size / 1000:.0f} kB; {time.perf_counter() - began:.1f} s"
+                f" integers {m.accuracy(m.integers):.2%}, {m.changed} other answers;"
+                f" {m.programs} programs, {m.instructions} instructions, {m.cycles:,} cycles a sample;"
+                f" {' + '.join(f'{size:.0f}' for size in sizes)} kB; {time.perf_counter() - began:.1f} s"
             )
+    x, _ = samples_of("moving_lif", options.samples)
+    graph = opened("moving_lif").source_graph
+    with np.load(HERE / "moving_lif_snntorch.npz") as file:
+        theirs = {key: np.unpackbits(file[key], -1, 10)[:, : len(x)] for key in file.files}
+    spikes = {
+        "the file as it is": (float_scores(graph, x), theirs["spikes"]),
+        "quantised weights": (float_scores(on_quantized_weights(graph), x), theirs["spikes_quantized"]),
+        "integers": (measured("moving_lif", "int8", options.samples).integers, theirs["spikes_quantized"]),
+    }
+    for what, (ours, reference) in spikes.items():
+        print(f"moving_lif, {what}: {(ours == reference).mean():.3%} of spikes are snnTorch's")
 
 
 if __name__ == "__main__":
