@@ -170,8 +170,8 @@ class Operation(Frozen):
 class Multiply(Operation):
     """dst = saturate(round(round(a · b / 2^shift_b) · scalar / 2^shift)); `b` or `scalar` may be absent.
 
-    Without `scalar` the second step is only round(· / 2^shift). With `clip` saturated words are counted as clipped. With
-    `bound` the limit is part of the function (ReLU6, integer neurons): what it cuts is right as it is, and not counted.
+    Without `scalar` the second step is only round(· / 2^shift). With `clip` saturated words are counted as clipped.
+    With `bound` the limit is part of the function (ReLU6, integer neurons): what it cuts is right, and not counted.
     """
 
     op: Literal["multiply"] = "multiply"
