@@ -227,3 +227,8 @@ class Walk:
                     found[name][step, part] = values[name]
         self.live = {name: value for name, value in {**self.live, **found}.items() if name in later}
         return found
+
+
+def evaluated(graph: Graph, samples: NDArray[np.float32]) -> torch.Tensor:
+    """float32[samples, steps, *shape] -> float32[steps, samples, *shape of the result]."""
+    return Walk(graph, samples).advance([n for n in graph.nodes if not isinstance(n, nodes.Input)])[graph.output]

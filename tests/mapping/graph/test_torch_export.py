@@ -31,7 +31,7 @@ from spikesim.mapping.graph.nodes import (
     Pool,
     Rearrange,
 )
-from spikesim.mapping.graph.reference import Reference
+from spikesim.mapping.graph.reference import evaluated
 from spikesim.mapping.graph.torch_export import export_module, open_exported, read_exported
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -47,8 +47,8 @@ def _seed() -> Iterator[None]:
 def outputs(graph: Graph, samples: torch.Tensor) -> NDArray[np.float32]:
     """What the graph makes of a batch of samples, each in a step of its own, as a batch."""
     shaped = samples.numpy().reshape(len(samples), 1, *graph.input.shape)
-    (values,) = Reference(graph).run(shaped)
-    return values[graph.output].numpy().reshape(len(samples), *graph.shapes[graph.output][1:])
+    (values,) = evaluated(graph, shaped)
+    return values.numpy().reshape(len(samples), *graph.shapes[graph.output][1:])
 
 
 def agree(graph: Graph, module: nn.Module, samples: torch.Tensor) -> None:
