@@ -244,7 +244,7 @@ class Tally:
             definitions=definitions,
             clipped=clipped,
             clipped_share=clipped / everything.elements,
-            histogram=tuple(int(n) for n in _histogram(everything)),
+            histogram=tuple(int(n) for n in _histogram(everything)) if values else (0,) * 128,
             events_per_value={
                 "bitwise": everything.average_spikes,
                 "signed_digit": everything.average_naf_spikes,
