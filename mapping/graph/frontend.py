@@ -111,12 +111,9 @@ class OpenedGraph:
         return self.graph.keeps_state
 
     def check(self) -> None:
-        """Nodes were checked when they were read; what has no weights to gather has no spikes either."""
-        if not any(_gathers(node) for node in self.graph.nodes):
-            raise GraphError(
-                "a network must have a linear layer, or a convolution that is not depthwise: without weights to gather "
-                "there are no spikes"
-            )
+        """Nodes were checked when they were read; a network without any is none."""
+        if not self.segments:
+            raise GraphError("a network must compute something, not hand its input on")
 
     def calibrate(self, samples: NDArray[np.float32], hardware: HardwareConfig) -> None:
         """Ranges from float32[samples, steps, *shape], and with them all programs."""
@@ -194,9 +191,9 @@ class OpenedGraph:
         walk = Walk(self.graph, samples)
         for number, piece in enumerate(self._pieces):
             with stage("reference"):
-                found = walk.advance(piece.segment.nodes)
                 is_last = piece is self._pieces[-1]
                 name = self.graph.output if is_last else piece.segment.last.name
+                found = walk.advance(piece.segment.nodes, wanted=name)
                 value = found.get(name, walk.live.get(name))
                 words = None if value is None else self._in_memory(piece.tensor, value)
             block = Block(program=piece.program.text.name, kind=piece.segment.kind, layer=number)
@@ -217,13 +214,6 @@ class OpenedGraph:
 def _bits_limit(peak: float) -> int:
     """The largest word of the bits that a count takes: what a port's format says of it."""
     return min(COUNT_LIMIT, (1 << int(peak).bit_length()) - 1)
-
-
-def _gathers(node: nodes.Node) -> bool:
-    """Whether rows of weights are gathered for it."""
-    if isinstance(node, nodes.Conv):
-        return not 1 < node.groups == node.weight.shape[0]
-    return isinstance(node, nodes.Linear)
 
 
 def _is_float(array: object) -> bool:

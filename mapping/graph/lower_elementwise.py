@@ -127,7 +127,7 @@ def _step(low: Lowering, name: str, x: Value) -> Value:
 
 def _clipped(low: Lowering, name: str, x: Value, most: float) -> Value:
     """x between 0 and a bound; what it cuts is meant to be cut, and counted apart from what saturates."""
-    limit = min(ACTIVATION_LIMIT, round(most * 2.0**x.fraction))
+    limit = min(x.limit, round(most * 2.0**x.fraction))
     gate = _step(low, f"{name}.step", x)
     return low.builder.multiply(name, x, b=gate.view, fraction=x.fraction, limit=max(1, limit), bound=True)
 

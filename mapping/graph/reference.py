@@ -203,8 +203,10 @@ class Walk:
         self.live: Values = {graph.input.name: torch.from_numpy(samples).transpose(0, 1)}
         self._left = list(graph.nodes)
 
-    def advance(self, some: Sequence[nodes.Node], seen: Callable[[Values], None] | None = None) -> Values:
-        """Runs the next nodes; their values, of which what no later node takes is forgotten at the next call.
+    def advance(
+        self, some: Sequence[nodes.Node], seen: Callable[[Values], None] | None = None, wanted: str = ""
+    ) -> Values:
+        """Runs the next nodes -> the values of those that a later node takes, and of the node `wanted`.
 
         `seen` is given the values of some samples at a time, of one step, those of neurons' insides too.
         """
@@ -221,7 +223,7 @@ class Walk:
                 values = reference.step({name: self.live[name][step, part] for name in taken})
                 if seen is not None:
                     seen(values)
-                for name in done & (later | {some[-1].name}):
+                for name in done & (later | {wanted}):
                     if name not in found:
                         found[name] = torch.empty(steps, samples, *values[name].shape[1:])
                     found[name][step, part] = values[name]
@@ -231,4 +233,6 @@ class Walk:
 
 def evaluated(graph: Graph, samples: NDArray[np.float32]) -> torch.Tensor:
     """float32[samples, steps, *shape] -> float32[steps, samples, *shape of the result]."""
-    return Walk(graph, samples).advance([n for n in graph.nodes if not isinstance(n, nodes.Input)])[graph.output]
+    return Walk(graph, samples).advance([n for n in graph.nodes if not isinstance(n, nodes.Input)])[
+        graph.output
+    ]

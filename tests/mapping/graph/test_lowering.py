@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers.integer_graph import IntegerGraph
 from helpers.random_networks import Maker, opened, words_of
+from helpers.small_networks import NETWORKS, network
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +17,7 @@ from spikesim.hardware import HardwareConfig
 from spikesim.mapping.graph import nodes
 from spikesim.mapping.graph.frontend import OpenedGraph
 from spikesim.mapping.graph.graph import Graph
+from spikesim.mapping.graph.torch_export import export_module, read_exported
 from spikesim.program import Chain
 from spikesim.run.session import run_chain
 from spikesim.run.simulator import Simulator
@@ -54,14 +57,16 @@ def test_random_networks_are_what_numpy_says(data: Any, seed: int, activation: s
     assert (executed(network, words, hardware) == evaluated(network, words, hardware)).all()
 
 
+@pytest.mark.parametrize("size", [0.03, 3.0, 100.0])
 @pytest.mark.parametrize(
     "kind", ["silu", "gelu", "gelu_tanh", "sigmoid", "hardswish", "hardsigmoid", "relu6"]
 )
-def test_functions_are_near_those_of_torch(kind: Any) -> None:
+def test_functions_are_near_those_of_torch(kind: Any, size: float) -> None:
     rng = np.random.default_rng(1)
-    samples = 3 * rng.standard_normal((8, 1, 40)).astype(np.float32)
+    samples = size * rng.standard_normal((8, 1, 40)).astype(np.float32)
     x = nodes.Input(name="x", shape=(40,))
-    graph = Graph(nodes=(x, nodes.Activation(name="y", inputs=("x",), kind=kind)), output="y")
+    y = nodes.Activation(name="y", inputs=("x",), kind=kind)
+    graph = Graph(nodes=(x, y), output="y")
     hardware = HardwareConfig()
     network = opened(graph, samples, hardware)
     words = executed(network, words_of(network, samples), hardware)
@@ -69,10 +74,32 @@ def test_functions_are_near_those_of_torch(kind: Any) -> None:
     assert lowered.reference is not None
     expected = lowered.reference(slice(None)).numpy()[:, 0]
     real = words[:, 0] * 2.0 ** -lowered.program.text.outputs[0].format.fraction
-    assert np.abs(real - expected).max() < 2e-3
+    assert np.abs(real - expected).max() < min(1e-3 * max(1.0, size), 0.02 * np.abs(expected).max())
 
 
 class _Nothing:
     def __enter__(self) -> None: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_networks_that_people_bring_are_near_their_modules(name: str) -> None:
+    """INT8 activations: every program has a float model to be compared with, and is near it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        module, batch = network(name)
+        samples = batch.numpy()[:, None, None]
+        exported = export_module(module, batch[:1])
+    graph = read_exported(exported, name)
+    hardware = HardwareConfig().replace(**{"numerics.activation": "int8"})
+    found = opened(graph, samples.reshape(len(samples), 1, *graph.input.shape), hardware)
+    shaped = samples.reshape(len(samples), 1, *graph.input.shape)
+    words = executed(found, words_of(found, shaped), hardware)[:, 0]
+    lowered = list(found.lower(shaped, lambda _: _Nothing()))
+    assert all(one.reference is not None for one in lowered)
+    with torch.no_grad():
+        expected = module(batch).numpy().reshape(len(batch), -1)
+    real = words * 2.0 ** -lowered[-1].program.text.outputs[0].format.fraction
+    cosine = (expected * real).sum() / np.sqrt((expected**2).sum() * (real**2).sum())
+    assert cosine > 0.99
