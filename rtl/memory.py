@@ -46,7 +46,7 @@ class Ram(wiring.Component):
     """`depth` words of `width` bits: `reads` synchronous read ports, one write port.
 
     Read data follow the address by one cycle and hold while `read[i].enable` is low. Reading the word that is
-    being written returns the old word, of a kind anything. `write.enable` has one bit per `granule` bits of the word.
+    being written returns the old word. `write.enable` has one bit per `granule` bits of the word.
     `image`: the plusarg that names an initial image in simulation. `macro`: bits of the word that one macro holds;
     macros lie side by side, and `macro_bits` says how wide those of a wide memory are. `kind`: what it is for, which
     decides whether it may be read in a cycle that writes it (`memory_kinds.KINDS`); a memory of no kind may.

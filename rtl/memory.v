@@ -3,8 +3,7 @@
 // DEPTH need not be a power of two. A macro may give anything for an address beyond it; in simulation that reads ones,
 // which no design may use. A write beyond it changes nothing.
 //
-// COLLIDE 2: it may be read and written in the same cycle; a read of the word that is written returns the old word.
-// COLLIDE 1: the same, but a macro may give anything for the word that is written; in simulation that reads ones, too.
+// COLLIDE 1: it may be read and written in the same cycle; a read of the word that is written returns the old word.
 // COLLIDE 0: no cycle both reads and writes, which simulation checks, so that one port may serve both.
 //
 // Synthesis for FPGAs infers block RAM from it, or distributed RAM where it is small. It must define SYNTHESIS, as most
@@ -21,7 +20,7 @@ module spikesim_ram #(
     parameter integer MACRO = 32,
     parameter integer READS = 1,
     parameter integer ADDRESS = 8,
-    parameter integer COLLIDE = 2,
+    parameter integer COLLIDE = 1,
     parameter IMAGE = "none"
 ) (
     input  wire                       clk,
@@ -34,7 +33,7 @@ module spikesim_ram #(
 );
 `ifdef SYNTHESIS
     // Yosys then adds nothing for reads of what is being written. Icarus Verilog takes no parameter in an attribute.
-    (* no_rw_check = COLLIDE < 2 *)
+    (* no_rw_check = COLLIDE == 0 *)
 `endif
     reg [WIDTH-1:0] words [0:DEPTH-1];
 
@@ -51,7 +50,6 @@ module spikesim_ram #(
                 read_data[port*WIDTH +: WIDTH] <= words[read_address[port*ADDRESS +: ADDRESS]];
 `else
                 read_data[port*WIDTH +: WIDTH] <= read_address[port*ADDRESS +: ADDRESS] < DEPTH
-                        && (COLLIDE == 2 || !(|write_enable && write_address == read_address[port*ADDRESS +: ADDRESS]))
                     ? words[read_address[port*ADDRESS +: ADDRESS]] : {WIDTH{1'b1}};
 `endif
     end

@@ -14,9 +14,7 @@ from spikesim.tools.modules import modules
 
 @dataclass(frozen=True)
 class Needs:
-    """What a macro of the kind must be able to do. `collides`: it is read and written in the same cycle; what a
-    read gives of the word that is written is not used.
-    """
+    """What a macro of the kind must be able to do. `collides`: it is read and written in the same cycle."""
 
     what: str
     collides: bool
@@ -41,11 +39,7 @@ def wrapper(kind: Kind) -> str:
     ports = re.findall(r"(?m)^    (?:input|output) .* (\w+),?$", plain)
     passed = [f".{name}({name})" for name in parameters] + [f".COLLIDE({int(needs.collides)})"]
     joined = [f".{name}({name})" for name in ports]
-    cycles = (
-        "the same cycle; a read of the word that is written may give anything"
-        if needs.collides
-        else "different cycles"
-    )
+    cycles = "the same cycle" if needs.collides else "different cycles"
     return (
         f"// {needs.what}. Read and written in {cycles}.\n"
         + plain.replace(f"module {MODULE} ", f"module {module_of(kind)} ").replace(

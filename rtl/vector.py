@@ -23,8 +23,8 @@ class VectorMemory(wiring.Component):
     """Word i lies in bank i mod banks, at i // banks. Two read ports and a write port, each of a run of words.
 
     A run is of the words `address`, `address` + 1, … for the bits of `enable`; it may begin at any word. Data follow
-    the address by one cycle and hold while nothing of a port is enabled; reading a word that is being written gives
-    anything. Only the banks that have an enabled word are accessed.
+    the address by one cycle and hold while nothing of a port is enabled; reading a word that is being written returns
+    the old one. Only the banks that have an enabled word are accessed.
 
     `fault`, a cycle late: a run reached beyond the last row of words, where a write does nothing and a read gives
     anything.

@@ -762,14 +762,14 @@ async def overlong_frames(dut):
         for i in range(words):
             await system.send("s_axis_", "tvalid", "tready", tdata=i, tlast=int(i == last))
 
-    for extra in (1, 2, 9):
+    for extra, length in ((1, 0), (2, 1), (9, 0), (9, 1), (9, 4)):
         frame = cocotb.start_soon(source(5 + extra, 4 + extra))
         await system.set(TARGET=VECTOR, ADDRESS=0, LENGTH=5, TRANSFER=1)
         assert await system.idle() & 0b11100 == 0b10000
         assert await system.error() == ERROR["frame"]
         assert not frame.done()
         system.vector_writes.clear()
-        await system.set(LENGTH=0, ADDRESS=2**32 - 1, TRANSFER=3)  # neither matters
+        await system.set(LENGTH=length, ADDRESS=2**32 - 1, TRANSFER=3)  # neither matters
         assert await system.idle() & 0b11100 == 0
         await frame
         assert not system.vector_writes

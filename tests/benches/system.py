@@ -17,7 +17,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, with_timeout
 from cocotbext.axi import (
     AxiLiteBus,
     AxiLiteMaster,
@@ -115,8 +115,15 @@ class System:
         return self
 
     async def reset_by_software(self) -> None:
-        """As the guide says: the sink begins anew, and what is left of a frame on its way in is dropped."""
-        await self.set(ABORT=2)
+        """As the guide says: what takes the stream begins anew. The bus goes on: its response waits to be taken."""
+        responses = self.master.write_if.b_channel
+        responses.clear_pause_generator()
+        responses.pause = True
+        response = cocotb.start_soon(self.write("ABORT", 2))
+        await ClockCycles(self.dut.clk, 60)
+        responses.pause = False
+        assert await with_timeout(response, 2, "us") == AxiResp.OKAY
+        self.pause(self.patience)
         self.sink.assert_reset()
         await ClockCycles(self.dut.clk, 2)
         self.sink.assert_reset(False)

@@ -38,16 +38,14 @@ class ReadPort:
     def forget(self) -> None:
         self.latest = [0] * max(len(self.words), len(self.halves))
 
-    def cycle(self, memory: VectorMemory, written: set[int]) -> None:
-        """`written`: addresses that are written in this cycle: whoever reads one gets anything."""
+    def cycle(self, memory: VectorMemory) -> None:
         for handle, word in zip(self.words, self.latest, strict=False):
             handle.value = word & 0xFFFFFFFF
         for handle, word in zip(self.halves, self.latest, strict=False):
             handle.value = word & 0xFFFF
         enable, first = int(self.enable.value), int(self.address.value)
         for i in range(len(self.latest)):
-            known = enable >> i & 1 and first + i not in written
-            self.latest[i] = memory[first + i] if known else random.getrandbits(32)
+            self.latest[i] = memory[first + i] if enable >> i & 1 else random.getrandbits(32)
 
 
 def _handles(dut, name: str) -> list:
@@ -82,11 +80,11 @@ class Bench:
         Where that was not enabled, with any word: a unit must not use it.
         """
         await FallingEdge(self.dut.clk)
-        enable, address = int(self.dut.write__enable.value), int(self.dut.write__address.value)
-        written = {address + i for i in range(len(self.write_data)) if enable >> i & 1}
         for port in self.ports:
-            port.cycle(self.memory, written)
+            port.cycle(self.memory)
+        enable = int(self.dut.write__enable.value)
         if enable:
+            address = int(self.dut.write__address.value)
             for i, handle in enumerate(self.write_data):
                 if enable >> i & 1:
                     word = handle.value.to_signed()
