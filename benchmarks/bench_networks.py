@@ -69,7 +69,7 @@ def main() -> int:
     simulator = Simulator(program, hardware)
 
     def simulate() -> None:
-        simulator.run({"input": words})
+        simulator.run({network.entry.name: words})
 
     images, kernel = torch.from_numpy(samples[:, 0]), torch.from_numpy(weight)
     with torch.no_grad():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,9 +27,6 @@ from spikesim.program import ACTIVATION_LIMIT, COUNT_LIMIT, End, Link, Port, Pro
 from spikesim.program.compiled import Block, Samples
 from spikesim.results.report import ModelSummary
 from spikesim.support.shown import unicode_name
-
-INPUT = "input"
-"""The vector by which words come in."""
 
 SUFFIXES = {".pt2": "torch.export", ".nir": "NIR"}
 
@@ -73,7 +70,7 @@ class OpenedGraph:
 
     def __init__(self, graph: Graph, path: Path, source: str) -> None:
         self.source_graph = graph
-        self.graph = folded(pruned(graph))
+        self.graph = folded(pruned(graph.plainly_named()))
         self.path, self.source = path, source
         self.segments = segments(self.graph)
         self._pieces: list[Piece] = []
@@ -128,7 +125,7 @@ class OpenedGraph:
             program, tensor = lower_segment(name, segment, self.graph, tensors, self.formats, hardware)
             for given in program.text.inputs:
                 source = None
-                if given.name != INPUT:
+                if given.name != self.graph.input.name:
                     source = End(program=home[given.name], port=given.name)
                 self._links.append(Link(to=End(program=name, port=given.name), source=source))
             home |= dict.fromkeys(program.text.output_names, name)
@@ -145,9 +142,13 @@ class OpenedGraph:
             order = channels_last(shape, axes)
         words = order.size
         if peak <= COUNT_LIMIT and (samples == np.rint(samples)).all() and peak > 0:
-            return Tensor(vector=INPUT, words=words, order=order, fraction=0, limit=_bits_limit(peak))
+            return Tensor(
+                vector=self.graph.input.name, words=words, order=order, fraction=0, limit=_bits_limit(peak)
+            )
         fraction = fraction_for(peak, ACTIVATION_LIMIT, 1.0)
-        return Tensor(vector=INPUT, words=words, order=order, fraction=fraction, limit=ACTIVATION_LIMIT)
+        return Tensor(
+            vector=self.graph.input.name, words=words, order=order, fraction=fraction, limit=ACTIVATION_LIMIT
+        )
 
     def host(self, items: int, steps: int) -> Samples:
         """How its host turns items into words."""
@@ -218,8 +219,3 @@ def _bits_limit(peak: float) -> int:
 
 def _is_float(array: object) -> bool:
     return isinstance(array, np.ndarray) and array.dtype == np.float32
-
-
-def pieces_of(opened: OpenedGraph) -> Sequence[Piece]:
-    """The programs with what they are, for tests."""
-    return opened._pieces

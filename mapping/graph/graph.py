@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from spikesim.errors import GraphError
@@ -51,6 +51,23 @@ class Graph:
             if isinstance(node, Delay) and found.get(node.inputs[0]) != node.shape:
                 raise node.refuse(f"delay a shape of {list(node.shape)}")
         return found
+
+    def plainly_named(self) -> Graph:
+        """Without dashes in names: the vectors of a node, and those alone, have its name, a dash, and what they are."""
+        taken: set[str] = set()
+        names: dict[str, str] = {}
+        for node in sorted(self.nodes, key=lambda node: "-" in node.name):
+            plain, number = node.name.replace("-", "_"), 1
+            while plain in taken:
+                number += 1
+                plain = f"{node.name.replace('-', '_')}_{number}"
+            taken.add(plain)
+            names[node.name] = plain
+        nodes = tuple(
+            replace(node, name=names[node.name], inputs=tuple(names[name] for name in node.inputs))
+            for node in self.nodes
+        )
+        return Graph(nodes=nodes, output=names[self.output])
 
     @cached_property
     def by_name(self) -> dict[str, Node]:

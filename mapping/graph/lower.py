@@ -78,16 +78,16 @@ def _result(low: Lowering, graph: Graph, before: Mapping[str, Tensor]) -> Tensor
     tensor = low.tensor(graph.output)
     if tensor.unit != 1.0:
         peak = tensor.limit * tensor.unit * 2.0**-tensor.fraction
-        dense = low.dense("result.dense", tensor)
+        dense = low.dense("result-dense", tensor)
         tensor = low.settled(
-            "result.plain", dense, fraction_for(peak, ACTIVATION_LIMIT, 1.0), ACTIVATION_LIMIT
+            "result-plain", dense, fraction_for(peak, ACTIVATION_LIMIT, 1.0), ACTIVATION_LIMIT
         )
     order = row_major(tensor.shape)
-    tensor = low.ordered("result", tensor, order)
+    tensor = low.ordered("result-words", tensor, order)
     if tensor.vector in before:
-        low.builder.vector("result", tensor.words)
-        low.copy_into("result", tensor, order)
-        tensor = replace(tensor, vector="result")
+        low.builder.vector("result-words", tensor.words)
+        low.copy_into("result-words", tensor, order)
+        tensor = replace(tensor, vector="result-words")
     low.tensors[graph.output] = tensor
     return tensor
 

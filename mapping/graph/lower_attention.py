@@ -71,14 +71,14 @@ def lower_attention(low: Lowering, node: Attention) -> Tensor:
     keys, wide = value.shape[-2:]
     softmax = node.kind == "softmax"
     size = max(features, wide, keys if softmax else 0)
-    q = _encoded(low, f"{node.name}.q", query, size)
-    k = _encoded(low, f"{node.name}.k", key, size)
-    out = low.builder.vector(f"{node.name}.sums", queries * heads * size)
+    q = _encoded(low, f"{node.name}-q", query, size)
+    k = _encoded(low, f"{node.name}-k", key, size)
+    out = low.builder.vector(f"{node.name}-sums", queries * heads * size)
     if softmax:
-        v = _placed(low, f"{node.name}.v", value, size)
+        v = _placed(low, f"{node.name}-v", value, size)
         real = _softmax(low, node, q, k, v, out, (heads, queries, keys, size))
     else:
-        v = _encoded(low, f"{node.name}.v", value, size)
+        v = _encoded(low, f"{node.name}-v", value, size)
         real = _linear(low, node, q, k, v, out, (heads, queries, keys, size))
     fraction, limit = low.formats.of(node)
     rows = queries * heads
@@ -108,15 +108,15 @@ def _order(tensor: Tensor, size: int) -> np.ndarray:
 def _placed(low: Lowering, name: str, x: Tensor, size: int) -> Heads:
     """A tensor's words, in 16 bits, as `Heads`."""
     if x.limit > ACTIVATION_LIMIT:
-        x = low.settled(f"{name}.plain", low.dense(f"{name}.dense", x), x.fraction, ACTIVATION_LIMIT)
+        x = low.settled(f"{name}-plain", low.dense(f"{name}-dense", x), x.fraction, ACTIVATION_LIMIT)
     heads, tokens, features = x.shape[-3:]
     words = tokens * heads * size
     order = _order(x, size)
     if features == size:
-        same = low.ordered(f"{name}.heads", x, order)
+        same = low.ordered(f"{name}-heads", x, order)
         vector = same.vector
     else:
-        vector = low.builder.vector(f"{name}.heads", words).name
+        vector = low.builder.vector(f"{name}-heads", words).name
         low.copy_into(vector, x, order)
         rows = tokens * heads
         for first in range(0, rows, MOST_GROUPS):
@@ -155,9 +155,9 @@ def _state(low: Lowering, name: str, heads: int, size: int) -> None:
     """A state that is cleared at every step."""
     builder = low.builder
     builder.states[name] = StateSpec(copies=1, heads=heads, size=size)
-    builder.constant(f"{name}.nothing", np.zeros(1, np.int32))
-    dst = builder.scalars(f"{name}.factors", heads)
-    builder.emit(Decay(dst=dst, factor=View(name=f"{name}.nothing", groups=heads, stride=0), state=name))
+    builder.constant(f"{name}-nothing", np.zeros(1, np.int32))
+    dst = builder.scalars(f"{name}-factors", heads)
+    builder.emit(Decay(dst=dst, factor=View(name=f"{name}-nothing", groups=heads, stride=0), state=name))
 
 
 def _too_many(limit: int) -> int:
@@ -167,7 +167,7 @@ def _too_many(limit: int) -> int:
 
 def _one_hot(low: Lowering, heads: int, size: int, at: int) -> View:
     """Words that are 0 but for one, the same for all heads."""
-    name = f"one_hot.{size}"
+    name = f"one_hot-{size}"
     if name not in low.builder.vectors:
         words = np.zeros(2 * size - 1, np.int32)
         words[size - 1] = 1
@@ -180,14 +180,14 @@ def _softmax(
 ) -> Value:
     heads, queries, keys, size = sizes
     builder, name = low.builder, node.name
-    key_state, value_state = f"{name}.keys", f"{name}.values"
+    key_state, value_state = f"{name}-keys", f"{name}-values"
     _state(low, key_state, heads, size)
     _state(low, value_state, heads, size)
     for token in range(keys):
         hot = _one_hot(low, heads, size, token)
         builder.emit(Scatter(counts=k.token(token), update=hot, shift=0, state=key_state))
         builder.emit(Scatter(counts=hot, update=v.token(token), shift=0, state=value_state))
-    dots = builder.vector(f"{name}.dots", queries * heads * size)
+    dots = builder.vector(f"{name}-dots", queries * heads * size)
     for token in range(queries):
         dst = run(dots.name, token * heads * size, heads, size)
         builder.emit(Gather(dst=dst, counts=q.token(token), operand="state", name=key_state))
@@ -200,8 +200,8 @@ def _softmax(
         )
     fraction = low.formats.of(node)[0] + 4
     rows = queries * heads
-    scaled = builder.vector(f"{name}.mean", rows * size)
-    unit = builder.reals(f"{name}.value_unit", np.array([v.factor]))
+    scaled = builder.vector(f"{name}-mean", rows * size)
+    unit = builder.reals(f"{name}-value_unit", np.array([v.factor]))
     shift_b = _too_many(COUNT_LIMIT * keys * v.limit)
     for first in range(0, rows, MOST_GROUPS):
         count = min(MOST_GROUPS, rows - first)
@@ -225,18 +225,18 @@ def _weights(
     """Softmax weights of all queries as counts, and the reciprocals of their sums: names of vectors."""
     heads, queries, keys, size = sizes
     builder, name, rows = low.builder, node.name, queries * heads
-    scores = builder.vector(f"{name}.scores", rows * keys)
-    peaks = builder.vector(f"{name}.most", rows)
-    spread = builder.vector(f"{name}.mosts", rows * keys)
-    below = builder.vector(f"{name}.below", rows * keys)
-    powers = builder.vector(f"{name}.powers", rows * keys)
-    weights = builder.vector(f"{name}.weights", rows * size)
+    scores = builder.vector(f"{name}-scores", rows * keys)
+    peaks = builder.vector(f"{name}-most", rows)
+    spread = builder.vector(f"{name}-mosts", rows * keys)
+    below = builder.vector(f"{name}-below", rows * keys)
+    powers = builder.vector(f"{name}-powers", rows * keys)
+    weights = builder.vector(f"{name}-weights", rows * size)
     factor = q.factor * k.factor * node.scale * log2(np.e)
-    unit, unit_fraction = builder.reals(f"{name}.score_unit", np.array([factor]))
+    unit, unit_fraction = builder.reals(f"{name}-score_unit", np.array([factor]))
     scalar = None
     known = [heads_.scale for heads_ in (q, k) if heads_.scale is not None]
     if len(known) == 2:
-        scalar = builder.scalar_multiply(f"{name}.score_scale", known[0], known[1])
+        scalar = builder.scalar_multiply(f"{name}-score_scale", known[0], known[1])
     elif known:
         scalar = known[0]
     shift = q.fraction + k.fraction + unit_fraction - SCORE_FRACTION
@@ -273,7 +273,7 @@ def _weights(
                 limit=WORD_LIMIT,
             )
         )
-    low.builder.constant(f"{name}.largest", np.full(1, COUNT_LIMIT, np.int32))
+    low.builder.constant(f"{name}-largest", np.full(1, COUNT_LIMIT, np.int32))
     for first in range(0, rows * keys, MOST_GROUPS):
         count = min(MOST_GROUPS, rows * keys - first)
         each = run(powers.name, first, count, 1)
@@ -282,7 +282,7 @@ def _weights(
         builder.emit(
             Multiply(
                 dst=run(weights.name, row * size, keys, 1),
-                a=run(f"{name}.largest", 0, keys, 1, 0),
+                a=run(f"{name}-largest", 0, keys, 1, 0),
                 scalar=run(powers.name, row * keys, keys, 1),
                 limit=COUNT_LIMIT,
             )
@@ -291,8 +291,8 @@ def _weights(
         for first in range(0, rows, MOST_GROUPS):
             count = min(MOST_GROUPS, rows - first)
             low.fill(weights.name, run(weights.name, first * size + keys, count, size - keys, size))
-    totals = builder.vector(f"{name}.totals", rows)
-    inverse = builder.vector(f"{name}.inverse", rows)
+    totals = builder.vector(f"{name}-totals", rows)
+    inverse = builder.vector(f"{name}-inverse", rows)
     for first in range(0, rows, MOST_GROUPS):
         count = min(MOST_GROUPS, rows - first)
         a = run(weights.name, first * size, count, keys, size)
@@ -308,7 +308,7 @@ def _linear(
 ) -> Value:
     heads, queries, keys, size = sizes
     builder, name = low.builder, node.name
-    state = f"{name}.state"
+    state = f"{name}-state"
     _state(low, state, heads, size)
     shift = max(0, (keys * k.limit * v.limit - 1).bit_length() - (_STATE_ROOM - 1).bit_length())
     for token in range(keys):
@@ -319,14 +319,14 @@ def _linear(
     fraction, _ = low.formats.of(node)
     fraction += 4
     factor = q.factor * k.factor * v.factor * node.scale
-    unit, unit_fraction = builder.reals(f"{name}.unit", np.array([factor]))
+    unit, unit_fraction = builder.reals(f"{name}-unit", np.array([factor]))
     scalar: View | None = None
     for number, part in enumerate(scale for scale in (q.scale, k.scale, v.scale) if scale is not None):
         one = View(name=part.name, offset=part.offset)
-        scalar = one if scalar is None else builder.scalar_multiply(f"{name}.scale.{number}", scalar, one)
+        scalar = one if scalar is None else builder.scalar_multiply(f"{name}-scale.{number}", scalar, one)
     places = q.fraction + k.fraction + v.fraction - shift + unit_fraction - fraction
     shift_b = _too_many(q.limit * size * 2 * _STATE_ROOM) if scalar is not None else places
-    dst = builder.vector(f"{name}.scaled", out.words)
+    dst = builder.vector(f"{name}-scaled", out.words)
     builder.emit(
         Multiply(
             dst=dst,

@@ -35,8 +35,8 @@ _FLAT = 10
 def lower_sum(low: Lowering, node: Sum) -> Tensor:
     """Both at the binary point of the sum, before which neither can saturate."""
     first, second = (low.tensor(name) for name in node.inputs)
-    first = low.dense(f"{node.name}.first", first)
-    second = low.ordered(f"{node.name}.second", second, first.order)
+    first = low.dense(f"{node.name}-first", first)
+    second = low.ordered(f"{node.name}-second", second, first.order)
     fraction, limit = low.formats.of(node)
     if not node.subtract and first.unit == second.unit and first.fraction == second.fraction:
         total = first.limit + second.limit
@@ -44,18 +44,18 @@ def lower_sum(low: Lowering, node: Sum) -> Tensor:
             return first.like(
                 low.builder.add(node.name, first.value, second.value, limit=total), unit=first.unit
             )
-    a = low.settled(f"{node.name}.a", first, fraction, WORD_LIMIT)
-    b = low.settled(f"{node.name}.b", second, fraction, WORD_LIMIT)
+    a = low.settled(f"{node.name}-a", first, fraction, WORD_LIMIT)
+    b = low.settled(f"{node.name}-b", second, fraction, WORD_LIMIT)
     return first.like(low.builder.add(node.name, a.value, b.value, subtract=node.subtract, limit=limit))
 
 
 def lower_product(low: Lowering, node: Product) -> Tensor:
     """Two activations of 16 bits."""
     first, second = (low.tensor(name) for name in node.inputs)
-    first = low.dense(f"{node.name}.first", first)
-    second = low.ordered(f"{node.name}.second", second, first.order)
+    first = low.dense(f"{node.name}-first", first)
+    second = low.ordered(f"{node.name}-second", second, first.order)
     fraction, _ = low.formats.of(node)
-    a, b = (_plain(low, f"{node.name}.{part}", x) for part, x in (("a", first), ("b", second)))
+    a, b = (_plain(low, f"{node.name}-{part}", x) for part, x in (("a", first), ("b", second)))
     return first.like(product_of(low, node.name, a.value, b.value, fraction=fraction, statistic=None))
 
 
@@ -76,11 +76,11 @@ def _in_order(x: Tensor, array: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def lower_affine(low: Lowering, node: Affine) -> Tensor:
     """x · scale + shift."""
-    x = low.dense(f"{node.name}.dense", low.tensor(node.inputs[0]))
+    x = low.dense(f"{node.name}-dense", low.tensor(node.inputs[0]))
     fraction, limit = low.formats.of(node)
     scale, shift = _in_order(x, node.scale) * x.unit, _in_order(x, node.shift)
     shifted = bool(shift.any())
-    name = f"{node.name}.scaled" if shifted else node.name
+    name = f"{node.name}-scaled" if shifted else node.name
     value = low.times(name, x.value, scale, fraction, WORD_LIMIT if shifted else limit)
     if shifted:
         value = low.plus(node.name, value, shift, limit)
@@ -89,23 +89,23 @@ def lower_affine(low: Lowering, node: Affine) -> Tensor:
 
 def lower_activation(low: Lowering, node: Activation) -> Tensor:
     """A table, or a step and a product."""
-    x = low.dense(f"{node.name}.dense", low.tensor(node.inputs[0]))
+    x = low.dense(f"{node.name}-dense", low.tensor(node.inputs[0]))
     name, kind = node.name, node.kind
     if kind == "step":
         return x.like(_step(low, name, x.value))
     if kind == "relu" and x.limit <= ACTIVATION_LIMIT:
-        return x.like(relu(low, name, x.value), unit=x.unit)
-    x = _plain(low, f"{name}.plain", x)
+        return x.like(relu(low, f"{name}-out", x.value), unit=x.unit)
+    x = _plain(low, f"{name}-plain", x)
     fraction, _ = low.formats.of(node)
     match kind:
         case "relu":
-            return x.like(relu(low, name, x.value))
+            return x.like(relu(low, f"{name}-out", x.value))
         case "relu6":
             return x.like(_clipped(low, name, x.value, 6.0))
         case "silu":
-            return x.like(silu(low, name, x.value))
+            return x.like(silu(low, f"{name}-out", x.value))
         case "sigmoid":
-            wide = sigmoid(low, f"{name}.table", x.value)
+            wide = sigmoid(low, f"{name}-table", x.value)
             half = low.builder.multiply(name, wide, fraction=_SIGMOID_FRACTION, limit=_SIGMOID_LIMIT)
             return x.like(half)
         case "gelu" | "gelu_tanh":
@@ -113,7 +113,7 @@ def lower_activation(low: Lowering, node: Activation) -> Tensor:
         case "hardsigmoid":
             return x.like(_hard_sigmoid(low, name, x.value))
         case "hardswish":
-            gate = _hard_sigmoid(low, f"{name}.gate", x.value)
+            gate = _hard_sigmoid(low, f"{name}-gate", x.value)
             return x.like(product_of(low, name, x.value, gate, fraction=fraction, statistic=None))
         case _:
             assert_never(kind)
@@ -128,7 +128,7 @@ def _step(low: Lowering, name: str, x: Value) -> Value:
 def _clipped(low: Lowering, name: str, x: Value, most: float) -> Value:
     """x between 0 and a bound; what it cuts is meant to be cut, and counted apart from what saturates."""
     limit = min(x.limit, round(most * 2.0**x.fraction))
-    gate = _step(low, f"{name}.step", x)
+    gate = _step(low, f"{name}-step", x)
     return low.builder.multiply(name, x, b=gate.view, fraction=x.fraction, limit=max(1, limit), bound=True)
 
 
@@ -139,9 +139,9 @@ def _constant(words: int, value: float) -> NDArray[np.float64]:
 def _hard_sigmoid(low: Lowering, name: str, x: Value) -> Value:
     """min(max(x + 3, 0), 6) / 6, with 15 fractional bits."""
     words = x.view.words
-    moved = low.plus(f"{name}.plus_3", x, _constant(words, 3.0), WORD_LIMIT)
+    moved = low.plus(f"{name}-plus_3", x, _constant(words, 3.0), WORD_LIMIT)
     # Beyond 6 nothing changes any more: the sum may be cut before its step is taken.
-    six = _clipped(low, f"{name}.six", moved, 6.0)
+    six = _clipped(low, f"{name}-six", moved, 6.0)
     return low.times(name, six, _constant(words, 1 / 6), _SIGMOID_FRACTION, _SIGMOID_LIMIT)
 
 
@@ -149,32 +149,32 @@ def _gelu(low: Lowering, name: str, x: Value, peak: float) -> Value:
     """x σ(slope · x · (1 + cube · x²))."""
     builder, words = low.builder, x.view.words
     square_fraction = fraction_for(peak**2, ACTIVATION_LIMIT, 4.0)
-    square = product_of(low, f"{name}.square", x, x, fraction=square_fraction, statistic=None)
+    square = product_of(low, f"{name}-square", x, x, fraction=square_fraction, statistic=None)
     most = GELU_SLOPE * (1 + GELU_CUBE * 4 * peak**2)
     slope_fraction = min(fraction_for(most, ACTIVATION_LIMIT, 1.0), 14)
     cubed = low.times(
-        f"{name}.cube", square, _constant(words, GELU_SLOPE * GELU_CUBE), slope_fraction, ACTIVATION_LIMIT
+        f"{name}-cube", square, _constant(words, GELU_SLOPE * GELU_CUBE), slope_fraction, ACTIVATION_LIMIT
     )
-    slope = low.plus(f"{name}.slope", cubed, _constant(words, GELU_SLOPE), ACTIVATION_LIMIT)
+    slope = low.plus(f"{name}-slope", cubed, _constant(words, GELU_SLOPE), ACTIVATION_LIMIT)
     argument = builder.multiply(
-        f"{name}.argument", x, b=slope.view, b_fraction=slope.fraction, fraction=_FLAT, bound=True
+        f"{name}-argument", x, b=slope.view, b_fraction=slope.fraction, fraction=_FLAT, bound=True
     )
-    gate = sigmoid(low, f"{name}.gate", argument)
+    gate = sigmoid(low, f"{name}-gate", argument)
     return builder.multiply(name, x, b=gate.view, b_fraction=gate.fraction, fraction=x.fraction)
 
 
 def lower_integer_lif(low: Lowering, node: IntegerLIF) -> Tensor:
     """The integer is the count; as binary spikes it is `levels` virtual steps."""
-    x = low.dense(f"{node.name}.dense", low.tensor(node.inputs[0]))
-    gate = _step(low, f"{node.name}.step", x.value)
+    x = low.dense(f"{node.name}-dense", low.tensor(node.inputs[0]))
+    gate = _step(low, f"{node.name}-step", x.value)
     positive = low.builder.multiply(
-        f"{node.name}.positive", x.value, b=gate.view, fraction=x.fraction, limit=x.limit
+        f"{node.name}-positive", x.value, b=gate.view, fraction=x.fraction, limit=x.limit
     )
     if x.unit == 1.0:
         value = low.builder.multiply(node.name, positive, fraction=0, limit=node.levels, bound=True)
     else:
         words, fraction = mantissas(np.array([x.unit]))
-        unit = low.builder.constant(f"{node.name}.unit", words)
+        unit = low.builder.constant(f"{node.name}-unit", words)
         value = low.builder.multiply(
             node.name, positive, b=unit, b_fraction=fraction, fraction=0, limit=node.levels, bound=True
         )
@@ -184,8 +184,8 @@ def lower_integer_lif(low: Lowering, node: IntegerLIF) -> Tensor:
 def lower_layer_norm(low: Lowering, node: LayerNorm) -> Tensor:
     """Along the last axis, which is copied together if it does not adjoin."""
     builder = low.builder
-    x = low.ordered(f"{node.name}.rows", low.tensor(node.inputs[0]), row_major(low.graph.shapes[node.name]))
-    x = _plain(low, f"{node.name}.plain", x)
+    x = low.ordered(f"{node.name}-rows", low.tensor(node.inputs[0]), row_major(low.graph.shapes[node.name]))
+    x = _plain(low, f"{node.name}-plain", x)
     size = x.shape[-1]
     rows = x.words // size
     value = Value(view=x.view(rows), fraction=x.fraction, limit=x.limit)
@@ -194,7 +194,7 @@ def lower_layer_norm(low: Lowering, node: LayerNorm) -> Tensor:
     fraction, limit = low.formats.of(node)
     gain = node.weight.astype(np.float64)
     shifted = node.bias is not None
-    name = f"{node.name}.normed" if shifted else node.name
+    name = f"{node.name}-normed"
     normed = rms_norm(
         low, name, value, gain, eps=node.eps, fraction=fraction, limit=WORD_LIMIT if shifted else limit
     )
@@ -202,23 +202,23 @@ def lower_layer_norm(low: Lowering, node: LayerNorm) -> Tensor:
         return x.like(normed.flat())
     dst = builder.vector(node.name, x.words, rows)
     terms = np.rint(np.ldexp(node.bias.astype(np.float64), fraction)).astype(np.int32)
-    builder.constant(f"{node.name}.bias", terms)
-    builder.emit(Add(dst=dst, a=normed.view, b=run(f"{node.name}.bias", 0, rows, size, 0), limit=limit))
+    builder.constant(f"{node.name}-bias", terms)
+    builder.emit(Add(dst=dst, a=normed.view, b=run(f"{node.name}-bias", 0, rows, size, 0), limit=limit))
     return x.like(Value(view=dst.split(1), fraction=fraction, limit=limit))
 
 
 def _centred(low: Lowering, name: str, x: Value) -> Value:
     """x without its mean, per group."""
     builder, rows, size = low.builder, x.view.groups, x.view.length
-    total = _row_sums(low, f"{name}.sum", x)
+    total = _row_sums(low, f"{name}-sum", x)
     words, fraction = mantissas(np.array([1 / size]))
-    share = builder.constant(f"{name}.share", words)
+    share = builder.constant(f"{name}-share", words)
     mean = builder.multiply(
-        f"{name}.mean", total, b=View(name=share.name), b_fraction=fraction, fraction=x.fraction
+        f"{name}-mean", total, b=View(name=share.name), b_fraction=fraction, fraction=x.fraction
     )
-    spread = builder.vector(f"{name}.means", rows * size, rows)
+    spread = builder.vector(f"{name}-means", rows * size, rows)
     builder.emit(Multiply(dst=spread, a=low.ones(rows, size), b=mean.view, limit=ACTIVATION_LIMIT))
-    dst = builder.vector(f"{name}.centred", rows * size, rows)
+    dst = builder.vector(f"{name}-centred", rows * size, rows)
     builder.emit(Add(dst=dst, a=x.view, b=spread, subtract=True, limit=ACTIVATION_LIMIT))
     return Value(view=dst, fraction=x.fraction, limit=ACTIVATION_LIMIT)
 
@@ -231,7 +231,7 @@ def _row_sums(low: Lowering, name: str, x: Value) -> Value:
         half = size // 2
         odd = size % 2
         limit = min(WORD_LIMIT, 2 * limit)
-        dst = low.builder.vector(f"{name}.{number}", view.groups * (half + odd))
+        dst = low.builder.vector(f"{name}-{number}", view.groups * (half + odd))
         groups, stride, width = view.groups, view.stride, half + odd
         first = run(view.name, view.offset, groups, half, stride)
         second = run(view.name, view.offset + width, groups, half, stride)
@@ -261,7 +261,7 @@ def lower_concat(low: Lowering, node: Concat) -> Tensor:
     else:
         unit = 1.0
         given = [
-            low.settled(f"{node.name}.{number}", low.dense(f"{node.name}.dense.{number}", x), fraction, limit)
+            low.settled(f"{node.name}-{number}", low.dense(f"{node.name}-dense.{number}", x), fraction, limit)
             for number, x in enumerate(given)
         ]
     vector = low.builder.vector(node.name, order.size).name

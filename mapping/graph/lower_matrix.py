@@ -53,7 +53,7 @@ def lower_linear(low: Lowering, node: Linear) -> Tensor:
     fraction, limit = low.formats.of(node)
     result = _Result(low, node, count, outputs, fraction, limit)
     for part, begin, step in _even(rows.begin):
-        sums = low.builder.vector(f"{node.name}.sums.{part.start}", (part.stop - part.start) * outputs)
+        sums = low.builder.vector(f"{node.name}-sums.{part.start}", (part.stop - part.start) * outputs)
         groups = part.stop - part.start
         low.builder.emit(
             Gather(
@@ -72,7 +72,7 @@ def _rows(low: Lowering, node: Linear) -> tuple[Tensor, Rows]:
     x = low.tensor(node.inputs[0])
     rows = rows_of(x.order)
     if rows is None or len(list(_even(rows.begin))) > MOST_GROUPS:
-        x = low.ordered(f"{node.name}.rows", x, row_major(x.shape))
+        x = low.ordered(f"{node.name}-rows", x, row_major(x.shape))
         rows = rows_of(x.order)
     if rows is None:
         raise CapacityError(f"the rows of {node.name} must be runs of words")
@@ -112,7 +112,7 @@ def _encoded_rows(low: Lowering, node: Node, x: Tensor, rows: Rows) -> Encoded:
 
 def _encode(low: Lowering, node: Node, x: Tensor, groups: int) -> Encoded:
     value = Value(view=x.view(groups), fraction=x.fraction, limit=x.limit)
-    counts = encode(low, f"{node.name}.in", value)
+    counts = encode(low, f"{node.name}-in", value)
     return Encoded(
         vector=counts.view.name,
         limit=counts.limit,
@@ -143,7 +143,7 @@ class _Result:
     ) -> None:
         """Rows from `first` on, of which `sums` has the products, within ±bound."""
         low, name = self.low, self.node.name
-        factors = f"{name}.scales"
+        factors = f"{name}-scales"
         if factors not in low.builder.vectors:
             _, self.scale_fraction = low.builder.reals(factors, scales * encoded.factor)
         for begin in range(0, rows, MOST_GROUPS):
@@ -152,22 +152,22 @@ class _Result:
             target = run(name, at, count, self.outputs)
             scaled = target
             if bias is not None:
-                low.builder.vector(f"{name}.scaled.{at}", count * self.outputs)
-                scaled = run(f"{name}.scaled.{at}", 0, count, self.outputs)
+                low.builder.vector(f"{name}-scaled.{at}", count * self.outputs)
+                scaled = run(f"{name}-scaled.{at}", 0, count, self.outputs)
             self._scale(
                 run(sums, begin * self.outputs, count, self.outputs), scaled, bound, encoded, first + begin
             )
             if bias is not None:
                 words = np.rint(np.ldexp(bias.astype(np.float64), self.fraction))
-                if f"{name}.bias" not in low.builder.vectors:
+                if f"{name}-bias" not in low.builder.vectors:
                     clipped = np.clip(words, -WORD_LIMIT, WORD_LIMIT).astype(np.int32)
-                    low.builder.constant(f"{name}.bias", clipped)
-                term = run(f"{name}.bias", 0, count, self.outputs, 0)
+                    low.builder.constant(f"{name}-bias", clipped)
+                term = run(f"{name}-bias", 0, count, self.outputs, 0)
                 low.builder.emit(Add(dst=target, a=scaled, b=term, limit=self.limit))
 
     def _scale(self, sums: View, dst: View, bound: int, encoded: Encoded, first: int) -> None:
         limit = WORD_LIMIT if dst.name != self.node.name else self.limit
-        factors = View(name=f"{self.node.name}.scales", groups=dst.groups, length=self.outputs, stride=0)
+        factors = View(name=f"{self.node.name}-scales", groups=dst.groups, length=self.outputs, stride=0)
         shift = encoded.fraction + self.scale_fraction - self.fraction
         if encoded.scale is None:
             self.low.builder.emit(Multiply(dst=dst, a=sums, b=factors, shift_b=shift, limit=limit))
@@ -247,10 +247,10 @@ def lower_conv(low: Lowering, node: Conv) -> Tensor:
         rows = min(each, height - first)
         parts = []
         for tap in taps:
-            part = low.builder.vector(f"{tap.name}.rows.{first}", rows * width * outputs)
+            part = low.builder.vector(f"{tap.name}-rows.{first}", rows * width * outputs)
             _products(low, flat, image, tap, part.name, first, rows, width, outputs, depthwise)
             parts.append(part)
-        sums = _added(low, f"{node.name}.sums.{first}", parts, bound)
+        sums = _added(low, f"{node.name}-sums.{first}", parts, bound)
         result.write(first * width, rows * width, sums, bound, weights.scales, image.encoded, node.bias)
     return result.tensor(channels_last(shape, axes))
 
@@ -293,7 +293,7 @@ def _taps(node: Conv, weights: Weights) -> Iterator[Tap]:
         if node.dilation[1] == 1 or wide == 1:
             part = np.moveaxis(integers[:, :, row], 1, 2).reshape(integers.shape[0], -1)
             yield Tap(
-                name=f"{node.name}.k{row}",
+                name=f"{node.name}-k{row}",
                 row=row * node.dilation[0],
                 column=0,
                 integers=np.ascontiguousarray(part),
@@ -301,7 +301,7 @@ def _taps(node: Conv, weights: Weights) -> Iterator[Tap]:
             continue
         for column in range(wide):
             yield Tap(
-                name=f"{node.name}.k{row}.{column}",
+                name=f"{node.name}-k{row}.{column}",
                 row=row * node.dilation[0],
                 column=column * node.dilation[1],
                 integers=np.ascontiguousarray(integers[:, :, row, column]),
@@ -314,7 +314,7 @@ def _depthwise_taps(node: Conv, weights: Weights) -> Iterator[Tap]:
     for row in range(high):
         for column in range(wide):
             yield Tap(
-                name=f"{node.name}.k{row}.{column}",
+                name=f"{node.name}-k{row}.{column}",
                 row=row * node.dilation[0],
                 column=column * node.dilation[1],
                 integers=np.ascontiguousarray(weights.integers[:, 0, row, column]),
@@ -344,7 +344,7 @@ def _added(low: Lowering, name: str, parts: list[View], bound: int) -> str:
     """The sum of vectors."""
     total = parts[0]
     for number, part in enumerate(parts[1:], 1):
-        dst = low.builder.vector(f"{name}.{number}", part.words)
+        dst = low.builder.vector(f"{name}-{number}", part.words)
         low.builder.emit(Add(dst=dst, a=total, b=part, limit=min(WORD_LIMIT, bound)))
         total = dst
     return total.name
@@ -355,7 +355,7 @@ def _image(low: Lowering, node: Conv, name: str, axes: int) -> Image:
     x = low.tensor(name)
     shape = x.shape if axes == 2 else (*x.shape[:-1], 1, x.shape[-1])
     channels, height, width = shape[-3:]
-    x = low.ordered(f"{node.name}.image", x, channels_last(x.shape, axes))
+    x = low.ordered(f"{node.name}-image", x, channels_last(x.shape, axes))
     encoded = Encoded(vector=x.vector, limit=x.limit, factor=x.unit, fraction=x.fraction)
     (top, bottom), (left, right) = node.padding
     bordered = (height + top + bottom, width + left + right)
@@ -372,7 +372,7 @@ def _bordered(low: Lowering, node: Conv, x: Tensor, shape: tuple[int, int, int])
     channels, height, width = shape
     (top, bottom), (left, right) = node.padding
     tall, broad = height + top + bottom, width + left + right
-    counts = builder.vector(f"{node.name}.in.counts", tall * broad * channels)
+    counts = builder.vector(f"{node.name}-in.counts", tall * broad * channels)
     whole = Grid(words=counts, height=tall, width=broad, channels=channels)
     dst, a = middle_of(whole, (height, width), node.padding), x.view(height)
     if x.is_counts:
@@ -380,10 +380,10 @@ def _bordered(low: Lowering, node: Conv, x: Tensor, shape: tuple[int, int, int])
         encoded = Encoded(vector=counts.name, limit=x.limit, factor=x.unit, fraction=x.fraction)
     else:
         threshold, kind = numerics.activation == "threshold", statistic_for(numerics.activation)
-        scale = builder.reduce(f"{node.name}.in.{kind}", x.view(), kind)
+        scale = builder.reduce(f"{node.name}-in.{kind}", x.view(), kind)
         steps = numerics.threshold_k * x.words if threshold else float(COUNT_LIMIT)
         limit = numerics.limit if threshold else COUNT_LIMIT
-        inverse = builder.invert(f"{node.name}.in.inverse", scale, steps)
+        inverse = builder.invert(f"{node.name}-in.inverse", scale, steps)
         scalar = View(name=inverse.name, offset=inverse.offset)
         builder.emit(Multiply(dst=dst, a=a, scalar=scalar, limit=limit, clip=True))
         encoded = Encoded(

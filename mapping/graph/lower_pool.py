@@ -20,22 +20,22 @@ def lower_pool(low: Lowering, node: Pool) -> Tensor:
     axes, name, shape = len(node.kernel), node.name, low.graph.shapes[node.name]
     x = low.tensor(node.inputs[0])
     sizes = x.shape[-axes:]
-    x = low.ordered(f"{name}.image", x, channels_last(x.shape, axes))
+    x = low.ordered(f"{name}-image", x, channels_last(x.shape, axes))
     whole = node if axes == 2 else _two_axes(node)
     grid = _bordered(low, whole, x, (sizes if axes == 2 else (1, *sizes)))
     windows = shape[-axes:] if axes == 2 else (1, *shape[-axes:])
     (high, wide), (down, right) = whole.kernel, whole.stride
     limit = max(1, x.limit)
-    columns = [_columns(low, f"{name}.column.{at}", grid, at, right, windows[1], limit) for at in range(wide)]
-    rows, limit = _joined(low, node, f"{name}.row", columns, limit)
+    columns = [_columns(low, f"{name}-column.{at}", grid, at, right, windows[1], limit) for at in range(wide)]
+    rows, limit = _joined(low, node, f"{name}-row", columns, limit)
     if rows.groups > 1 and rows.stride != rows.length:
-        rows = _alone(low, f"{name}.rows", rows, limit)
+        rows = _alone(low, f"{name}-rows", rows, limit)
     pitch = windows[1] * grid.channels
     bands = [run(rows.name, rows.offset + at * pitch, windows[0], pitch, down * pitch) for at in range(high)]
     if high == 1 and down == 1:
         bands = [rows]
-    pooled, limit = _joined(low, node, f"{name}.window", bands, limit)
-    pooled = _alone(low, f"{name}.result", pooled, limit)
+    pooled, limit = _joined(low, node, f"{name}-window", bands, limit)
+    pooled = _alone(low, f"{name}-result", pooled, limit)
     result = Tensor(
         vector=pooled.name,
         words=pooled.words,
@@ -84,7 +84,7 @@ def _bordered(low: Lowering, node: Pool, x: Tensor, sizes: tuple[int, ...]) -> G
         return Grid(words=x.view(), height=height, width=width, channels=channels)
     whole = Grid(
         words=low.builder.vector(
-            f"{node.name}.bordered", (height + sum(rows)) * (width + sum(columns)) * channels
+            f"{node.name}-bordered", (height + sum(rows)) * (width + sum(columns)) * channels
         ),
         height=height + sum(rows),
         width=width + sum(columns),
@@ -122,9 +122,9 @@ def _joined(low: Lowering, node: Pool, name: str, parts: list[View], limit: int)
     for number, part in enumerate(parts[1:], 1):
         a, b = _alike(total, part)
         if node.kind == "max":
-            total = _larger(low, f"{name}.{number}", a, b, limit)
+            total = _larger(low, f"{name}-{number}", a, b, limit)
         else:
-            total = low.builder.vector(f"{name}.{number}", a.words, a.groups)
+            total = low.builder.vector(f"{name}-{number}", a.words, a.groups)
             low.builder.emit(Add(dst=total, a=a, b=b, limit=min(WORD_LIMIT, (number + 1) * limit)))
     return total, limit if node.kind == "max" else min(WORD_LIMIT, len(parts) * limit)
 

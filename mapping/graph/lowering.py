@@ -44,7 +44,7 @@ class Lowering(Blocks):
         if tensor.unit == 1.0:
             return tensor.like(self.builder.multiply(name, tensor.value, fraction=fraction, limit=limit))
         words, unit_fraction = mantissas(np.array([tensor.unit]))
-        unit = self.builder.constant(f"{name}.unit", words)
+        unit = self.builder.constant(f"{name}-unit", words)
         value = self.builder.multiply(
             name, tensor.value, b=unit, b_fraction=unit_fraction, fraction=fraction, limit=limit
         )
@@ -87,7 +87,7 @@ class Lowering(Blocks):
 
     def fill(self, vector: str, places: View, word: int = 0) -> None:
         """Writes one number to some words."""
-        name = f"filling.{abs(word)}" if word >= 0 else f"filling.minus.{abs(word)}"
+        name = f"filling-{abs(word)}" if word >= 0 else f"filling-minus-{abs(word)}"
         known = self.builder.vectors.get(name)
         if known is None:
             self.builder.constant(name, np.full(1, word, np.int32))
@@ -102,7 +102,7 @@ class Lowering(Blocks):
         )
 
     def _ones(self, length: int) -> str:
-        name = f"ones.{length}"
+        name = f"ones-{length}"
         if name not in self.builder.vectors:
             self.builder.constant(name, np.ones(length, np.int32))
         return name
@@ -123,7 +123,7 @@ class Lowering(Blocks):
     def times(self, name: str, a: Value, factors: NDArray[np.float64], fraction: int, limit: int) -> Value:
         """name = a · factors, real constants of 16 bits, one for each of the vector's words."""
         words, factor_fraction = mantissas(factors)
-        b = self.periodic(f"{name}.factors", words)
+        b = self.periodic(f"{name}-factors", words)
         split = a.split(b.groups)
         value = self.builder.multiply(
             name, split, b=b, b_fraction=factor_fraction, fraction=fraction, limit=limit
@@ -134,14 +134,14 @@ class Lowering(Blocks):
         """name = a + terms, real constants at the binary point of a, one for each of the vector's words."""
         exact = np.rint(np.ldexp(terms, a.fraction))
         words = np.clip(exact, -WORD_LIMIT, WORD_LIMIT).astype(np.int32)
-        b = self.periodic(f"{name}.terms", words)
+        b = self.periodic(f"{name}-terms", words)
         dst = self.builder.vector(name, a.view.words, b.groups)
         self.builder.emit(Add(dst=dst, a=a.view.split(b.groups), b=b, limit=limit))
         return Value(view=dst.split(1), fraction=a.fraction, limit=limit)
 
     def scaled_ones(self, name: str, words: NDArray[np.int32], spikes: View) -> View:
         """name = a constant word, of any size, where there is a spike; 0 elsewhere."""
-        a = self.periodic(f"{name}.height", words)
+        a = self.periodic(f"{name}-height", words)
         dst = self.builder.vector(name, spikes.words, a.groups)
         limit = int(np.abs(words.astype(np.int64)).max(initial=1))
         self.builder.emit(Multiply(dst=dst, a=a, b=spikes.split(a.groups), limit=max(1, limit)))

@@ -103,3 +103,19 @@ def test_networks_that_people_bring_are_near_their_modules(name: str) -> None:
     real = words * 2.0 ** -lowered[-1].program.text.outputs[0].format.fraction
     cosine = (expected * real).sum() / np.sqrt((expected**2).sum() * (real**2).sum())
     assert cosine > 0.99
+
+
+def test_names_that_look_like_those_of_the_lowering() -> None:
+    """A module `gate` beside a part of another that has that name, dashes, and the network's input as `input`."""
+    weight = np.ones((4, 4), np.float32)
+    names = ["gate", "gate.gate", "gate-gate", "gate_gate", "gate.sums.0", "ones-4", "result-words", "input"]
+    made: list[nodes.Node] = [nodes.Input(name="x", shape=(4,))]
+    for name in names:
+        linear = nodes.Linear(name=name, inputs=(made[-1].name,), weight=weight, bias=weight[0])
+        made += [linear, nodes.Activation(name=f"{name}.in", inputs=(name,), kind="hardswish")]
+    graph = Graph(nodes=tuple(made), output=made[-1].name)
+    samples = np.ones((1, 1, 4), np.float32)
+    hardware = HardwareConfig()
+    network = opened(graph, samples, hardware)
+    assert executed(network, words_of(network, samples), hardware).shape == (1, 1, 4)
+    assert len(network.graph.nodes) == len(graph.nodes)
