@@ -83,25 +83,30 @@ def _opened(path: Path, file: BinaryIO) -> Iterator[zipfile.ZipFile]:
     if head != b"PK\x03\x04":
         found = f"one that begins with {shown(head)}" if head else "an empty one"
         raise GraphError(f"{path} must be {_WHAT}, a zip archive, not {found}")
+    short = _Short(file)
     try:
-        archive = zipfile.ZipFile(cast(BinaryIO, _Short(file)))
+        archive = zipfile.ZipFile(cast(BinaryIO, short))
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, struct.error, NotImplementedError):
         raise GraphError(f"{path} must be {_WHAT}, not damaged or truncated") from None
+    short.is_open = True
     with archive:
         yield archive
 
 
 class _Short:
-    """A file for zipfile, which reads all of its directory at once: no more of it than a program has."""
+    """A file for zipfile, which reads all of its directory at once: no more of it than a program has. Once the archive
+    `is_open`, records are read, whose sizes are known.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self.is_open = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
     def read(self, size: int = -1) -> bytes:
-        if size > _DIRECTORY_LIMIT:
+        if not self.is_open and size > _DIRECTORY_LIMIT:
             raise zipfile.BadZipFile
         return self._file.read(size)
 

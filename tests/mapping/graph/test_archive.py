@@ -21,8 +21,9 @@ from torch import nn
 
 from spikesim.errors import GraphError
 from spikesim.mapping.graph.archive import read_archive
+from spikesim.mapping.graph.nodes import Linear
 from spikesim.mapping.graph.program_file import program_of
-from spikesim.mapping.graph.torch_export import open_exported
+from spikesim.mapping.graph.torch_export import export_module, open_exported
 
 WEIGHTS = "data/weights/model_weights_config.json"
 CONSTANTS = "data/constants/model_constants_config.json"
@@ -557,3 +558,11 @@ def test_a_file_of_many_records_is_refused_by_its_directory(tmp_path: Path) -> N
     content[-10:-6] = struct.pack("<I", 2**31)
     path.write_bytes(content)
     refused(path, "not damaged or truncated")
+
+
+def test_weights_larger_than_any_directory(tmp_path: Path) -> None:
+    """Ten megabytes in one record."""
+    module, path = nn.Linear(1300, 2000, bias=False), tmp_path / "large.pt2"
+    torch.export.save(export_module(module, torch.zeros(1, 1300)), path)
+    (linear,) = (node for node in open_exported(path).nodes if isinstance(node, Linear))
+    np.testing.assert_array_equal(linear.weight, module.weight.detach().numpy())
