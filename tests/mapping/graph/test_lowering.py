@@ -21,6 +21,7 @@ from spikesim.mapping.graph.torch_export import export_module, read_exported
 from spikesim.program import Chain
 from spikesim.run.session import run_chain
 from spikesim.run.simulator import Simulator
+from spikesim.spikes.encode import encode
 
 
 def executed(network: OpenedGraph, words: np.ndarray, hardware: HardwareConfig) -> np.ndarray:
@@ -119,3 +120,25 @@ def test_names_that_look_like_those_of_the_lowering() -> None:
     network = opened(graph, samples, hardware)
     assert executed(network, words_of(network, samples), hardware).shape == (1, 1, 4)
     assert len(network.graph.nodes) == len(graph.nodes)
+
+
+def test_integers_are_their_spikes_over_virtual_steps() -> None:
+    """Coding `binary` of an integer neuron's words: as many spikes as the published D virtual steps have, step by step
+    and in all.
+    """
+    levels = 4
+    rng = np.random.default_rng(3)
+    samples = 4 * rng.standard_normal((5, 1, 30)).astype(np.float32)
+    neurons = nodes.IntegerLIF(name="y", inputs=("x",), levels=levels, scale=1 / levels)
+    graph = Graph(nodes=(nodes.Input(name="x", shape=(30,)), neurons), output="y")
+    hardware = HardwareConfig()
+    network = opened(graph, samples, hardware)
+    unit = network.tensors["y"]
+    words = executed(network, words_of(network, samples), hardware)[:, 0] * 2.0**-unit.fraction
+    counts = np.rint(words * levels).astype(np.int64)
+    expected = np.rint(np.clip(samples[:, 0], 0, levels)).astype(np.int64)
+    assert (counts == expected).all()
+    virtual = expected[None] > np.arange(levels)[:, None, None]  # one spike a step until the integer is spent
+    train = encode(counts, coding="binary")
+    assert train.n_spikes == virtual.sum()
+    assert (train.decode() == counts).all()
