@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers.integer_graph import IntegerGraph
 from helpers.random_networks import Maker, opened, words_of
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +17,8 @@ from spikesim.hardware import HardwareConfig
 from spikesim.mapping.graph import nodes
 from spikesim.mapping.graph.frontend import OpenedGraph
 from spikesim.mapping.graph.graph import Graph
+from spikesim.mapping.graph.reference import Reference
+from spikesim.mapping.graph.weights import on_quantized_weights
 from spikesim.program import Chain
 from spikesim.run.session import run_chain
 from spikesim.run.simulator import Simulator
@@ -63,13 +67,42 @@ def test_functions_are_near_those_of_torch(kind: Any) -> None:
     x = nodes.Input(name="x", shape=(40,))
     graph = Graph(nodes=(x, nodes.Activation(name="y", inputs=("x",), kind=kind)), output="y")
     hardware = HardwareConfig()
-    network = opened(graph, samples, hardware)
+    network = OpenedGraph(graph, Path("function.pt2"), "test")  # alone it is no network that `check` takes
+    network.calibrate(samples, hardware)
     words = executed(network, words_of(network, samples), hardware)
     (lowered,) = network.lower(samples, lambda _: _Nothing())
     assert lowered.reference is not None
     expected = lowered.reference(slice(None)).numpy()[:, 0]
     real = words[:, 0] * 2.0 ** -lowered.program.text.outputs[0].format.fraction
     assert np.abs(real - expected).max() < 2e-3
+
+
+def test_layers_that_were_silent_in_the_calibration_fire_all_the_same() -> None:
+    rng = np.random.default_rng(0)
+    lif = {"beta": np.float32(0.875), "gain": np.float32(0.125), "leak": np.float32(0.0)}
+    lif |= {"threshold": np.float32(0.25), "reset": np.float32(0.0)}
+    graph = on_quantized_weights(
+        Graph(
+            nodes=(
+                nodes.Input(name="x", shape=(20,)),
+                nodes.Linear(name="w", inputs=("x",), weight=rng.normal(0.4, 1, (12, 20)).astype(np.float32)),
+                nodes.Neuron(name="y", inputs=("w",), **lif),
+                nodes.Linear(name="u", inputs=("y",), weight=rng.normal(1, 2, (5, 12)).astype(np.float32)),
+                nodes.Neuron(name="z", inputs=("u",), **lif),
+            ),
+            output="z",
+        )
+    )
+    hardware = HardwareConfig()
+    samples = (rng.random((3, 40, 20)) < 0.2).astype(np.float32)
+    quiet = np.zeros_like(samples)
+    quiet[0, 0, 0] = 1.0
+    network = opened(graph, quiet, hardware)
+    reference = Reference(graph.nodes[1:])
+    steps = [reference.step({"x": torch.from_numpy(samples[:, step])})["z"].numpy() for step in range(40)]
+    expected = np.stack(steps, axis=1)
+    assert 20 < expected.sum() < 500
+    assert np.array_equal(executed(network, words_of(network, samples), hardware), expected)
 
 
 class _Nothing:
