@@ -16,7 +16,7 @@ from spikesim.mapping.blocks import encode
 from spikesim.mapping.builder import Value
 from spikesim.mapping.graph.lowering import Lowering
 from spikesim.mapping.graph.nodes import Attention
-from spikesim.mapping.graph.tensor import MOST_GROUPS, Tensor, row_major, run
+from spikesim.mapping.graph.tensor import Tensor, row_major, run, spans
 from spikesim.program import (
     ACTIVATION_LIMIT,
     COUNT_LIMIT,
@@ -44,6 +44,21 @@ _STATE_ROOM = 2**14
 
 _SPARE_BITS = 31 - 16
 """Bits that a word may have if its product with a mantissa is to fit a word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Of one attention; `size`: rows and lanes of a head's state."""
+
+    heads: int
+    queries: int
+    keys: int
+    size: int
+
+    @property
+    def rows(self) -> int:
+        """Queries of all heads."""
+        return self.queries * self.heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +91,15 @@ def lower_attention(low: Lowering, node: Attention) -> Tensor:
     out = low.builder.vector(f"{node.name}-sums", queries * heads * size)
     if softmax:
         v = _placed(low, f"{node.name}-v", value, size)
-        real = _softmax(low, node, q, k, v, out, (heads, queries, keys, size))
+        real = _softmax(low, node, q, k, v, out, Sizes(heads=heads, queries=queries, keys=keys, size=size))
     else:
         v = _encoded(low, f"{node.name}-v", value, size)
-        real = _linear(low, node, q, k, v, out, (heads, queries, keys, size))
+        real = _linear(low, node, q, k, v, out, Sizes(heads=heads, queries=queries, keys=keys, size=size))
     fraction, limit = low.formats.of(node)
     rows = queries * heads
     name = node.name
     low.builder.vector(name, rows * wide)
-    for first in range(0, rows, MOST_GROUPS):
-        count = min(MOST_GROUPS, rows - first)
+    for first, count in spans(rows):
         low.builder.emit(
             Multiply(
                 dst=run(name, first * wide, count, wide),
@@ -119,8 +133,7 @@ def _placed(low: Lowering, name: str, x: Tensor, size: int) -> Heads:
         vector = low.builder.vector(f"{name}-heads", words).name
         low.copy_into(vector, x, order)
         rows = tokens * heads
-        for first in range(0, rows, MOST_GROUPS):
-            count = min(MOST_GROUPS, rows - first)
+        for first, count in spans(rows):
             low.fill(vector, run(vector, first * size + features, count, size - features, size))
     return Heads(
         vector=vector,
@@ -175,10 +188,8 @@ def _one_hot(low: Lowering, heads: int, size: int, at: int) -> View:
     return run(name, size - 1 - at, heads, size, 0)
 
 
-def _softmax(
-    low: Lowering, node: Attention, q: Heads, k: Heads, v: Heads, out: View, sizes: tuple[int, int, int, int]
-) -> Value:
-    heads, queries, keys, size = sizes
+def _softmax(low: Lowering, node: Attention, q: Heads, k: Heads, v: Heads, out: View, sizes: Sizes) -> Value:
+    heads, keys, size = sizes.heads, sizes.keys, sizes.size
     builder, name = low.builder, node.name
     key_state, value_state = f"{name}-keys", f"{name}-values"
     _state(low, key_state, heads, size)
@@ -187,24 +198,23 @@ def _softmax(
         hot = _one_hot(low, heads, size, token)
         builder.emit(Scatter(counts=k.token(token), update=hot, shift=0, state=key_state))
         builder.emit(Scatter(counts=hot, update=v.token(token), shift=0, state=value_state))
-    dots = builder.vector(f"{name}-dots", queries * heads * size)
-    for token in range(queries):
+    dots = builder.vector(f"{name}-dots", sizes.rows * size)
+    for token in range(sizes.queries):
         dst = run(dots.name, token * heads * size, heads, size)
         builder.emit(Gather(dst=dst, counts=q.token(token), operand="state", name=key_state))
     weights, inverse = _weights(low, node, q, k, dots.name, sizes)
-    for token in range(queries):
+    for token in range(sizes.queries):
         at = token * heads * size
         counts = run(weights, at, heads, size)
         builder.emit(
             Gather(dst=run(out.name, at, heads, size), counts=counts, operand="state", name=value_state)
         )
     fraction = low.formats.of(node)[0] + 4
-    rows = queries * heads
+    rows = sizes.rows
     scaled = builder.vector(f"{name}-mean", rows * size)
     unit = builder.reals(f"{name}-value_unit", np.array([v.factor]))
     shift_b = _too_many(COUNT_LIMIT * keys * v.limit)
-    for first in range(0, rows, MOST_GROUPS):
-        count = min(MOST_GROUPS, rows - first)
+    for first, count in spans(rows):
         builder.emit(
             Multiply(
                 dst=run(scaled.name, first * size, count, size),
@@ -219,12 +229,9 @@ def _softmax(
     return Value(view=scaled, fraction=fraction, limit=WORD_LIMIT)
 
 
-def _weights(
-    low: Lowering, node: Attention, q: Heads, k: Heads, dots: str, sizes: tuple[int, int, int, int]
-) -> tuple[str, str]:
+def _weights(low: Lowering, node: Attention, q: Heads, k: Heads, dots: str, sizes: Sizes) -> tuple[str, str]:
     """Softmax weights of all queries as counts, and the reciprocals of their sums: names of vectors."""
-    heads, queries, keys, size = sizes
-    builder, name, rows = low.builder, node.name, queries * heads
+    builder, name, rows, keys, size = low.builder, node.name, sizes.rows, sizes.keys, sizes.size
     scores = builder.vector(f"{name}-scores", rows * keys)
     peaks = builder.vector(f"{name}-most", rows)
     spread = builder.vector(f"{name}-mosts", rows * keys)
@@ -242,8 +249,7 @@ def _weights(
     shift = q.fraction + k.fraction + unit_fraction - SCORE_FRACTION
     shift_b = _too_many(q.limit * k.limit * size) if scalar is not None else shift
 
-    for first in range(0, rows, MOST_GROUPS):
-        count = min(MOST_GROUPS, rows - first)
+    for first, count in spans(rows):
         dst = run(scores.name, first * keys, count, keys)
         builder.emit(
             Multiply(
@@ -274,8 +280,7 @@ def _weights(
             )
         )
     low.builder.constant(f"{name}-largest", np.full(1, COUNT_LIMIT, np.int32))
-    for first in range(0, rows * keys, MOST_GROUPS):
-        count = min(MOST_GROUPS, rows * keys - first)
+    for first, count in spans(rows * keys):
         each = run(powers.name, first, count, 1)
         builder.emit(Exponential(dst=each, src=run(below.name, first, count, 1), fraction=SCORE_FRACTION))
     for row in range(rows):
@@ -288,13 +293,11 @@ def _weights(
             )
         )
     if keys < size:
-        for first in range(0, rows, MOST_GROUPS):
-            count = min(MOST_GROUPS, rows - first)
+        for first, count in spans(rows):
             low.fill(weights.name, run(weights.name, first * size + keys, count, size - keys, size))
     totals = builder.vector(f"{name}-totals", rows)
     inverse = builder.vector(f"{name}-inverse", rows)
-    for first in range(0, rows, MOST_GROUPS):
-        count = min(MOST_GROUPS, rows - first)
+    for first, count in spans(rows):
         a = run(weights.name, first * size, count, keys, size)
         # A weight is 0 … 127; its sum of magnitudes is its sum.
         total = run(totals.name, first, count, 1)
@@ -303,17 +306,15 @@ def _weights(
     return weights.name, inverse.name
 
 
-def _linear(
-    low: Lowering, node: Attention, q: Heads, k: Heads, v: Heads, out: View, sizes: tuple[int, int, int, int]
-) -> Value:
-    heads, queries, keys, size = sizes
+def _linear(low: Lowering, node: Attention, q: Heads, k: Heads, v: Heads, out: View, sizes: Sizes) -> Value:
+    heads, keys, size = sizes.heads, sizes.keys, sizes.size
     builder, name = low.builder, node.name
     state = f"{name}-state"
     _state(low, state, heads, size)
     shift = max(0, (keys * k.limit * v.limit - 1).bit_length() - (_STATE_ROOM - 1).bit_length())
     for token in range(keys):
         builder.emit(Scatter(counts=k.token(token), update=v.token(token), shift=shift, state=state))
-    for token in range(queries):
+    for token in range(sizes.queries):
         dst = run(out.name, token * heads * size, heads, size)
         builder.emit(Gather(dst=dst, counts=q.token(token), operand="state", name=state))
     fraction, _ = low.formats.of(node)

@@ -22,6 +22,7 @@ from spikesim.mapping.graph.tensor import (
     row_major,
     rows_of,
     run,
+    spans,
 )
 from spikesim.mapping.graph.weights import Weights, quantized
 from spikesim.program import COUNT_LIMIT, WORD_LIMIT, Add, Gather, Multiply, View
@@ -146,8 +147,7 @@ class _Result:
         factors = f"{name}-scales"
         if factors not in low.builder.vectors:
             _, self.scale_fraction = low.builder.reals(factors, scales * encoded.factor)
-        for begin in range(0, rows, MOST_GROUPS):
-            count = min(MOST_GROUPS, rows - begin)
+        for begin, count in spans(rows):
             at = (first + begin) * self.outputs
             target = run(name, at, count, self.outputs)
             scaled = target

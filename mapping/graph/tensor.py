@@ -75,6 +75,12 @@ def run(vector: str, offset: int, groups: int, length: int, stride: int | None =
     )
 
 
+def spans(groups: int) -> Iterator[tuple[int, int]]:
+    """(first, count) of groups, as many at a time as an instruction has."""
+    for first in range(0, groups, MOST_GROUPS):
+        yield first, min(MOST_GROUPS, groups - first)
+
+
 def row_major(shape: Shape) -> Order:
     """The order of a tensor whose last axis adjoins."""
     return np.arange(prod(shape), dtype=np.int64).reshape(shape)

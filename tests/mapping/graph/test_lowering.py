@@ -17,7 +17,9 @@ from spikesim.hardware import HardwareConfig
 from spikesim.mapping.graph import nodes
 from spikesim.mapping.graph.frontend import OpenedGraph
 from spikesim.mapping.graph.graph import Graph
+from spikesim.mapping.graph.reference import evaluated as float_model
 from spikesim.mapping.graph.torch_export import export_module, read_exported
+from spikesim.mapping.graph.weights import on_quantized_weights
 from spikesim.program import Chain
 from spikesim.run.session import run_chain
 from spikesim.run.simulator import Simulator
@@ -76,6 +78,32 @@ def test_functions_are_near_those_of_torch(kind: Any, size: float) -> None:
     expected = lowered.reference(slice(None)).numpy()[:, 0]
     real = words[:, 0] * 2.0 ** -lowered.program.text.outputs[0].format.fraction
     assert np.abs(real - expected).max() < min(1e-3 * max(1.0, size), 0.02 * np.abs(expected).max())
+
+
+def test_layers_that_were_silent_in_the_calibration_fire_all_the_same() -> None:
+    rng = np.random.default_rng(0)
+    lif = {"beta": np.float32(0.875), "gain": np.float32(0.125), "leak": np.float32(0.0)}
+    lif |= {"threshold": np.float32(0.25), "reset": np.float32(0.0)}
+    graph = on_quantized_weights(
+        Graph(
+            nodes=(
+                nodes.Input(name="x", shape=(20,)),
+                nodes.Linear(name="w", inputs=("x",), weight=rng.normal(0.4, 1, (12, 20)).astype(np.float32)),
+                nodes.Neuron(name="y", inputs=("w",), **lif),
+                nodes.Linear(name="u", inputs=("y",), weight=rng.normal(1, 2, (5, 12)).astype(np.float32)),
+                nodes.Neuron(name="z", inputs=("u",), **lif),
+            ),
+            output="z",
+        )
+    )
+    hardware = HardwareConfig()
+    samples = (rng.random((3, 40, 20)) < 0.2).astype(np.float32)
+    quiet = np.zeros_like(samples)
+    quiet[0, 0, 0] = 1.0
+    network = opened(graph, quiet, hardware)
+    expected = float_model(graph, samples).numpy().swapaxes(0, 1)
+    assert 20 < expected.sum() < 500
+    assert np.array_equal(executed(network, words_of(network, samples), hardware), expected)
 
 
 class _Nothing:

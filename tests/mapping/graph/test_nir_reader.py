@@ -12,6 +12,7 @@ import h5py
 import nir
 import numpy as np
 import pytest
+import torch
 from helpers.tried import tried
 from numpy.typing import NDArray
 
@@ -219,7 +220,6 @@ def test_what_meets_at_a_node_is_added(tmp_path: Path, x: NDArray[np.float32]) -
 
 
 def test_an_image_network(tmp_path: Path) -> None:
-    import torch
     from torch.nn import functional
 
     generator = np.random.default_rng(1)
