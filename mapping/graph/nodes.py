@@ -157,11 +157,7 @@ class Affine(Node):
     def shape_of(self, *shapes: Shape) -> Shape:
         """Unchanged."""
         self.given(shapes, 1)
-        try:
-            fits = np.broadcast_shapes(shapes[0], self.scale.shape, self.shift.shape) == shapes[0]
-        except ValueError:
-            fits = False
-        if not fits:
+        if not (_broadcasts(self.scale, shapes[0]) and _broadcasts(self.shift, shapes[0])):
             raise self.refuse(f"have scales that fit {list(shapes[0])}, not {list(self.scale.shape)}")
         return shapes[0]
 
@@ -258,13 +254,7 @@ class Neuron(Node):
         self.given(shapes, 1)
         for name in ("alpha", "beta", "gain", "leak", "threshold", "reset"):
             value = getattr(self, name)
-            if value is None:
-                continue
-            try:
-                fits = np.broadcast_shapes(shapes[0], value.shape) == shapes[0]
-            except ValueError:
-                fits = False
-            if not fits:
+            if value is not None and not _broadcasts(value, shapes[0]):
                 raise self.refuse(f"have a {name} that fits {list(shapes[0])}, not {list(value.shape)}")
         return shapes[0]
 
@@ -333,6 +323,14 @@ class Concat(Node):
         if len(rest) != 1 or not 0 <= self.axis < len(first):
             raise self.refuse(f"join shapes that fit, not {', '.join(map(str, map(list, shapes)))}")
         return (*first[: self.axis], sum(shape[self.axis] for shape in shapes), *first[self.axis + 1 :])
+
+
+def _broadcasts(array: Floats, shape: Shape) -> bool:
+    """Whether an array can stand for one of a shape."""
+    try:
+        return np.broadcast_shapes(shape, array.shape) == shape
+    except ValueError:
+        return False
 
 
 def _alike(node: Node, shapes: tuple[Shape, ...]) -> Shape:
