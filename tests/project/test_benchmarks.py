@@ -23,6 +23,18 @@ def test_runs_in_its_small_size(script: Path) -> None:
     assert "bar:" not in done.stdout
 
 
+def test_spikes_are_compared_with_what_tools_there_are(tmp_path: Path) -> None:
+    graph = CHECKOUT / "tests" / "vectors" / "nir" / "snntorch_recurrent.nir"
+    command = [sys.executable, str(BENCHMARKS / "nir_tools.py"), str(graph), "--output", str(tmp_path)]
+    command += ["--samples", "2", "--steps", "12", "--rate", "0.5", "--only", "norse"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    table = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert [line.split(" | ")[0] for line in table] == ["| tool", "| float", "| float", "| norse"]
+    assert all(line.count("all |") == 2 for line in table[1:3])
+    assert "ModuleNotFoundError: No module named 'norse'" in table[3]
+
+
 def test_missed_bar_is_named_with_its_figure(capsys: pytest.CaptureFixture[str]) -> None:
     bars = Bars(judged=True)
     bars.at_least("speed", 2.0, 1.0)
