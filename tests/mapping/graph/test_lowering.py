@@ -170,3 +170,32 @@ def test_integers_are_their_spikes_over_virtual_steps() -> None:
     train = encode(counts, coding="binary")
     assert train.n_spikes == virtual.sum()
     assert (train.decode() == counts).all()
+
+
+def convolution_of(height: int, width: int) -> tuple[int, int]:
+    """Instructions of a 3 × 3 convolution, and the cycles of its gathers on silent images."""
+    weight = np.ones((4, 2, 3, 3), np.float32)
+    ones = ((1, 1), (1, 1))
+    conv = nodes.Conv(name="y", inputs=("x",), weight=weight, stride=(1, 1), padding=ones, dilation=(1, 1))
+    graph = Graph(nodes=(nodes.Input(name="x", shape=(2, height, width)), conv), output="y")
+    samples = np.ones((1, 1, 2, height, width), np.float32)
+    hardware = HardwareConfig()
+    network = opened(graph, samples, hardware)
+    (program,) = network.programs
+    simulator = Simulator(program, hardware)
+    simulator.run({network.entry.name: 0 * words_of(network, samples)})
+    gathers = [entry for entry in simulator.cycles if entry.label == "gather matrix"]
+    assert sum(entry.counters.row_reads for entry in gathers) == 0
+    return len(gathers), sum(entry.spiking for entry in gathers)
+
+
+def test_a_convolution_grows_with_rows_and_its_silent_windows_read_nothing() -> None:
+    """Kernel rows × image rows gathers, whatever the width; and every silent window costs the same few cycles."""
+    gathers, cycles = convolution_of(8, 8)
+    assert gathers == 3 * 8
+    assert convolution_of(8, 24)[0] == gathers
+    assert convolution_of(16, 8)[0] == 2 * gathers
+    wider = convolution_of(8, 16)[1]
+    a_window = (wider - cycles) / (gathers * 8)
+    fixed = cycles - gathers * 8 * a_window
+    assert convolution_of(8, 24)[1] == fixed + gathers * 24 * a_window
