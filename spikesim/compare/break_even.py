@@ -104,13 +104,23 @@ def _points(work: Work, origin: WorkOrigin | None) -> Iterator[Point]:
         own = getattr(getattr(base, section), parameter)
         ordered = [*values, own] if isinstance(own, str) else sorted({*values, own})
         for value in dict.fromkeys(ordered):
-            hardware = base.replace(**{f"{section}.{parameter}": value})
+            hardware = _changed(base, **{f"{section}.{parameter}": value})
             gathers = work.gathers
             if parameter in _NUMERIC and value != own:
                 if origin is None:
                     continue
                 gathers = _remapped(origin, hardware)
             yield Point(parameter=parameter, value=_shown(value), hardware=hardware, gathers=gathers)
+
+
+def _changed(hardware: HardwareConfig, **settings: Any) -> HardwareConfig:
+    """The hardware with other settings. A memory of which a model needs nothing has a row of the array all the same."""
+    sizes = {f"memory.{name}": getattr(hardware.memory, name) for name in ("row_kib", "state_kib")}
+    changed = hardware.replace(**dict.fromkeys(sizes, "fit"), **settings)
+    least = {"memory.row_kib": changed.least_row_kib, "memory.state_kib": changed.least_state_kib}
+    return changed.replace(
+        **{name: size if size == "fit" else max(size, least[name]) for name, size in sizes.items()}
+    )
 
 
 def _representative(gathers: Sequence[GatherWork], coding: Coding) -> set[str]:
@@ -139,7 +149,7 @@ def _remapped(origin: WorkOrigin, hardware: HardwareConfig) -> list[GatherWork]:
 def _jobs(point: Point, names: set[str], rows: int, technology: Technology) -> list[Job]:
     """Spiking and dense. `names`: of the gathers that run on the netlists; `rows`: counts that the encoder holds, in
     all banks."""
-    hardware = point.hardware.replace(**{"array.lanes": LANES})
+    hardware = _changed(point.hardware, **{"array.lanes": LANES})
     encoder_rows = ceil_div(rows, hardware.array.ways)
     gathers = [gather for gather in point.gathers if gather.name in names]
     return [
@@ -156,7 +166,7 @@ def _jobs(point: Point, names: set[str], rows: int, technology: Technology) -> l
 
 def _point(point: Point, spiking: Design, dense: Design) -> BreakEvenPoint:
     lanes = point.hardware.array.lanes
-    hardware = point.hardware.replace(**{"array.lanes": LANES})
+    hardware = _changed(point.hardware, **{"array.lanes": LANES})
     ratio = _event_ratio(point)
     mine, its = _scaled(spiking, lanes), _scaled(dense, lanes)
     larger = _scaled(spiking, lanes * ratio)

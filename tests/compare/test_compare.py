@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -528,6 +528,15 @@ def test_points_that_are_left_out(
     assert found[2][2].numerics.coding == "ternary"
     more = [p.value for p in break_even._points(work, compared.origin) if p.parameter == "window"]
     assert more == ["3", "7"]
+
+
+def test_points_of_a_model_without_states(work: Work) -> None:
+    """Its state memory has a row of every bank, which is too little for twice as many banks."""
+    least = {"memory.row_kib": work.hardware.least_row_kib, "memory.state_kib": work.hardware.least_state_kib}
+    bare = replace(work, hardware=work.hardware.replace(**least))
+    found = [p.hardware for p in break_even._points(bare, None) if p.parameter == "ways"]
+    assert max(hardware.array.ways for hardware in found) > bare.hardware.array.ways
+    assert all(hardware.memory.state_kib >= hardware.least_state_kib for hardware in found)
 
 
 def test_gathers_of_all_densities_are_chosen() -> None:
