@@ -21,7 +21,8 @@ from spikesim.report import (
 )
 from spikesim.report.break_even import break_even
 from spikesim.report.comparison import context, pair
-from spikesim.report.items import ItemWords, reword
+from spikesim.report.item_words import ItemWords
+from spikesim.report.items import reword
 from spikesim.report.palette import DARK, LIGHT, is_layer, kind_colour, kind_name
 from spikesim.report.raster import spike_raster
 from spikesim.report.slack import slack_warning, timing_rows

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from jinja2.ext import Extension
-from jinja2.lexer import Token, TokenStream
-
-from spikesim.results.report import Item
+if TYPE_CHECKING:  # the command line is not to load what it does not show
+    from spikesim.results.report import Item
 
 T = TypeVar("T")
 
@@ -40,15 +38,3 @@ def _reworded(value: Any, item: str) -> Any:
         }
         return replace(value, **texts)
     return value
-
-
-class ItemWords(Extension):
-    """Rewords what a template itself says, but nothing that is put into it: for `environment.item`."""
-
-    def filter_stream(self, stream: TokenStream) -> Iterable[Token]:
-        """Texts between tags, and strings in them."""
-        item: Item = self.environment.item  # type: ignore[attr-defined]
-        for token in stream:
-            if token.type in ("data", "string"):
-                token = Token(token.lineno, token.type, reword(token.value, item))
-            yield token

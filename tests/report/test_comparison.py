@@ -547,8 +547,8 @@ def test_one_point_is_a_curve(report: Report, comparison: Comparison) -> None:
 def test_terminal_table_has_every_basis(comparison: Comparison) -> None:
     console = Console(width=120, record=True, highlight=False, file=None)
     with console.capture() as capture:
-        console.print(bases_table(extremes(comparison)))
-        console.print(bases_table(comparison))
+        console.print(bases_table(extremes(comparison), "token"))
+        console.print(bases_table(comparison, "token"))
     shown = capture.get()
     for basis in comparison.bases:
         assert basis.label in shown

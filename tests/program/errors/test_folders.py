@@ -331,7 +331,7 @@ OTHER_EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "compiled without model": (_change_compiled(lambda m: m.pop("model")), "model: Field required"),
     "vocabulary": (_change_compiled(lambda m: m["model"].update(vocab_size=-1)), "model.vocab_size"),
     "items": (_change_compiled(lambda m: m["host"].update(items=255)), "must be int16 or int32[255, 64]"),
-    "another host": (_change_compiled(lambda m: m["host"].update(kind="camera")), "host.kind"),
+    "another host": (_change_compiled(lambda m: m["host"].update(kind="camera")), "host: Input tag 'camera'"),
     "one program more": (
         _change_compiled(lambda m: m["programs"].append("layer_04")),
         "layer_04.json cannot be read",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,27 @@ select_top(word, word, np.full(1, 2))
 """A kernel that is told of two candidates where there is one."""
 
 
+@pytest.fixture(scope="module")
+def met() -> Counter[str]:
+    """The outcomes of all batches."""
+    return Counter()
+
+
 @pytest.mark.parametrize("first", range(0, COUNT, BATCH))
-def test_a_mutated_program_is_refused_or_every_model_agrees(first: int) -> None:
+def test_a_mutated_program_is_refused_or_every_model_agrees(first: int, met: Counter[str]) -> None:
     """Each batch is a process, so that a crash fails its batch alone; both outcomes are met in every batch."""
     outcomes = batch_apart(first, BATCH)
+    met += outcomes
     assert sum(outcomes.values()) == BATCH
-    assert outcomes["agrees"] >= BATCH // 10
-    assert outcomes["agrees on the RTL too"] >= 1
+    assert outcomes["agrees"] + outcomes["agrees on the RTL too"] >= BATCH // 10
     assert outcomes["refused"] >= BATCH // 10
+
+
+def test_some_of_them_were_tried_on_the_rtl(met: Counter[str]) -> None:
+    """Of all batches that ran."""
+    if sum(met.values()) < COUNT:
+        pytest.skip("needs all batches")
+    assert met["agrees on the RTL too"] >= COUNT // BATCH
 
 
 def test_no_accepted_program_leaves_its_arrays(tmp_path: Path) -> None:
