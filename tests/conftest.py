@@ -20,12 +20,13 @@ verilator.OPTIMISATION = ("OPT_FAST=-O0", "OPT_GLOBAL=-O1")
 
 SLOW = (
     "verify/test_lockstep",
-    "verify/test_sequences",
     "compare/test_compare",
     "rtl/test_array",
     "rtl/test_system",
     "cli/test_rtl",
     "cli/test_names",
+    "verify/test_sequences",
+    "verify/test_networks",
     "program/errors/test_mutations",
     "cli/test_fuzz",
     "program/test_sizes",

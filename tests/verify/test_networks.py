@@ -14,7 +14,7 @@ from spikesim.mapping.graph.graph import Graph
 from spikesim.program import Chain
 from spikesim.verify.lockstep import Lockstep
 
-NETWORKS = 8
+NETWORKS = 4
 
 
 def assert_agrees(name: str, graph: Graph, samples: np.ndarray, folder: Path) -> None:
@@ -28,7 +28,7 @@ def assert_agrees(name: str, graph: Graph, samples: np.ndarray, folder: Path) ->
     assert found.values > 0
 
 
-@pytest.mark.parametrize("name", ["plane", "dense"])
+@pytest.mark.parametrize("name", ["plane", pytest.param("dense", marks=pytest.mark.more)])
 def test_random_networks(name: str, tmp_path: Path) -> None:
     """Windows that overlap, membranes that persist, step after step of one sample."""
     for seed in range(NETWORKS):
