@@ -32,6 +32,18 @@ class Blocks:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CountScale:
+    """count = round(word · inverse), within ±limit; word = count · scale · factor. `scale`, `inverse`: packed scalars,
+    one per group.
+    """
+
+    scale: View
+    inverse: View
+    factor: float
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Counts:
     """Encoded activations: real = count · scale · factor · 2^−fraction, with `scale` one packed scalar per group.
 
@@ -103,38 +115,47 @@ def _with_epsilon(low: Blocks, name: str, x: Value, eps: float) -> Value:
     return low.builder.multiply(f"{name}.coarse", x, fraction=fraction, limit=x.limit, statistic=statistic)
 
 
-def encode(
-    low: Blocks, name: str, x: Value, *, scheme: Activation | None = None, squares: bool = False
-) -> Counts:
-    """Counts of x, one scale per group: adaptive threshold or INT8 absmax, `scheme` if given, else as numerics say.
+def count_scale(low: Blocks, name: str, x: Value, scheme: Activation | None = None) -> CountScale:
+    """The scale of x's counts, one per group: adaptive threshold or INT8 absmax, `scheme` if given, else as numerics
+    say.
 
     threshold: count = round(x · k · n / Σ|x|), saturated to the window. INT8: count = round(x · 127 / max|x|).
-    `squares` leaves Σ count² per group as well.
     """
     builder, numerics = low.builder, low.numerics
     scheme = scheme or numerics.activation
     threshold, kind = scheme == "threshold", statistic_for(scheme)
     scale = x.statistic or builder.reduce(f"{name}.{kind}", x.view, kind)
     steps = numerics.threshold_k * x.view.length if threshold else float(COUNT_LIMIT)
-    limit = 2**numerics.window - 1 if threshold else COUNT_LIMIT
-    inverse = builder.invert(f"{name}.inverse", scale, steps)
+    return CountScale(
+        scale=scale,
+        inverse=builder.invert(f"{name}.inverse", scale, steps),
+        factor=1 / steps,
+        limit=numerics.limit if threshold else COUNT_LIMIT,
+    )
+
+
+def encode(
+    low: Blocks, name: str, x: Value, *, scheme: Activation | None = None, squares: bool = False
+) -> Counts:
+    """Counts of x, scaled as `count_scale` says. `squares` leaves Σ count² per group as well."""
+    found = count_scale(low, name, x, scheme)
     # The scalar is in units of x's words, so the binary point of x cancels.
     unit = Value(view=x.view, fraction=0, limit=x.limit)
-    counts = builder.multiply(
+    counts = low.builder.multiply(
         f"{name}.counts",
         unit,
-        scalar=inverse,
+        scalar=found.inverse,
         fraction=0,
-        limit=limit,
+        limit=found.limit,
         clip=True,
         statistic="sum_squares" if squares else None,
     )
     return Counts(
         view=counts.view,
-        scale=scale,
-        factor=1 / steps,
+        scale=found.scale,
+        factor=found.factor,
         fraction=x.fraction,
-        limit=limit,
+        limit=found.limit,
         squares=counts.statistic,
     )
 
@@ -168,13 +189,28 @@ def silu(low: Blocks, name: str, x: Value, *, statistic: Statistic | None = None
     )
 
 
-def relu(low: Blocks, name: str, x: Value, *, statistic: Statistic | None = None) -> Value:
-    """name = max(x, 0), at the binary point of x."""
-    gate = low.builder.vector(f"{name}.step", x.view.words, x.view.groups)
+def step(low: Blocks, name: str, x: Value) -> Value:
+    """name = 1 where x > 0, else 0."""
+    dst = low.builder.vector(name, x.view.words, x.view.groups)
     # A step has no binary point: it asks for signs.
-    fraction = _table_fraction(x.fraction)
-    low.builder.emit(Lookup(dst=gate, a=x.view, function="step", fraction=fraction))
-    return low.builder.multiply(name, x, b=gate, b_fraction=0, fraction=x.fraction, statistic=statistic)
+    low.builder.emit(Lookup(dst=dst, a=x.view, function="step", fraction=_table_fraction(x.fraction)))
+    return Value(view=dst, fraction=0, limit=1)
+
+
+def relu(
+    low: Blocks,
+    name: str,
+    x: Value,
+    *,
+    limit: int = ACTIVATION_LIMIT,
+    bound: bool = False,
+    statistic: Statistic | None = None,
+) -> Value:
+    """name = max(x, 0), at the binary point of x; with `bound` min(max(x, 0), limit), which cuts nothing."""
+    gate = step(low, f"{name}.step", x)
+    return low.builder.multiply(
+        name, x, b=gate.view, fraction=x.fraction, limit=limit, bound=bound, statistic=statistic
+    )
 
 
 def product_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,11 +25,10 @@ class Graph:
         inputs = [node for node in self.nodes if isinstance(node, Input)]
         if len(inputs) != 1:
             raise GraphError(f"a network must have one input, not {len(inputs)}")
-        names = [node.name for node in self.nodes]
-        for name in names:
-            if names.count(name) > 1:
+        for name, times in Counter(node.name for node in self.nodes).items():
+            if times > 1:
                 raise GraphError(f"node {name} must have a name of its own")
-        if self.output not in names:
+        if self.output not in self.by_name:
             raise GraphError(f"the output must be a node, not {self.output}")
         _ = self.shapes
 
@@ -76,7 +76,15 @@ class Graph:
 
     def users(self, name: str) -> Sequence[Node]:
         """The nodes that take an output."""
-        return [node for node in self.nodes if name in node.inputs]
+        return self._users.get(name, ())
+
+    @cached_property
+    def _users(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found.setdefault(name, []).append(node)
+        return found
 
     @property
     def keeps_state(self) -> bool:

@@ -7,9 +7,9 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.mapping.blocks import product_of, relu, rms_norm, sigmoid, silu
+from spikesim.mapping.blocks import product_of, relu, rms_norm, sigmoid, silu, step
 from spikesim.mapping.builder import Value
-from spikesim.mapping.graph.lowering import Lowering
+from spikesim.mapping.graph.lowering import Lowering, fixed
 from spikesim.mapping.graph.nodes import (
     Activation,
     Affine,
@@ -20,9 +20,8 @@ from spikesim.mapping.graph.nodes import (
     Sum,
 )
 from spikesim.mapping.graph.tensor import Tensor, channels_last, row_major, run
-from spikesim.mapping.quantize import mantissas
 from spikesim.mapping.ranges import fraction_for
-from spikesim.program import ACTIVATION_LIMIT, COUNT_LIMIT, WORD_LIMIT, Add, Lookup, Multiply, View
+from spikesim.program import ACTIVATION_LIMIT, COUNT_LIMIT, WORD_LIMIT, Add, Multiply, View
 
 GELU_CUBE, GELU_SLOPE = 0.044715, 2 * (2 / np.pi) ** 0.5
 """GELU(x) ≈ x σ(slope · (x + cube · x³)), at most 5 · 10⁻⁴ off; D. Hendrycks, K. Gimpel, arXiv:1606.08415."""
@@ -67,18 +66,11 @@ def _plain(low: Lowering, name: str, x: Tensor) -> Tensor:
     return low.settled(name, x, fraction_for(peak, ACTIVATION_LIMIT, 1.0), ACTIVATION_LIMIT)
 
 
-def _in_order(x: Tensor, array: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Numbers that are broadcast to a shape, as the words of a dense tensor lie."""
-    placed = np.empty(x.words, np.float64)
-    placed[x.order.reshape(-1)] = np.broadcast_to(array, x.shape).reshape(-1)
-    return placed
-
-
 def lower_affine(low: Lowering, node: Affine) -> Tensor:
     """x · scale + shift."""
     x = low.dense(f"{node.name}-dense", low.tensor(node.inputs[0]))
     fraction, limit = low.formats.of(node)
-    scale, shift = _in_order(x, node.scale) * x.unit, _in_order(x, node.shift)
+    scale, shift = x.placed(node.scale) * x.unit, x.placed(node.shift)
     shifted = bool(shift.any())
     name = f"{node.name}-scaled" if shifted else node.name
     value = low.times(name, x.value, scale, fraction, WORD_LIMIT if shifted else limit)
@@ -92,7 +84,7 @@ def lower_activation(low: Lowering, node: Activation) -> Tensor:
     x = low.dense(f"{node.name}-dense", low.tensor(node.inputs[0]))
     name, kind = node.name, node.kind
     if kind == "step":
-        return x.like(_step(low, name, x.value))
+        return x.like(step(low, name, x.value))
     if kind == "relu" and x.limit <= ACTIVATION_LIMIT:
         return x.like(relu(low, f"{name}-out", x.value), unit=x.unit)
     x = _plain(low, f"{name}-plain", x)
@@ -101,7 +93,7 @@ def lower_activation(low: Lowering, node: Activation) -> Tensor:
         case "relu":
             return x.like(relu(low, f"{name}-out", x.value))
         case "relu6":
-            return x.like(_clipped(low, name, x.value, 6.0))
+            return x.like(_up_to_six(low, f"{name}-out", x.value))
         case "silu":
             return x.like(silu(low, f"{name}-out", x.value))
         case "sigmoid":
@@ -119,17 +111,10 @@ def lower_activation(low: Lowering, node: Activation) -> Tensor:
             assert_never(kind)
 
 
-def _step(low: Lowering, name: str, x: Value) -> Value:
-    dst = low.builder.vector(name, x.view.words)
-    low.builder.emit(Lookup(dst=dst, a=x.view, function="step", fraction=0))
-    return Value(view=dst, fraction=0, limit=1)
-
-
-def _clipped(low: Lowering, name: str, x: Value, most: float) -> Value:
-    """x between 0 and a bound; what it cuts is meant to be cut, and counted apart from what saturates."""
-    limit = min(x.limit, round(most * 2.0**x.fraction))
-    gate = _step(low, f"{name}-step", x)
-    return low.builder.multiply(name, x, b=gate.view, fraction=x.fraction, limit=max(1, limit), bound=True)
+def _up_to_six(low: Lowering, name: str, x: Value) -> Value:
+    """min(max(x, 0), 6)."""
+    limit = min(x.limit, round(6.0 * 2.0**x.fraction))
+    return relu(low, name, x, limit=max(1, limit), bound=True)
 
 
 def _constant(words: int, value: float) -> NDArray[np.float64]:
@@ -141,7 +126,7 @@ def _hard_sigmoid(low: Lowering, name: str, x: Value) -> Value:
     words = x.view.words
     moved = low.plus(f"{name}-plus_3", x, _constant(words, 3.0), WORD_LIMIT)
     # Beyond 6 nothing changes any more: the sum may be cut before its step is taken.
-    six = _clipped(low, f"{name}-six", moved, 6.0)
+    six = _up_to_six(low, f"{name}-six", moved)
     return low.times(name, six, _constant(words, 1 / 6), _SIGMOID_FRACTION, _SIGMOID_LIMIT)
 
 
@@ -166,18 +151,8 @@ def _gelu(low: Lowering, name: str, x: Value, peak: float) -> Value:
 def lower_integer_lif(low: Lowering, node: IntegerLIF) -> Tensor:
     """The integer is the count; as binary spikes it is `levels` virtual steps."""
     x = low.dense(f"{node.name}-dense", low.tensor(node.inputs[0]))
-    gate = _step(low, f"{node.name}-step", x.value)
-    positive = low.builder.multiply(
-        f"{node.name}-positive", x.value, b=gate.view, fraction=x.fraction, limit=x.limit
-    )
-    if x.unit == 1.0:
-        value = low.builder.multiply(node.name, positive, fraction=0, limit=node.levels, bound=True)
-    else:
-        words, fraction = mantissas(np.array([x.unit]))
-        unit = low.builder.constant(f"{node.name}-unit", words)
-        value = low.builder.multiply(
-            node.name, positive, b=unit, b_fraction=fraction, fraction=0, limit=node.levels, bound=True
-        )
+    positive = relu(low, f"{node.name}-positive", x.value, limit=x.limit)
+    value = low.without_unit(node.name, positive, x.unit, 0, node.levels, bound=True)
     return x.like(value, unit=node.scale)
 
 
@@ -201,8 +176,7 @@ def lower_layer_norm(low: Lowering, node: LayerNorm) -> Tensor:
     if node.bias is None:
         return x.like(normed.flat())
     dst = builder.vector(node.name, x.words, rows)
-    terms = np.rint(np.ldexp(node.bias.astype(np.float64), fraction)).astype(np.int32)
-    builder.constant(f"{node.name}-bias", terms)
+    builder.constant(f"{node.name}-bias", fixed(node.bias, fraction))
     builder.emit(Add(dst=dst, a=normed.view, b=run(f"{node.name}-bias", 0, rows, size, 0), limit=limit))
     return x.like(Value(view=dst.split(1), fraction=fraction, limit=limit))
 
@@ -211,8 +185,7 @@ def _centred(low: Lowering, name: str, x: Value) -> Value:
     """x without its mean, per group."""
     builder, rows, size = low.builder, x.view.groups, x.view.length
     total = _row_sums(low, f"{name}-sum", x)
-    words, fraction = mantissas(np.array([1 / size]))
-    share = builder.constant(f"{name}-share", words)
+    share, fraction = builder.reals(f"{name}-share", np.array([1 / size]))
     mean = builder.multiply(
         f"{name}-mean", total, b=View(name=share.name), b_fraction=fraction, fraction=x.fraction
     )

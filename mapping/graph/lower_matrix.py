@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import CapacityError
-from spikesim.mapping.blocks import encode, statistic_for
+from spikesim.mapping.blocks import count_scale, encode
 from spikesim.mapping.builder import Value
 from spikesim.mapping.graph.border import Grid, fill_border, middle_of
-from spikesim.mapping.graph.lowering import Lowering
+from spikesim.mapping.graph.lowering import Lowering, fixed
 from spikesim.mapping.graph.nodes import Conv, Linear, Node
 from spikesim.mapping.graph.tensor import (
     MOST_GROUPS,
@@ -25,7 +25,7 @@ from spikesim.mapping.graph.tensor import (
     spans,
 )
 from spikesim.mapping.graph.weights import Weights, quantized
-from spikesim.program import COUNT_LIMIT, WORD_LIMIT, Add, Gather, Multiply, View
+from spikesim.program import WORD_LIMIT, Add, Gather, Multiply, View
 
 BAND_WORDS = 2**13
 """Outputs of a convolution that are summed together: bounds the vector memory that its parts take."""
@@ -95,20 +95,12 @@ def _even(begin: NDArray[np.int64]) -> Iterator[tuple[slice, int, int]]:
 
 
 def _encoded_rows(low: Lowering, node: Node, x: Tensor, rows: Rows) -> Encoded:
-    """Counts of rows, a scale for each; in place, in the order in which the words lie."""
+    """Counts of rows: a scale for each if they are the vector, one behind the other; else one for all of them."""
     if x.is_counts:
         return Encoded(vector=x.vector, limit=x.limit, factor=x.unit, fraction=x.fraction)
-    length = rows.columns.size
-    whole = x.words == rows.begin.size * length
-    if (
-        whole
-        and x.words <= MOST_GROUPS * length
-        and (np.sort(rows.begin) == np.arange(0, x.words, length)).all()
-    ):
-        # A scale per row, in the order of memory: put into the order of rows where they differ.
-        in_order = bool((np.diff(rows.begin) > 0).all())
-        return _encode(low, node, x, rows.begin.size if in_order else 1)
-    return _encode(low, node, x, 1)
+    count = rows.begin.size
+    adjoin = np.array_equal(rows.begin, np.arange(0, x.words, rows.columns.size))
+    return _encode(low, node, x, count if adjoin and count <= MOST_GROUPS else 1)
 
 
 def _encode(low: Lowering, node: Node, x: Tensor, groups: int) -> Encoded:
@@ -158,10 +150,8 @@ class _Result:
                 run(sums, begin * self.outputs, count, self.outputs), scaled, bound, encoded, first + begin
             )
             if bias is not None:
-                words = np.rint(np.ldexp(bias.astype(np.float64), self.fraction))
                 if f"{name}-bias" not in low.builder.vectors:
-                    clipped = np.clip(words, -WORD_LIMIT, WORD_LIMIT).astype(np.int32)
-                    low.builder.constant(f"{name}-bias", clipped)
+                    low.builder.constant(f"{name}-bias", fixed(bias, self.fraction))
                 term = run(f"{name}-bias", 0, count, self.outputs, 0)
                 low.builder.emit(Add(dst=target, a=scaled, b=term, limit=self.limit))
 
@@ -299,26 +289,24 @@ def _taps(node: Conv, weights: Weights) -> Iterator[Tap]:
                 integers=np.ascontiguousarray(part),
             )
             continue
-        for column in range(wide):
-            yield Tap(
-                name=f"{node.name}-k{row}.{column}",
-                row=row * node.dilation[0],
-                column=column * node.dilation[1],
-                integers=np.ascontiguousarray(integers[:, :, row, column]),
-            )
+        yield from _pixels(node, integers, row)
 
 
 def _depthwise_taps(node: Conv, weights: Weights) -> Iterator[Tap]:
     """Single pixels of the kernel, a weight per channel."""
-    high, wide = node.kernel
-    for row in range(high):
-        for column in range(wide):
-            yield Tap(
-                name=f"{node.name}-k{row}.{column}",
-                row=row * node.dilation[0],
-                column=column * node.dilation[1],
-                integers=np.ascontiguousarray(weights.integers[:, 0, row, column]),
-            )
+    for row in range(node.kernel[0]):
+        yield from _pixels(node, weights.integers[:, 0], row)
+
+
+def _pixels(node: Conv, integers: NDArray[np.int8], row: int) -> Iterator[Tap]:
+    """The pixels of a row of the kernel, one by one. `integers`: int8[outputs, …, rows, columns]."""
+    for column in range(node.kernel[1]):
+        yield Tap(
+            name=f"{node.name}-k{row}.{column}",
+            row=row * node.dilation[0],
+            column=column * node.dilation[1],
+            integers=np.ascontiguousarray(integers[..., row, column]),
+        )
 
 
 def _whole(integers: NDArray[np.int8], groups: int) -> NDArray[np.int8]:
@@ -368,7 +356,7 @@ def _image(low: Lowering, node: Conv, name: str, axes: int) -> Image:
 
 def _bordered(low: Lowering, node: Conv, x: Tensor, shape: tuple[int, int, int]) -> Encoded:
     """Counts of an image, written into the middle of a larger one that is zero."""
-    builder, numerics = low.builder, low.numerics
+    builder = low.builder
     channels, height, width = shape
     (top, bottom), (left, right) = node.padding
     tall, broad = height + top + bottom, width + left + right
@@ -379,15 +367,15 @@ def _bordered(low: Lowering, node: Conv, x: Tensor, shape: tuple[int, int, int])
         builder.emit(Multiply(dst=dst, a=a, limit=max(1, x.limit)))
         encoded = Encoded(vector=counts.name, limit=x.limit, factor=x.unit, fraction=x.fraction)
     else:
-        threshold, kind = numerics.activation == "threshold", statistic_for(numerics.activation)
-        scale = builder.reduce(f"{node.name}-in.{kind}", x.view(), kind)
-        steps = numerics.threshold_k * x.words if threshold else float(COUNT_LIMIT)
-        limit = numerics.limit if threshold else COUNT_LIMIT
-        inverse = builder.invert(f"{node.name}-in.inverse", scale, steps)
-        scalar = View(name=inverse.name, offset=inverse.offset)
-        builder.emit(Multiply(dst=dst, a=a, scalar=scalar, limit=limit, clip=True))
+        found = count_scale(low, f"{node.name}-in", x.value)
+        scalar = View(name=found.inverse.name, offset=found.inverse.offset)
+        builder.emit(Multiply(dst=dst, a=a, scalar=scalar, limit=found.limit, clip=True))
         encoded = Encoded(
-            vector=counts.name, limit=limit, factor=x.unit / steps, fraction=x.fraction, scale=scale
+            vector=counts.name,
+            limit=found.limit,
+            factor=x.unit * found.factor,
+            fraction=x.fraction,
+            scale=found.scale,
         )
     fill_border(low, whole, (height, width), node.padding)
     return encoded

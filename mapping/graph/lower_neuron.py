@@ -21,13 +21,8 @@ def lower_neuron(low: Lowering, node: Neuron) -> Tensor:
     fraction = low.formats.membrane(node)
     x = low.dense(f"{name}-dense", low.tensor(node.inputs[0]))
 
-    def placed(array: Floats) -> NDArray[np.float64]:
-        found = np.empty(x.words)
-        found[x.order.reshape(-1)] = np.broadcast_to(array, x.shape).reshape(-1)
-        return found
-
     def words_of(array: Floats) -> NDArray[np.int32]:
-        exact = np.rint(np.ldexp(placed(array), fraction))
+        exact = np.rint(np.ldexp(x.placed(array), fraction))
         if np.abs(exact).max() > WORD_LIMIT:
             raise NumericError(
                 f"thresholds of {name} must be within its membrane's range; calibrate on other samples"
@@ -35,21 +30,21 @@ def lower_neuron(low: Lowering, node: Neuron) -> Tensor:
         words: NDArray[np.int32] = exact.astype(np.int32)
         return words
 
-    gain = placed(node.gain) * x.unit
+    gain = x.placed(node.gain) * x.unit
     if (gain == 1.0).all():
         current = low.settled(f"{name}-input", replace(x, unit=1.0), fraction, WORD_LIMIT).value
     else:
         current = low.times(f"{name}-input", x.value, gain, fraction, WORD_LIMIT)
     if node.alpha is not None:
         kept = _kept(low, f"{name}-current", x.words, fraction)
-        rest = low.times(f"{name}-current.rest", kept, placed(node.alpha), fraction, WORD_LIMIT)
+        rest = low.times(f"{name}-current.rest", kept, x.placed(node.alpha), fraction, WORD_LIMIT)
         builder.emit(Add(dst=kept.view, a=rest.view, b=current.view, limit=WORD_LIMIT))
         current = kept
     membrane = _kept(low, f"{name}-membrane", x.words, fraction)
-    rest = low.times(f"{name}-rest", membrane, placed(node.beta), fraction, WORD_LIMIT)
+    rest = low.times(f"{name}-rest", membrane, x.placed(node.beta), fraction, WORD_LIMIT)
     charged = builder.add(f"{name}-charged", rest, current)
     if node.leak.any():
-        charged = low.plus(f"{name}-leaked", charged, placed(node.leak), WORD_LIMIT)
+        charged = low.plus(f"{name}-leaked", charged, x.placed(node.leak), WORD_LIMIT)
     if node.threshold is None:
         builder.emit(Multiply(dst=membrane.view, a=charged.view, limit=WORD_LIMIT))
         out_fraction, limit = low.formats.of(node)

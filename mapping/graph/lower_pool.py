@@ -58,9 +58,7 @@ def _scaled(low: Lowering, node: Pool, sums: Tensor, sizes: tuple[int, ...]) -> 
     inside = _inside(node, sums.shape, sizes) if node.kind == "average" else np.ones(sums.shape)
     if (inside == inside.flat[0]).all() and sums.limit <= ACTIVATION_LIMIT:
         return replace(sums, unit=sums.unit / float(inside.flat[0]))
-    factors = np.empty(sums.words)
-    factors[sums.order.reshape(-1)] = (sums.unit / inside).reshape(-1)
-    return sums.like(low.times(node.name, sums.value, factors, fraction, limit))
+    return sums.like(low.times(node.name, sums.value, sums.placed(sums.unit / inside), fraction, limit))
 
 
 def _inside(node: Pool, shape: tuple[int, ...], sizes: tuple[int, ...]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +42,18 @@ class Lowering(Blocks):
         """A tensor in plain fixed point: without a unit, at a binary point. Itself if it is."""
         if tensor.unit == 1.0 and tensor.fraction == fraction and tensor.limit <= limit:
             return tensor
-        if tensor.unit == 1.0:
-            return tensor.like(self.builder.multiply(name, tensor.value, fraction=fraction, limit=limit))
-        words, unit_fraction = mantissas(np.array([tensor.unit]))
-        unit = self.builder.constant(f"{name}-unit", words)
-        value = self.builder.multiply(
-            name, tensor.value, b=unit, b_fraction=unit_fraction, fraction=fraction, limit=limit
+        return tensor.like(self.without_unit(name, tensor.value, tensor.unit, fraction, limit))
+
+    def without_unit(
+        self, name: str, x: Value, unit: float, fraction: int, limit: int, *, bound: bool = False
+    ) -> Value:
+        """name = x · unit at a binary point; `bound`: the limit is part of the function."""
+        if unit == 1.0:
+            return self.builder.multiply(name, x, fraction=fraction, limit=limit, bound=bound)
+        b, b_fraction = self.builder.reals(f"{name}-unit", np.array([unit]))
+        return self.builder.multiply(
+            name, x, b=b, b_fraction=b_fraction, fraction=fraction, limit=limit, bound=bound
         )
-        return tensor.like(value)
 
     def dense(self, name: str, tensor: Tensor) -> Tensor:
         """A tensor of whose vector every word is one element."""
@@ -132,9 +137,7 @@ class Lowering(Blocks):
 
     def plus(self, name: str, a: Value, terms: NDArray[np.float64], limit: int) -> Value:
         """name = a + terms, real constants at the binary point of a, one for each of the vector's words."""
-        exact = np.rint(np.ldexp(terms, a.fraction))
-        words = np.clip(exact, -WORD_LIMIT, WORD_LIMIT).astype(np.int32)
-        b = self.periodic(f"{name}-terms", words)
+        b = self.periodic(f"{name}-terms", fixed(terms, a.fraction))
         dst = self.builder.vector(name, a.view.words, b.groups)
         self.builder.emit(Add(dst=dst, a=a.view.split(b.groups), b=b, limit=limit))
         return Value(view=dst.split(1), fraction=a.fraction, limit=limit)
@@ -146,6 +149,13 @@ class Lowering(Blocks):
         limit = int(np.abs(words.astype(np.int64)).max(initial=1))
         self.builder.emit(Multiply(dst=dst, a=a, b=spikes.split(a.groups), limit=max(1, limit)))
         return dst.split(1)
+
+
+def fixed(numbers: NDArray[Any], fraction: int) -> NDArray[np.int32]:
+    """Numbers as words at a binary point, rounded half to even, saturated."""
+    exact = np.rint(np.ldexp(numbers.astype(np.float64), fraction))
+    words: NDArray[np.int32] = np.clip(exact, -WORD_LIMIT, WORD_LIMIT).astype(np.int32)
+    return words
 
 
 def _period(words: NDArray[np.int32]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,12 @@ class Tensor:
     def view(self, groups: int = 1) -> View:
         """The whole vector as adjacent runs."""
         return run(self.vector, 0, groups, self.words // groups)
+
+    def placed(self, numbers: NDArray[Any]) -> NDArray[np.float64]:
+        """Numbers that are broadcast to the shape, as the words of a dense tensor lie."""
+        words = np.empty(self.words)
+        words[self.order.reshape(-1)] = np.broadcast_to(numbers, self.shape).reshape(-1)
+        return words
 
     def like(self, value: Value, *, unit: float = 1.0) -> Tensor:
         """A vector in the same order."""

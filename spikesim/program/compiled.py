@@ -76,13 +76,17 @@ class Samples(Frozen):
     def words(self, numbers: NDArray[np.float32], port: Port) -> NDArray[np.int32]:
         """float32[items, *shape] -> int32[items, words] as the port takes them, rounded half to even, saturated."""
         turned = numbers.transpose(0, *(axis + 1 for axis in self.axes)).reshape(numbers.shape[0], -1)
-        exact = np.rint(turned.astype(np.float64) * 2.0**port.format.fraction)
+        exact = _rounded(turned, port)
         return np.clip(exact, -port.format.limit, port.format.limit).astype(np.int32)
 
     def beyond(self, numbers: NDArray[np.float32], port: Port) -> int:
         """How many of the numbers saturate."""
-        exact = np.rint(numbers.astype(np.float64) * 2.0**port.format.fraction)
-        return int(np.count_nonzero(np.abs(exact) > port.format.limit))
+        return int(np.count_nonzero(np.abs(_rounded(numbers, port)) > port.format.limit))
+
+
+def _rounded(numbers: NDArray[np.float32], port: Port) -> NDArray[np.float64]:
+    """Numbers in units of a port's words."""
+    return np.rint(numbers.astype(np.float64) * 2.0**port.format.fraction)
 
 
 Host = Annotated[Embedding | Samples, Field(discriminator="kind")]
