@@ -61,6 +61,7 @@ STORE_LATENCY = 7
 """Start of a store, and its last count read to its last count written."""
 
 Cycles = TypeVar("Cycles", int, NDArray[np.int64])
+Share = TypeVar("Share", int, NDArray[np.int64])
 
 
 def pointwise_latency(words: int) -> int:
@@ -177,7 +178,13 @@ def gap_words(span: int, ways: int, scan: int) -> int:
 
 
 def gather(
-    load: Cycles, outputs: Cycles, event_cycles: Cycles, *, lanes: int, drained: int, passes: int = 1
+    load: Share,
+    outputs: Share,
+    event_cycles: Cycles,
+    *,
+    lanes: int,
+    drained: int,
+    passes: int = 1,
 ) -> Cycles:
     """One group of a gather: load, then per column chunk the events, its results drained while the next chunk runs.
 

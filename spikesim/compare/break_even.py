@@ -15,7 +15,7 @@ from spikesim.compare.measure import Job, array_job, measured
 from spikesim.compare.parts import ARRAY, ENCODER, OFFSET
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work, array_cycles, prepare
-from spikesim.cycle.model import gather_cycles
+from spikesim.cycle.delivery import gather_cycles
 from spikesim.flow import map_model
 from spikesim.hardware import Coding, HardwareConfig
 from spikesim.results.comparison import BreakEvenPoint, Design

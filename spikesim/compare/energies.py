@@ -12,7 +12,7 @@ from spikesim.compare.technology import Technology
 from spikesim.compare.work import GatherWork, Work, array_cycles
 from spikesim.cores import CORES, CoreName
 from spikesim.cycle.cost import Counters
-from spikesim.cycle.model import gather_cycles, gather_reads, skip_cycles
+from spikesim.cycle.delivery import gather_cycles, gather_reads, skip_cycles
 from spikesim.hardware import HardwareConfig
 from spikesim.power_models.memories.scaling import node_nm
 from spikesim.results.base import Rates

@@ -19,7 +19,7 @@ from spikesim.compare.settings import STREAMS, CompareSettings
 from spikesim.compare.technology import Technology
 from spikesim.compare.work import Work, array_cycles, prepare
 from spikesim.cores import CORES, CoreName
-from spikesim.cycle.model import Counts, gather_cycles, skip_cycles
+from spikesim.cycle.delivery import Counts, gather_cycles, skip_cycles
 from spikesim.hardware import HardwareConfig
 from spikesim.power_models.constants import MEMORY, PUBLISHED
 from spikesim.results.comparison import Basis, BreakEvenPoint, Comparison, Design, SourcedValue

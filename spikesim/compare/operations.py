@@ -20,7 +20,7 @@ from spikesim.compare.parts import (
 )
 from spikesim.compare.work import GatherWork, Work
 from spikesim.cores import CORES, CoreName
-from spikesim.cycle.model import gather_reads
+from spikesim.cycle.delivery import gather_reads
 from spikesim.hardware import HardwareConfig
 from spikesim.results.comparison import Design, EventEnergy, OperationEnergy
 from spikesim.spikes.digits import digits

@@ -17,17 +17,14 @@ from spikesim import timing
 from spikesim.chaining import POINTWISE, tails
 from spikesim.cores import CORES
 from spikesim.cycle.cost import Array, Cost, Counters, PerCore
+from spikesim.cycle.delivery import Counts, Delivery, delivery, order_of, update_cycles
 from spikesim.cycle.words import pointwise_words, vector_words
-from spikesim.hardware import HardwareConfig, Order
+from spikesim.hardware import HardwareConfig
 from spikesim.program.kept import kept_counts
 from spikesim.program.layout import block_bits
 from spikesim.program.shares import cache_heads
 from spikesim.program.trace import Effects
-from spikesim.spikes.digits import digits
-from spikesim.spikes.events import EventStatistics, event_statistics
 from spikesim.support.arithmetic import ceil_div
-
-Counts = NDArray[np.int8]
 
 
 class CycleModel:
@@ -43,7 +40,7 @@ class CycleModel:
         self.update_units = hardware.array.update_units
         self.coding = hardware.numerics.coding
         self.hardware = hardware
-        self.order = _order(hardware)
+        self.order = order_of(hardware)
         self.scan = hardware.array.scan_bits
         self.words = hardware.pointwise.words
         self._instructions = list(program.instructions())
@@ -51,8 +48,8 @@ class CycleModel:
         self.cores = hardware.system.cores
         self.broadcast_latency = hardware.system.broadcast_latency_cycles
         self.broadcast_words = hardware.system.broadcast_words_per_cycle
-        self._planes = _planes_of_counts(self.coding)
         self._heads_of: dict[str, tuple[int, int]] = {}
+        self._words_of: dict[int, tuple[int, int]] = {}
 
     def cost(self, number: int, effects: Effects) -> Cost:
         """What an instruction, by its number, costs each token: its hardware instructions, dispatch to end."""
@@ -62,15 +59,22 @@ class CycleModel:
 
     def _count_words(self, number: int, effects: Effects, counters: Counters) -> None:
         i: Any = self._instructions[number]
-        keys: Array | None = None
-        if i.cached is not None:
-            keys = self._keyed_words(i, effects)
-        counters.vector_words = vector_words(
-            i, effects.batch, keys, cores=self.cores, kept=number in self.kept
-        )
-        if isinstance(i, POINTWISE):
-            ends = int(_ends(i, effects).sum()) if isinstance(i, isa.Pool) else 0
-            counters.pointwise_words = pointwise_words(i, effects.batch, keys, ends)
+        if i.cached is None and not isinstance(i, isa.Pool):  # the same for every token
+            if number not in self._words_of:
+                self._words_of[number] = self._moved(number, 1, None, 0)
+            counters.vector_words, counters.pointwise_words = (
+                effects.batch * words for words in self._words_of[number]
+            )
+            return
+        keys = None if i.cached is None else self._keyed_words(i, effects)
+        ends = int(_ends(i, effects).sum()) if isinstance(i, isa.Pool) else 0
+        counters.vector_words, counters.pointwise_words = self._moved(number, effects.batch, keys, ends)
+
+    def _moved(self, number: int, batch: int, keys: Array | None, ends: int) -> tuple[int, int]:
+        """Words of vector memory, and words that go through the pointwise unit."""
+        i = self._instructions[number]
+        pointwise = pointwise_words(i, batch, keys, ends) if isinstance(i, POINTWISE) else 0
+        return vector_words(i, batch, keys, cores=self.cores, kept=number in self.kept), pointwise
 
     def _cost(self, number: int, effects: Effects) -> Cost:
         instruction: isa.Instruction = self._instructions[number]
@@ -165,62 +169,65 @@ class CycleModel:
             return self._gather_values(i, effects)
         counts = _known(effects.counts)
         size, groups = i.counts.length, i.counts.groups
-        statistics = self._statistics(counts.reshape(-1, size))
+        delivered = self._delivered(counts.reshape(-1, size))
         channels = np.full((effects.batch, groups), size)
-        busy = self._busy(statistics, ceil_div(channels, self.ways))
+        busy = self._busy(delivered, ceil_div(channels, self.ways))
         if i.operand == "state":
             outputs = np.full((effects.batch, groups), size)
-            return self._gathered(i, effects, statistics, channels, outputs, outputs, busy, passes=2)
+            return self._gathered(i, effects, delivered, channels, outputs, outputs, busy, passes=2)
         outputs = self._keyed_words(i, effects)
         if i.operand == "means":
-            return self._gathered(i, effects, statistics, channels, outputs, outputs, busy)
+            return self._gathered(i, effects, delivered, channels, outputs, outputs, busy)
         padded = self._padded(_keys(i), effects, groups, self.lanes, whole=False)
-        cost = self._gathered(i, effects, statistics, channels, outputs, padded, busy)
+        cost = self._gathered(i, effects, delivered, channels, outputs, padded, busy)
         cost.counters.keys_read = int(outputs.sum())
         cost.counters.keys_cached = int((effects.positions + 1).sum()) * groups
         return cost
 
     def _gather_matrix(self, i: isa.Gather, effects: Effects, *, kept: bool) -> Cost:
         groups, channels, outputs = i.counts.groups, i.counts.length, i.dst.length
-        statistics = self._statistics(_known(effects.counts).reshape(-1, channels))
-        every = np.full(effects.batch * groups, outputs)
-        busy = self._busy(statistics, np.full_like(every, ceil_div(channels, self.ways)))
+        delivered = self._delivered(_known(effects.counts).reshape(-1, channels))
+        rows = effects.batch * groups
+        busy = self._busy(delivered, np.full(rows, ceil_div(channels, self.ways)))
         # Every core has all groups and its share of the column chunks.
         mine = min(outputs, ceil_div(ceil_div(outputs, self.lanes), self.cores) * self.lanes)
         fixed = timing.ISSUE_CYCLES
         if self.cores > 1 and not kept:
             fixed += self.broadcast_latency + ceil_div(i.counts.words, self.broadcast_words)
         load = timing.KEPT_LOAD if kept else timing.load_counts(channels, self.loaded)
-        one = np.ones(every.size, np.int64)
 
         def cycles(events: Array) -> Array:
-            per_group: Array = timing.gather(
-                load * one, mine * one, events, lanes=self.lanes, drained=self.drained
-            )
+            per_group = timing.gather(load, mine, events, lanes=self.lanes, drained=self.drained)
             total: Array = fixed + per_group.reshape(effects.batch, groups).sum(axis=1)
             return total
 
         return Cost(
             cycles={core: cycles(events) for core, events in busy.items()},
-            counters=self._counters(statistics, every, every, busy, np.full_like(every, channels)),
+            counters=self._counters(
+                delivered,
+                busy,
+                np.full(rows, channels),
+                chunks=ceil_div(outputs, self.lanes),
+                columns=outputs,
+            ),
         )
 
     def _gather_values(self, i: isa.Gather, effects: Effects) -> Cost:
         keys = _keys(i)
         weights = _known(effects.counts)
         rows, lengths = self._banked(keys, effects, weights)
-        statistics = self._statistics(rows, lengths)
+        delivered = self._delivered(rows, lengths)
         groups, size = i.dst.groups, i.dst.length
         channels = self._keys_per_group(_keys(i), effects, groups)
-        busy = self._busy(statistics, self._padded(keys, effects, groups, self.ways) // self.ways)
+        busy = self._busy(delivered, self._padded(keys, effects, groups, self.ways) // self.ways)
         outputs = np.full((effects.batch, groups), size)
-        return self._gathered(i, effects, statistics, channels, outputs, outputs, busy)
+        return self._gathered(i, effects, delivered, channels, outputs, outputs, busy)
 
     def _gathered(
         self,
         i: isa.Gather,
         effects: Effects,
-        statistics: EventStatistics,
+        delivered: Delivery,
         channels: Array,
         outputs: Array,
         padded: Array,
@@ -261,12 +268,11 @@ class CycleModel:
         # Both twins keep rows, not words of planes: they have no gaps to empty.
         loads = {core: load + gaps if core == "spiking" else load for core in CORES}
         counters = self._counters(
-            statistics,
-            outputs.reshape(-1),
-            padded.reshape(-1),
+            delivered,
             {core: events.reshape(-1) for core, events in busy.items()},
             channels.reshape(-1),
-            passes=passes,
+            chunks=passes * ceil_div(padded, self.lanes).reshape(-1),
+            columns=passes * outputs.reshape(-1),
         )
         return Cost(
             cycles={core: cycles(events, loads[core]) for core, events in busy.items()}, counters=counters
@@ -275,8 +281,8 @@ class CycleModel:
     def _scatter(self, i: isa.Scatter, effects: Effects) -> Cost:
         size, groups = i.counts.length, i.counts.groups
         counts = _known(effects.counts).reshape(-1, size)
-        statistics = self._statistics(counts)
-        spiking = self._row_serial_cycles(counts)
+        delivered = self._delivered(counts)
+        spiking = update_cycles(counts, self.hardware)
         # The dense twins multiply bytes: a 16-bit update takes them two passes. No row is left out, be its count 0 or
         # not, so that the banks stay in step.
         dense = np.full_like(spiking, 2 * timing.update_rows(size, self.update_units))
@@ -287,8 +293,14 @@ class CycleModel:
             per_group = timing.scatter(size, size, events, loaded=self.loaded, lanes=self.lanes)
             return issue + self._slowest(per_group.reshape(effects.batch, groups))
 
-        every = np.full(spiking.size, size)
-        counters = self._counters(statistics, every, every, busy, every, scattered=True)
+        counters = self._counters(
+            delivered,
+            busy,
+            np.full(spiking.size, size),
+            chunks=ceil_div(size, self.lanes),
+            columns=size,
+            scattered=True,
+        )
         return Cost(cycles={core: cycles(events) for core, events in busy.items()}, counters=counters)
 
     # Shared pieces.
@@ -299,55 +311,50 @@ class CycleModel:
             self._heads_of[cache] = cache_heads(self.program.text, cache, self.cores)
         return self._heads_of[cache]
 
-    def _statistics(self, counts: Counts, lengths: Array | None = None) -> EventStatistics:
-        return _event_statistics(counts, self.hardware, lengths)
+    def _delivered(self, counts: Counts, lengths: Array | None = None) -> Delivery:
+        return delivery(counts, self.hardware, lengths)
 
-    def _busy(self, statistics: EventStatistics, dense: Array) -> PerCore:
+    def _busy(self, delivered: Delivery, dense: Array) -> PerCore:
         """Cycles in which a gather's chunk takes events, in the shape of `dense`, those of the plain twin."""
         return {
-            "spiking": _event_cycles(statistics, self.hardware).reshape(dense.shape),
+            "spiking": delivered.cycles.reshape(dense.shape),
             "dense": dense,
-            "skipping": statistics.busiest_bank_active.astype(np.int64).reshape(dense.shape),
+            "skipping": delivered.busiest_bank.reshape(dense.shape),
         }
-
-    def _row_serial_cycles(self, counts: Counts) -> Array:
-        """int64[rows]: cycles of the update unit that needs most to step through the planes of its rows one by one."""
-        units, channels = self.update_units, counts.shape[1]
-        planes = self._planes[counts.astype(np.int16) + isa.COUNT_LIMIT]
-        padded = np.zeros((counts.shape[0], timing.update_rows(channels, units) * units), np.int64)
-        padded[:, :channels] = planes
-        busiest: Array = padded.reshape(counts.shape[0], -1, units).sum(axis=1).max(axis=1)
-        return busiest
 
     def _counters(
         self,
-        statistics: EventStatistics,
-        outputs: Array,
-        padded: Array,
+        delivered: Delivery,
         busy: PerCore,
         channels: Array,
         *,
-        passes: int = 1,
+        chunks: Array | int,
+        columns: Array | int,
         scattered: bool = False,
     ) -> Counters:
-        """One entry of every array per group; groups without outputs do nothing."""
-        chunks = passes * ceil_div(padded, self.lanes)
-        lanes = passes * outputs
-        some = outputs > 0
-        events, active = statistics.events.astype(np.int64), statistics.active_rows.astype(np.int64)
-        taken: PerCore = {"spiking": events, "dense": channels, "skipping": channels if scattered else active}
-        read = {**taken, "spiking": active if scattered else _rows_read(statistics, self.order)}
-        counters = Counters(events=int((events * chunks).sum()))
+        """Of every group, or of all alike: `chunks` take its events one after another, `columns` of their lanes exist.
+
+        Both are 0 for a group without outputs, which does nothing. `busy`, `channels`: an entry per group.
+        """
+        some: Any = columns > 0
+        active = delivered.active_rows
+        taken: PerCore = {
+            "spiking": delivered.events,
+            "dense": channels,
+            "skipping": channels if scattered else active,
+        }
+        read = {**taken, "spiking": active if scattered else delivered.row_reads}
+        counters = Counters(events=_sum_of(delivered.events, chunks))
         for core in CORES:
             ending = "" if core == "spiking" else f"_{core}"
             cycles = np.maximum(busy[core], 1)
-            for name, each in (
-                ("spikes", taken[core] * some),
-                ("row_reads", read[core] * chunks),
-                ("array_cycles", cycles * chunks),
-                ("lane_cycles", cycles * lanes),
+            for name, each, times in (
+                ("spikes", taken[core], some),
+                ("row_reads", read[core], chunks),
+                ("array_cycles", cycles, chunks),
+                ("lane_cycles", cycles, columns),
             ):
-                setattr(counters, name + ending, int(each.sum()))
+                setattr(counters, name + ending, _sum_of(each, times))
         return counters
 
     def _same(self, cycles: NDArray[Any]) -> Cost:
@@ -418,12 +425,7 @@ class CycleModel:
         rows = weights.reshape(batch * groups, -1)
         if keys.kind != "blocks" or keys.selected is None:
             if keys.kind == "window":
-                slot = np.arange(effects.first_key, effects.first_key + rows.shape[1]) % keys.span
-                lengths = np.minimum(position + 1, keys.span)
-                banked = np.zeros((len(rows), int(slot.max()) + 1), np.int8)
-                # In a ring two positions share a slot, but no query sees both; adding is therefore storing.
-                np.add.at(banked.T, slot, rows.T)
-                return banked, lengths
+                return _in_ring(rows, effects.first_key, keys.span), np.minimum(position + 1, keys.span)
             return rows, position + 1
         own = position // keys.span
         chosen = _known(effects.selected)
@@ -441,71 +443,24 @@ class CycleModel:
         return banked, past * stride + position % keys.span + 1
 
 
-def gather_cycles(counts: NDArray[np.int8], hardware: HardwareConfig) -> Array:
-    """counts: int8[rows, channels] -> int64[rows]: cycles in which a gather's chunk takes events, spiking."""
-    return _event_cycles(_event_statistics(counts, hardware, None), hardware)
+def _in_ring(rows: Counts, first_key: int, span: int) -> Counts:
+    """rows: int8[rows, keys] from `first_key` on -> int8[rows, slots]: position p lies in slot p mod span.
+
+    Two positions share a slot, but no query sees both: one of the two is 0.
+    """
+    keys, start = rows.shape[1], 0
+    ring = np.zeros((len(rows), min(span, first_key % span + keys)), np.int8)
+    while start < keys:
+        slot = (first_key + start) % span
+        length = min(span - slot, keys - start)
+        ring[:, slot : slot + length] |= rows[:, start : start + length]
+        start += length
+    return ring
 
 
-def skip_cycles(counts: NDArray[np.int8], hardware: HardwareConfig) -> Array:
-    """counts: int8[rows, channels] -> int64[rows]: the same of the dense twin that skips zeros, at least 1."""
-    busiest = _event_statistics(counts, hardware, None).busiest_bank_active
-    return np.maximum(busiest, 1).astype(np.int64)
-
-
-def gather_reads(counts: NDArray[np.int8], hardware: HardwareConfig) -> PerCore:
-    """counts: int8[rows, channels] -> int64[rows] per core: words of row memory that a gather's chunk reads."""
-    statistics = _event_statistics(counts, hardware, None)
-    return {
-        "spiking": _rows_read(statistics, _order(hardware)),
-        "dense": np.full(len(counts), counts.shape[1], np.int64),
-        "skipping": statistics.active_rows.astype(np.int64),
-    }
-
-
-def _rows_read(statistics: EventStatistics, order: Order) -> Array:
-    """int64[rows]: by the spiking core; in plane order a row is read anew for every event."""
-    reads: dict[Order, NDArray[np.int32]] = {
-        "plane": statistics.events,
-        "row": statistics.active_rows,
-        "window": statistics.window_order_reads,
-    }
-    return reads[order].astype(np.int64)
-
-
-def _event_statistics(counts: Counts, hardware: HardwareConfig, lengths: Array | None) -> EventStatistics:
-    array = hardware.array
-    return event_statistics(
-        counts,
-        array.ways,
-        hardware.numerics.coding,
-        skew=array.skew,
-        scan=array.scan_bits,
-        row_planes=array.row_planes if _order(hardware) == "window" else 8,
-        lengths=lengths,
-    )
-
-
-def _event_cycles(statistics: EventStatistics, hardware: HardwareConfig) -> Array:
-    cycles: dict[Order, NDArray[np.int32]] = {
-        "plane": statistics.plane_order_cycles,
-        "row": statistics.row_order_cycles,
-        "window": statistics.window_order_cycles,
-    }
-    return cycles[_order(hardware)].astype(np.int64)
-
-
-def _order(hardware: HardwareConfig) -> Order:
-    """Ternary planes weigh the same, so that their events come row by row in any order."""
-    return "row" if hardware.numerics.coding == "ternary" else hardware.array.order
-
-
-def _planes_of_counts(coding: str) -> Array:
-    """int64[255]: planes up to the highest event, for the counts −127 … 127."""
-    counts = np.arange(-isa.COUNT_LIMIT, isa.COUNT_LIMIT + 1, dtype=np.int8)
-    spikes = digits(counts, coding) != 0
-    planes = np.arange(1, spikes.shape[0] + 1)[:, None]
-    highest: Array = (planes * spikes).max(axis=0).astype(np.int64)
-    return highest
+def _sum_of(each: Array, times: Array | int) -> int:
+    """Σ each · times."""
+    return int(each.sum()) * times if isinstance(times, int) else int(each @ times)
 
 
 def _ends(i: isa.Pool, effects: Effects) -> NDArray[np.bool_]:

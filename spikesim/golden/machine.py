@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from spikesim import program as isa
 from spikesim.errors import ProgramError
 from spikesim.golden import pointwise, scalars
+from spikesim.golden.batches import in_batches
 from spikesim.golden.cache import Cache
 from spikesim.golden.frame import Frame, Words
 from spikesim.golden.product import batched_product, product
@@ -128,13 +129,16 @@ class Machine:
         """Step by step: what persists goes from one to the next. `first`: number of its first instruction."""
         used = {view.name for i in section.instructions for _, view, _ in i.views()}
         kept = used.intersection(self.persistent)
+        cuts: list[list[Cut]] = [[] for _ in section.instructions]
         for step in whole.tokens():
             for name in kept:
                 whole.vectors[name][step.start] = self.persistent[name]
-            for number, instruction in enumerate(section.instructions, first):
-                self.cut[number] += self.execute(instruction, step)
+            for instruction, found in zip(section.instructions, cuts, strict=True):
+                found.append(self.execute(instruction, step))
             for name in kept:
                 self.persistent[name] = whole.vectors[name][step.start].copy()
+        for number, found in enumerate(cuts, first):
+            self.cut[number] += np.sum(found, axis=0, dtype=np.int64)
 
     def _spans(self, section: isa.Section, tokens: int) -> Iterator[tuple[int, int]]:
         """Slices of tokens whose key-indexed vectors stay within `SCORE_WORDS`."""
@@ -204,13 +208,9 @@ class Machine:
         b = _NO_VECTOR if i.b is None else frame.spread(i.b, *a.shape[1:])
         scalar = _NO_SCALAR if i.scalar is None else frame.spread(i.scalar, a.shape[1], 1)[:, :, 0]
         statistic, kind = _statistic(i.reduce, frame)
-        clipped, cut = pointwise.multiply(
-            dst,
-            a,
-            b,
-            scalar,
-            valid,
-            statistic,
+        clipped, cut = in_batches(
+            pointwise.multiply,
+            (dst, a, b, scalar, valid, statistic),
             i.b is not None,
             i.scalar is not None,
             i.keys is not None,
@@ -226,14 +226,16 @@ class Machine:
     def _add(self, i: isa.Add, frame: Frame) -> Cut:
         statistic, kind = _statistic(i.reduce, frame)
         sign, dst = -1 if i.subtract else 1, frame.view(i.dst)
-        cut = pointwise.add(dst, frame.view(i.a), frame.view(i.b), statistic, sign, i.limit, kind)
+        words = dst, frame.view(i.a), frame.view(i.b), statistic
+        (cut,) = in_batches(pointwise.add, words, sign, i.limit, kind)
         return dst.size, cut
 
     def _reduce(self, i: isa.Reduce, frame: Frame) -> None:
         statistic, kind = _statistic(i.reduction, frame)
         norm = _NO_SCALAR if i.norm is None else frame.scalars(i.norm)
         mantissa, exponent = (0, 0) if i.initial is None else (i.initial.mantissa, i.initial.exponent)
-        pointwise.reduce(frame.view(i.a), norm, statistic, i.norm is not None, mantissa, exponent, kind)
+        words = frame.view(i.a), norm, statistic
+        in_batches(pointwise.reduce, words, i.norm is not None, mantissa, exponent, kind)
 
     def _invert(self, i: isa.Invert, frame: Frame) -> None:
         scalars.invert(
@@ -254,16 +256,17 @@ class Machine:
 
     def _lookup(self, i: isa.Lookup, frame: Frame) -> Cut:
         dst = frame.view(i.dst)
-        return dst.size, pointwise.lookup(dst, frame.view(i.a), i.fraction, pointwise.LOOKUPS[i.function])
+        function = pointwise.LOOKUPS[i.function]
+        (cut,) = in_batches(pointwise.lookup, (dst, frame.view(i.a)), i.fraction, function)
+        return dst.size, cut
 
     def _softmax_weights(self, i: isa.SoftmaxWeights, frame: Frame) -> None:
         a = frame.view(i.a)
         valid = _spread(frame.keys(i.keys).valid, a.shape)
         frame.scores[i.dst.name] = np.empty(a.shape, np.int32)
         statistic, _ = _statistic(i.reduce, frame)
-        pointwise.softmax_weights(
-            frame.view(i.dst), a, frame.scalars(i.maximum), valid, statistic, i.fraction, i.limit
-        )
+        words = frame.view(i.dst), a, frame.scalars(i.maximum), valid, statistic
+        in_batches(pointwise.softmax_weights, words, i.fraction, i.limit)
 
     def _phase(self, i: isa.Phase, frame: Frame) -> None:
         pointwise.phase(frame.view(i.cos), frame.view(i.sin), frame.positions(), frame.view(i.increment))
@@ -271,7 +274,8 @@ class Machine:
     def _rotate(self, i: isa.Rotate, frame: Frame) -> Cut:
         statistic, kind = _statistic(i.reduce, frame)
         dst = frame.view(i.dst)
-        cut = pointwise.rotate(dst, frame.view(i.a), frame.view(i.cos), frame.view(i.sin), statistic, kind)
+        words = dst, frame.view(i.a), frame.view(i.cos), frame.view(i.sin), statistic
+        (cut,) = in_batches(pointwise.rotate, words, kind)
         return dst.size, cut
 
     def _select_top(self, i: isa.SelectTop, frame: Frame) -> None:

@@ -141,8 +141,9 @@ class Operation(Frozen):
 
     @property
     def cached(self) -> CacheKeys | None:
-        """The cached tokens that it works on; None if it works on none."""
-        return next((value for _, value in self if isinstance(value, CacheKeys)), None)
+        """The cached tokens that it works on, its field `keys`; None if it works on none."""
+        keys: CacheKeys | None = getattr(self, "keys", None)
+        return keys
 
     @property
     def store(self) -> str | None:

@@ -23,7 +23,7 @@ from spikesim.spikes.digits import (
     checked_coding,
     digits,
 )
-from spikesim.spikes.window import window_order
+from spikesim.spikes.row_order import row_order
 from spikesim.support.arithmetic import ceil_div
 from spikesim.support.jit import jit
 from spikesim.support.threads import in_parts, thread_count
@@ -50,7 +50,7 @@ class EventStatistics:
       codings all weigh the same, and no bank waits for another: `row_order_cycles`.
     * `row_order_cycles` int32[rows_m]: the fullest bank's events in all planes together.
     * `window_order_cycles`, `window_order_reads` int32[rows_m]: cycles and row reads with `row_planes` planes in the
-      lower pass (`spikesim.spikes.window`); with all planes in it, and for the count codings, those of row order.
+      lower pass (`spikesim.spikes.row_order`); with all planes in it, and for the count codings, those of row order.
     * `events_per_plane` int64[planes]: summed over rows; plane 0 is the least significant.
     """
 
@@ -109,34 +109,27 @@ def event_statistics(
     # Banks beyond the channels are empty, and a word longer than a bank's rows is as good as one that holds them all.
     banks = min(ways, max(1, channels))
     scan = min(scan, ceil_div(channels, banks)) or 1
-    per_row = np.zeros((5, rows), np.int32)
+    by_row = row_order(codes, banks, coding, row_planes)
+    cycles = by_row.row_order_cycles.copy() if coding in COUNT_CODINGS else np.zeros(rows, np.int32)
     blocks = max(1, min(rows, 4 * thread_count()))
     per_block = np.zeros((blocks, max(8, INT8_PLANES[coding])), np.int64)
 
     def work(start: int, stop: int) -> None:
         if coding in COUNT_CODINGS:
-            _count_ternary(codes, banks, start, stop, per_row, per_block)
+            _count_ternary(codes, start, stop, per_block)
         else:
             _count_binary(
-                codes, used, banks, scan, skew, start, stop, _plane_table(coding), per_row, per_block
+                codes, used, banks, scan, skew, start, stop, _plane_table(coding), cycles, per_block
             )
 
     in_parts(work, blocks, codes.size)
-    cycles, reads = per_row[3], per_row[1]
-    if coding not in COUNT_CODINGS and row_planes < INT8_PLANES[coding]:
-        cycles, reads = window_order(codes, banks, coding, row_planes)
     return EventStatistics(
         coding=coding,
         ways=ways,
         channels=channels,
-        events=per_row[0],
-        active_rows=per_row[1],
-        plane_order_cycles=per_row[2],
-        row_order_cycles=per_row[3],
-        window_order_cycles=cycles,
-        window_order_reads=reads,
-        busiest_bank_active=per_row[4],
+        plane_order_cycles=cycles,
         events_per_plane=per_block.sum(axis=0)[: INT8_PLANES[coding]],
+        **vars(by_row),
     )
 
 
@@ -199,10 +192,10 @@ def _count_binary(
     first: int,
     end: int,
     table: NDArray[np.uint64],
-    per_row: NDArray[np.int32],
+    cycles: NDArray[np.int32],
     per_block: NDArray[np.int64],
 ) -> None:  # pragma: no cover (compiled)
-    """Fill `per_row` [5, rows] and `per_block` [blocks, 8] for a coding of eight planes or fewer.
+    """Fill `cycles`, those of plane order, and `per_block` [blocks, 8] for a coding of eight planes or fewer.
 
     Blocks first … end − 1 of the rows.
     """
@@ -211,12 +204,10 @@ def _count_binary(
     for block in range(first, end):
         packed = np.zeros(ways, np.uint64)  # per bank: eight byte-wide counters, one per plane
         packed_bytes = packed.view(np.uint8)
-        active = np.zeros(ways, np.int32)
         word = np.zeros(8 * ways, np.int32)  # the same counters, wide enough for any word
         wide = np.zeros(8 * ways, np.int32)  # and for any row
         spent = np.zeros(8 * ways, np.int32)  # cycles in the place of events
         for row in range(block * rows // blocks, (block + 1) * rows // blocks):
-            active[:] = 0
             wide[:] = 0
             spent[:] = 0
             start, next_word = 0, 0
@@ -230,7 +221,6 @@ def _count_binary(
                     here = codes[row, base : min(base + ways, stop)]
                     for bank in range(here.size):
                         packed[bank] += table[here[bank]]
-                        active[bank] += here[bank] != 0
                 for i in range(8 * ways):
                     word[i] += packed_bytes[i]
                 start = stop
@@ -239,38 +229,10 @@ def _count_binary(
                         wide[i] += word[i]
                         spent[i] += max(1, word[i])
             for i in range(8 * ways):
+                per_block[block, i % 8] += wide[i]
                 if wide[i] == 0:
                     spent[i] = 0
-            _reduce(wide, active, ways, row, block, per_row, per_block)
-            per_row[2, row] = _plane_cycles(spent, ways, skew)
-
-
-@jit()
-def _reduce(
-    wide: NDArray[np.int32],
-    active: NDArray[np.int32],
-    ways: int,
-    row: int,
-    block: int,
-    per_row: NDArray[np.int32],
-    per_block: NDArray[np.int64],
-) -> None:  # pragma: no cover (compiled)
-    """From the events per bank and plane of one row (`wide`, plane innermost) to the row's entries."""
-    fullest, busiest, total, total_active = 0, 0, 0, 0
-    for bank in range(ways):
-        in_bank = 0
-        for p in range(8):
-            here = wide[8 * bank + p]
-            in_bank += here
-            per_block[block, p] += here
-        total += in_bank
-        fullest = max(fullest, in_bank)
-        total_active += active[bank]
-        busiest = max(busiest, active[bank])
-    per_row[0, row] = total
-    per_row[1, row] = total_active
-    per_row[3, row] = fullest
-    per_row[4, row] = busiest
+            cycles[row] = _plane_cycles(spent, ways, skew)
 
 
 @jit()
@@ -299,50 +261,20 @@ def _plane_cycles(spent: NDArray[np.int32], ways: int, skew: int) -> int:  # pra
 
 @jit()
 def _count_ternary(
-    codes: NDArray[np.uint8],
-    ways: int,
-    first: int,
-    end: int,
-    per_row: NDArray[np.int32],
-    per_block: NDArray[np.int64],
+    codes: NDArray[np.uint8], first: int, end: int, per_block: NDArray[np.int64]
 ) -> None:  # pragma: no cover (compiled)
-    """Fill `per_row` [5, rows] and `per_block` [blocks, 127] for the count codings, blocks first … end − 1 of the rows.
+    """Fill `per_block` [blocks, 127] for the count codings, blocks first … end − 1 of the rows.
 
-    Plane p holds an event of every count with |count| > p, so a histogram of |count| per bank gives all planes.
+    Plane p holds an event of every count with |count| > p, so a histogram of |count| gives all planes.
     """
-    rows, channels = codes.shape
+    rows = codes.shape[0]
     blocks = per_block.shape[0]
     for block in range(first, end):
-        histogram = np.zeros((128, ways), np.int32)  # counts of magnitude m in each bank
-        above = np.zeros(ways, np.int32)
-        in_bank = np.zeros(ways, np.int32)
+        histogram = np.zeros(128, np.int64)
         for row in range(block * rows // blocks, (block + 1) * rows // blocks):
-            top = np.int32(0)
-            for base in range(0, channels, ways):
-                here = codes[row, base : min(base + ways, channels)]
-                for bank in range(here.size):
-                    magnitude = abs(np.int32(np.int8(here[bank])))
-                    histogram[magnitude, bank] += 1
-                    top = max(top, magnitude)
-            above[:] = 0
-            in_bank[:] = 0
-            for p in range(top - 1, -1, -1):
-                in_plane = 0
-                for bank in range(ways):
-                    above[bank] += histogram[p + 1, bank]
-                    histogram[p + 1, bank] = 0
-                    in_bank[bank] += above[bank]
-                    in_plane += above[bank]
-                per_block[block, p] += in_plane
-            histogram[0] = 0
-            total, fullest, total_active, busiest = 0, 0, 0, 0
-            for bank in range(ways):
-                total += in_bank[bank]
-                fullest = max(fullest, in_bank[bank])
-                total_active += above[bank]
-                busiest = max(busiest, above[bank])
-            per_row[0, row] = total
-            per_row[1, row] = total_active
-            per_row[2, row] = fullest
-            per_row[3, row] = fullest
-            per_row[4, row] = busiest
+            for count in codes[row]:
+                histogram[abs(np.int32(np.int8(count)))] += 1
+        above = np.int64(0)
+        for p in range(126, -1, -1):
+            above += histogram[p + 1]
+            per_block[block, p] += above

@@ -642,7 +642,7 @@ def test_a_second_signal_does_not_cut_the_cleaning_short(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - single-threaded child
+        preexec_fn=lambda: signal.signal(first, signal.SIG_DFL),  # noqa: PLW1509 - single-threaded child
     ) as process:
         assert process.stdout is not None
         for said, number in (("ready\n", first), ("cleaning\n", second)):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from spikesim import timing
 from spikesim.cores import CORES
-from spikesim.cycle.model import CycleModel, skip_cycles
+from spikesim.cycle.delivery import skip_cycles
+from spikesim.cycle.model import CycleModel
 from spikesim.golden.frame import Frame
 from spikesim.hardware import HardwareConfig
 from spikesim.program import Decay, Gather, Instruction, Program, ProgramText, Scatter, Section, View
