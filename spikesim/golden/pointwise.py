@@ -34,7 +34,7 @@ from spikesim.program.tables import (
     SOFTPLUS,
     SOFTPLUS_FRACTION,
 )
-from spikesim.spikes.intrinsics import adjoining
+from spikesim.spikes.intrinsics import run_of
 from spikesim.support.jit import Int, jit
 
 REDUCTIONS = {None: 0, "sum": 1, "sum_abs": 2, "sum_squares": 3, "max_abs": 4, "max": 5}
@@ -46,17 +46,18 @@ _NO_WORD = -(2**31) - 1
 """Less than any word."""
 
 
-# Loops over a run of words, the last axis, are written to be vectorised: without branches, and over `adjoining` words.
+# Loops over a run of words, the last axis, are written to be vectorised: without branches, and over adjoining words.
+# Runs are often short, 16 words of a head, so that what is done once for a run must be little.
 
 
 @jit()
 def _run(words: Any, i: Int, g: Int, same: Any) -> Any:
-    """words[i, g], its words adjoining; one word that stands for all of them is written out to `same`."""
-    run = words[i, g]
-    if run.strides[0] == run.itemsize:
-        return adjoining(run)
-    same[:] = run[0]
-    return same
+    """words[i, g], its words adjoining; one word that stands for all of them is written out to `same`, [1, 1, n]."""
+    if words.strides[2] == words.itemsize:
+        return run_of(words, i, g)
+    run = run_of(same, 0, 0)
+    run[:] = words[i, g, 0]
+    return run
 
 
 @jit()
@@ -117,9 +118,9 @@ def multiply(
     that did not fit may end below the limit after all.
     """
     clipped, hidden = np.int64(0), np.int64(0)
-    line = np.empty(dst.shape[2], np.int32)  # an instruction may overwrite what it reads
-    same_a, same_b = np.empty(dst.shape[2], np.int32), np.ones(dst.shape[2], np.int32)
-    all_valid = np.ones(dst.shape[2], np.bool_)
+    shape = 1, 1, dst.shape[2]
+    written = np.empty(shape, np.int32)  # an instruction may overwrite what it reads
+    same_a, same_b, all_valid = np.empty(shape, np.int32), np.ones(shape, np.int32), np.ones(shape, np.bool_)
     rounding_b, limit_b = rounding(shift_b), np.int64(_WORD_LIMIT)
     if not has_b:  # a factor of one, and no rounding or saturation
         rounding_b, limit_b = rounding(0), np.int64(2**31)
@@ -129,9 +130,9 @@ def multiply(
             if has_scalar:
                 factor, places = mantissa_of(scalar[i, g]), shift - exponent_of(scalar[i, g])
             how = rounding(places)
-            run, run_a = adjoining(dst[i, g]), _run(a, i, g, same_a)
-            run_b = _run(b, i, g, same_b) if has_b else same_b
-            used = adjoining(valid[i, g]) if has_valid else all_valid
+            run, line, run_a = run_of(dst, i, g), run_of(written, 0, 0), _run(a, i, g, same_a)
+            run_b = _run(b, i, g, same_b) if has_b else run_of(same_b, 0, 0)
+            used = run_of(valid, i, g) if has_valid else run_of(all_valid, 0, 0)
             lost = np.int64(0)  # bits of products that did not fit: none in nearly every run
             for j in range(run.size):
                 product = rounded(np.int64(run_a[j]) * np.int64(run_b[j]), rounding_b)
@@ -158,18 +159,18 @@ def multiply(
 def add(dst: Any, a: Any, b: Any, statistic: Any, sign: Int, limit: Int, kind: Int) -> Int:
     """`Add`; `sign` is −1 to subtract. Returns how many words the limit changed."""
     cut = np.int64(0)
-    same_a, same_b = np.empty(dst.shape[2], np.int32), np.empty(dst.shape[2], np.int32)
-    all_valid = np.ones(dst.shape[2], np.bool_)
+    shape = 1, 1, dst.shape[2]
+    same_a, same_b, all_valid = np.empty(shape, np.int32), np.empty(shape, np.int32), np.ones(shape, np.bool_)
     for i in range(dst.shape[0]):
         for g in range(dst.shape[1]):
-            run, run_a, run_b = adjoining(dst[i, g]), _run(a, i, g, same_a), _run(b, i, g, same_b)
+            run, run_a, run_b = run_of(dst, i, g), _run(a, i, g, same_a), _run(b, i, g, same_b)
             for j in range(run.size):
                 exact = np.int64(run_a[j]) + sign * np.int64(run_b[j])
                 out = saturate(exact, limit)
                 cut += exact != out
                 run[j] = out
             if kind:
-                statistic[i, g] = _stored(kind, _statistic(kind, run, all_valid, 0), 0)
+                statistic[i, g] = _stored(kind, _statistic(kind, run, run_of(all_valid, 0, 0), 0), 0)
     return cut
 
 
@@ -178,8 +179,12 @@ def reduce(
     a: Any, norm: Any, statistic: Any, has_norm: bool, initial_mantissa: Int, initial_exponent: Int, kind: Int
 ) -> None:
     """`Reduce`; an `initial_mantissa` of 0 means none."""
-    same, run = np.empty(a.shape[2], np.int32), np.empty(a.shape[2], np.int32)
-    all_valid = np.ones(a.shape[2], np.bool_)
+    shape = 1, 1, a.shape[2]
+    same, rounded_words, all_valid = (
+        np.empty(shape, np.int32),
+        np.empty(shape, np.int32),
+        np.ones(shape, np.bool_),
+    )
     for i in range(a.shape[0]):
         for g in range(a.shape[1]):
             places = 0
@@ -188,10 +193,11 @@ def reduce(
             start = np.int64(0)
             if initial_mantissa:
                 start = round_shift(initial_mantissa, 2 * places - initial_exponent)
-            how, run_a = rounding(places), _run(a, i, g, same)
+            how, run_a, run = rounding(places), _run(a, i, g, same), run_of(rounded_words, 0, 0)
             for j in range(run.size):
                 run[j] = rounded(run_a[j], how)
-            statistic[i, g] = _stored(kind, _statistic(kind, run, all_valid, start), 2 * places)
+            total = _statistic(kind, run, run_of(all_valid, 0, 0), start)
+            statistic[i, g] = _stored(kind, total, 2 * places)
 
 
 LOOKUPS = {"sigmoid": 0, "softplus": 1, "step": 2}
@@ -283,7 +289,7 @@ def rotate(dst: Any, a: Any, cos: Any, sin: Any, statistic: Any, kind: Int) -> I
     """`Rotate`. Returns how many words the limit of activations changed."""
     cut = np.int64(0)
     half = a.shape[2] // 2
-    all_valid = np.ones(2 * half, np.bool_)
+    all_valid = np.ones((1, 1, 2 * half), np.bool_)
     for i in range(a.shape[0]):
         for g in range(a.shape[1]):
             for j in range(2 * half):
@@ -298,6 +304,6 @@ def rotate(dst: Any, a: Any, cos: Any, sin: Any, statistic: Any, kind: Int) -> I
                 cut += exact != out
                 dst[i, g, j] = out
             if kind:
-                run = adjoining(dst[i, g])
-                statistic[i, g] = _stored(kind, _statistic(kind, run, all_valid, 0), 0)
+                run = run_of(dst, i, g)
+                statistic[i, g] = _stored(kind, _statistic(kind, run, run_of(all_valid, 0, 0), 0), 0)
     return cut

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spikesim.golden.arithmetic import exponent_of, mantissa_of, pack_scalar, rounded, rounding
 from spikesim.program import StateSpec
 from spikesim.program.scalar import FULL_FACTOR
+from spikesim.spikes.intrinsics import run_of
 from spikesim.support.jit import Int, jit
 
 _LARGEST_SHIFT = 16
@@ -33,7 +34,7 @@ class State:
 
     def gather(self, dst: NDArray[np.int32], counts: NDArray[np.int32], copy: NDArray[np.int64]) -> None:
         """dst[b, h, :] = Σ_i counts[b, h, i] · rows[b, copy[b], h, i, :]."""
-        _gather(dst, counts, self.rows, copy)
+        _gather(dst, counts, self._flat(), copy)
 
     def scatter(
         self, counts: NDArray[np.int32], update: NDArray[np.int32], shift: int, copy: NDArray[np.int64]
@@ -42,7 +43,7 @@ class State:
 
         Returns how many words it wrote, and how many of them wrapped.
         """
-        wrapped = _scatter(counts, update, shift, self.rows, copy)
+        wrapped = _scatter(counts, update, shift, self._flat(), copy)
         self.overflows += wrapped
         return int(np.count_nonzero(counts)) * self.rows.shape[-1], wrapped
 
@@ -56,41 +57,48 @@ class State:
         """G ← G · factor; `dst` gets the new G and `shifts` the right shift applied to the rows, 0 mostly."""
         _decay(dst, shifts, factor, self.rows, self.factors, copy)
 
+    def _flat(self) -> NDArray[np.int16]:
+        """int16[sequences · copies, heads · size, size]: the same rows."""
+        sequences, copies, heads, size, _ = self.rows.shape
+        return self.rows.reshape(sequences * copies, heads * size, size)
 
-# The rows are `::1`, contiguous: the loops along a row are vectorised only if the compiler knows that its words adjoin.
+
+# Rows and lines adjoin, which the compiler must know: only then are the loops along them vectorised.
 
 
-@jit("void(int32[:,:,:], int32[:,:,:], int16[:,:,:,:,::1], int64[:])")
+@jit("void(int32[:,:,:], int32[:,:,:], int16[:,:,::1], int64[:])")
 def _gather(dst: Any, counts: Any, rows: Any, copy: Any) -> None:
-    size = rows.shape[4]
-    line = np.empty(size, np.int32)
+    size, copies = rows.shape[2], rows.shape[0] // counts.shape[0]
+    sums = np.empty((1, 1, size), np.int32)
     for b in range(counts.shape[0]):
         for h in range(counts.shape[1]):
+            line = run_of(sums, 0, 0)
             line[:] = 0
             for i in range(counts.shape[2]):
                 count = np.int32(counts[b, h, i])
                 if count:
-                    row = rows[b, copy[b], h, i]
+                    row = run_of(rows, b * copies + copy[b], h * size + i)
                     for j in range(size):
                         line[j] += count * np.int32(row[j])
             for j in range(size):
                 dst[b, h, j] = line[j]
 
 
-@jit("int64(int32[:,:,:], int32[:,:,:], int64, int16[:,:,:,:,::1], int64[:])")
+@jit("int64(int32[:,:,:], int32[:,:,:], int64, int16[:,:,::1], int64[:])")
 def _scatter(counts: Any, update: Any, shift: Int, rows: Any, copy: Any) -> Int:
-    size = rows.shape[4]
+    size, copies = rows.shape[2], rows.shape[0] // counts.shape[0]
     how = rounding(shift)
-    line = np.empty(size, np.int32)
+    words = np.empty((1, 1, size), np.int32)
     overflows = np.int64(0)
     for b in range(counts.shape[0]):
         for h in range(counts.shape[1]):
+            line = run_of(words, 0, 0)
             for j in range(size):
                 line[j] = update[b, h, j]
             for i in range(counts.shape[2]):
                 count = np.int32(counts[b, h, i])
                 if count:
-                    row = rows[b, copy[b], h, i]
+                    row = run_of(rows, b * copies + copy[b], h * size + i)
                     wraps = np.int32(0)
                     for j in range(size):
                         exact = np.int32(row[j]) + rounded(count * line[j], how)

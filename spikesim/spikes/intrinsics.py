@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 from numpy.typing import NDArray
 
 _WORD = ir.IntType(64)
@@ -127,6 +130,32 @@ def _adjoining(_context: Any, array: Any) -> tuple[Any, Callable[..., Any]]:
     return array.copy(layout="C")(array), generate
 
 
+def _run_of(_context: Any, array: Any, first: Any, second: Any) -> tuple[Any, Callable[..., Any]]:
+    run = types.Array(array.dtype, 1, "C")
+
+    parts: Any = cgutils.unpack_tuple
+    fill: Any = populate_array
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole = context.make_array(signature.args[0])(context, builder, arguments[0])
+        found = context.make_array(signature.return_type)(context, builder)
+        strides = parts(builder, whole.strides, 3)
+        (*_, words) = parts(builder, whole.shape, 3)
+        offset = builder.add(builder.mul(arguments[1], strides[0]), builder.mul(arguments[2], strides[1]))
+        address = builder.add(builder.ptrtoint(whole.data, offset.type), offset)
+        fill(
+            found,
+            data=builder.inttoptr(address, whole.data.type),
+            shape=[words],
+            strides=[whole.itemsize],
+            itemsize=whole.itemsize,
+            meminfo=ir.Constant(whole.meminfo.type, None),
+        )
+        return found._getvalue()
+
+    return run(array, types.int64, types.int64), generate
+
+
 Transposer = Callable[[NDArray[np.uint8], int, NDArray[np.uint64], int, int], None]
 """f(source, start, target, stride, at): planes of the 128 bytes source[start : start + 128], two words each.
 
@@ -144,12 +173,28 @@ planes_of_signed_digits = cast(Transposer, _on_128_bytes(_signed_digits))
 """Twelve planes of signed bytes in non-adjacent form: digits 0 … 7, set where not zero; and for each pair of digits
 (2j, 2j + 1), of which one at most is not zero, a plane set where it is negative."""
 
-trailing_zeros = cast(Callable[[np.uint64], int], intrinsic(_trailing_zeros))
+
+def _operation(machine: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    """The operation; with NUMBA_DISABLE_JIT, for tests that look at lines of kernels, what Python makes of it."""
+    return plain if numba.config.DISABLE_JIT else cast(Callable[..., Any], intrinsic(machine))  # type: ignore[attr-defined]
+
+
+trailing_zeros: Callable[[np.uint64], int] = _operation(
+    _trailing_zeros, lambda word: (int(word) & -int(word)).bit_length() - 1 if word else 64
+)
 """trailing_zeros(word: uint64) -> int: position of the lowest set bit, 64 if there is none."""
 
-leading_zeros = cast(Callable[[np.uint64], int], intrinsic(_leading_zeros))
+leading_zeros: Callable[[np.uint64], int] = _operation(
+    _leading_zeros, lambda word: 64 - int(word).bit_length()
+)
 """leading_zeros(word: uint64) -> int: zeros above the highest set bit, 64 if there is none."""
 
-adjoining = cast(Callable[[NDArray[Any]], NDArray[Any]], intrinsic(_adjoining))
+adjoining: Callable[[NDArray[Any]], NDArray[Any]] = _operation(_adjoining, lambda array: array)
 """adjoining(array: [n]) -> the same array, of which the compiler knows that its elements adjoin, as they must: only
 then are loops over it vectorised."""
+
+run_of: Callable[[NDArray[Any], int, int], NDArray[Any]] = _operation(
+    _run_of, lambda array, i, j: array[i, j]
+)
+"""run_of(array: [a, b, n], i, j) -> array[i, j], whose elements must adjoin, as with `adjoining`. References to it are
+not counted, which would take longer than a short loop over it: use it only while `array` is used as well."""

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikesim.golden import machine as machine_module
-from spikesim.golden import state as state_module
 from spikesim.golden.machine import Machine
+from spikesim.golden.state import State
 from spikesim.hardware import HardwareConfig
 from spikesim.program.file import load_program, save_program
 from spikesim.run.simulator import Simulator
@@ -120,14 +120,14 @@ def _by_events(coding: str) -> Iterator[list[int]]:
         rows = right.astype(np.int64)
         return sum(weight * (spikes @ rows) for weight, spikes in planes(left)).astype(np.int32)
 
-    def gather(dst: np.ndarray, counts: np.ndarray, rows: np.ndarray, copy: np.ndarray) -> None:
-        own = rows[np.arange(len(copy)), copy].astype(np.int64)
+    def gather(state: State, dst: np.ndarray, counts: np.ndarray, copy: np.ndarray) -> None:
+        own = state.rows[np.arange(len(copy)), copy].astype(np.int64)
         dst[...] = sum(weight * np.einsum("bhi,bhij->bhj", s, own) for weight, s in planes(counts))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine_module, "product", product)
         patch.setattr(machine_module, "batched_product", batched_product)
-        patch.setattr(state_module, "_gather", gather)
+        patch.setattr(State, "gather", gather)
         yield seen
 
 
