@@ -49,7 +49,18 @@ class CycleModel:
         self.broadcast_latency = hardware.system.broadcast_latency_cycles
         self.broadcast_words = hardware.system.broadcast_words_per_cycle
         self._heads_of: dict[str, tuple[int, int]] = {}
-        self._words_of: dict[int, tuple[int, int]] = {}
+        # What is the same for every token, by the number of the instruction.
+        same = [number for number, i in enumerate(self._instructions) if i.cached is None]
+        self._cycles_of = {
+            number: self._fixed_pointwise(number)
+            for number in same
+            if isinstance(self._instructions[number], POINTWISE)
+        }
+        self._words_of = {
+            number: self._moved(number, 1, None, 0)
+            for number in same
+            if not isinstance(self._instructions[number], isa.Pool)
+        }
 
     def cost(self, number: int, effects: Effects) -> Cost:
         """What an instruction, by its number, costs each token: its hardware instructions, dispatch to end."""
@@ -59,9 +70,7 @@ class CycleModel:
 
     def _count_words(self, number: int, effects: Effects, counters: Counters) -> None:
         i: Any = self._instructions[number]
-        if i.cached is None and not isinstance(i, isa.Pool):  # the same for every token
-            if number not in self._words_of:
-                self._words_of[number] = self._moved(number, 1, None, 0)
+        if number in self._words_of:
             counters.vector_words, counters.pointwise_words = (
                 effects.batch * words for words in self._words_of[number]
             )
@@ -92,7 +101,7 @@ class CycleModel:
                 | isa.Phase()
                 | isa.Rotate()
             ):
-                return self._pointwise(instruction, effects, tail)
+                return self._pointwise(number, effects)
             case isa.SelectTop():
                 return self._select_top(instruction, effects)
             case isa.Store():
@@ -110,17 +119,23 @@ class CycleModel:
 
     # Pointwise instructions cost the same on all cores.
 
-    def _pointwise(self, i: Any, effects: Effects, tail: int) -> Cost:
+    def _pointwise(self, number: int, effects: Effects) -> Cost:
+        i: Any = self._instructions[number]
         if i.cached is not None:
             keys = self._keys_per_group(i.cached, effects, i.dst.groups)
             # a header per group is in it; the last statistic's is in the rule's fixed part
             keyed = self._slowest(timing.pointwise_slots(i, keys, words=self.words) + 1) - 1
-            return self._same(timing.issue_cycles(i) + timing.pointwise(1, keyed, tail=tail))
+            return self._same(timing.issue_cycles(i) + timing.pointwise(1, keyed, tail=self._tails[number]))
+        return self._same(np.full(effects.batch, self._cycles_of[number], np.int64))
+
+    def _fixed_pointwise(self, number: int) -> int:
+        """Cycles of a pointwise instruction that reads no keys: the same for every token."""
+        i: Any = self._instructions[number]
         groups, slots = self._shape(i)
-        cycles = timing.ISSUE_CYCLES + timing.pointwise(groups, slots, tail=tail)
+        cycles = timing.ISSUE_CYCLES + timing.pointwise(groups, slots, tail=self._tails[number])
         if self.cores > 1 and groups == 1 and (isinstance(i, isa.Reduce) or getattr(i, "reduce", None)):
             cycles += self.broadcast_latency
-        return self._same(np.full(effects.batch, cycles))
+        return cycles
 
     def _select_top(self, i: isa.SelectTop, effects: Effects) -> Cost:
         groups = ceil_div(i.dst.groups, self.cores)
@@ -358,7 +373,7 @@ class CycleModel:
         return counters
 
     def _same(self, cycles: NDArray[Any]) -> Cost:
-        return Cost(cycles=dict.fromkeys(CORES, cycles.astype(np.int64)))
+        return Cost(cycles=dict.fromkeys(CORES, cycles.astype(np.int64, copy=False)))
 
     def _shape(self, instruction: Any) -> tuple[int, int]:
         """(groups, slots of each) of a pointwise instruction on the slowest core."""
