@@ -139,17 +139,17 @@ class BuiltCore:
             raise ToolError(
                 f"{self.folder} must lie on a file system that runs programs, not on one mounted noexec"
             )
-        source = self._source = self._source or emit_core(self.folder, self.config)
         folder = self.folder / ("build_wave" if trace else "build")
+        stamp = folder / "inputs.sha256"
+        _check_is_build(folder, stamp)
+        source = self._source = self._source or emit_core(self.folder, self.config)
         harness = resources.files("spikesim.verify").joinpath("harness.cpp")
         with resources.as_file(harness) as path:
             tools = [digest(build.__module__), toolchain(), str(self.coverage)]
             inputs = [source.read_bytes(), path.read_bytes(), *map(str.encode, tools)]
             key = hashlib.sha256(b"\0".join(inputs)).hexdigest()
-            stamp = folder / "inputs.sha256"
             if _is_stamped(stamp, key, folder / TOP):
                 return folder / TOP
-            _check_is_build(folder, stamp)
             _remove(folder)
             binary = build(
                 [source],

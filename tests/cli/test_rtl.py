@@ -234,7 +234,7 @@ def test_memories_that_are_too_small_are_raised(tmp_path: Path) -> None:
     path, out = tmp_path / "hardware.toml", tmp_path / "out"
     least = {"row_kib": 4, "state_kib": 1, "vector_words": 256, "program_words": 64}
     settings = {f"memory.{name}": value for name, value in least.items()}
-    hardware = HardwareConfig().replace(**settings, **{"limits.max_context": 64})
+    hardware = HardwareConfig.from_toml(SMALL).replace(**settings, **{"limits.max_context": 64})
     path.write_text(hardware.to_toml())
     code, output = run("rtl", str(TINY), "--hardware", str(path), "-o", str(out))
     assert code == 0, output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from helpers.places import CHECKOUT
@@ -140,8 +141,9 @@ MORE = {"naf", "single", "ternary", "dense_wide", "window_bitwise", "skipping_sm
 """Cores that `make more` builds, and `make test` does not."""
 
 
+@cache
 def built_core(name: str, config: CoreConfig) -> BuiltCore:
-    """The core, compiled; two test processes do not compile the same one."""
+    """The core, compiled; two test processes do not compile the same one, and one emits it once."""
     BUILDS.mkdir(parents=True, exist_ok=True)
     core = BuiltCore(config, BUILDS / name)
     with (BUILDS / f"{name}.lock").open("w") as lock:
