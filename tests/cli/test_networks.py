@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.micro_model import HARDWARE
 from helpers.networks import CLASSES, SHAPE, SmallFrontEnd
-from helpers.places import CHECKOUT
 from typer.testing import CliRunner
 
 from spikesim import flow
 from spikesim.cli.app import app
-
-SMALL = CHECKOUT / "examples" / "hardware" / "small.toml"
 
 
 @pytest.fixture(autouse=True)
@@ -98,8 +96,10 @@ def test_samples_do_not_go_with_tokens(network: Path, tmp_path: Path) -> None:
 
 def test_rtl_takes_a_mapping_and_the_network(network: Path, tmp_path: Path) -> None:
     run("map", network, "-o", tmp_path / "out", "--samples", tmp_path / "samples.npz")
+    hardware = tmp_path / "small.toml"
+    hardware.write_text(HARDWARE)
     for model in (network, tmp_path / "out"):
-        run("rtl", model, "-o", tmp_path / "rtl", "--force", "--hardware", SMALL)
+        run("rtl", model, "-o", tmp_path / "rtl", "--force", "--hardware", hardware)
     with_context = run("rtl", network, "-o", tmp_path / "rtl", "--force", "--context", 9, code=1)
     assert "--context must not be given for a network" in " ".join(with_context.split())
 

@@ -30,7 +30,7 @@ CONFIG = DSSAConfig(
     use_output_gate=False,
 )
 
-HARDWARE = "[array]\nways = 2\nlanes = 4\n[memory]\nrow_kib = 64\nstate_kib = 64\n"
+HARDWARE = "[array]\nways = 2\nlanes = 4\n[pointwise]\nwords = 1\n[memory]\nrow_kib = 64\nstate_kib = 64\n"
 """A hardware file of a core that is synthesised and compiled in seconds."""
 
 
