@@ -97,8 +97,8 @@ def test_counts_beyond_a_length_are_no_words(data: st.DataObject, skew: int) -> 
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("ways", [1, 3, 16])
 def test_long_rows(coding: str, ways: int) -> None:
-    """More than 255 events per bank and plane, the limit of the inner counters; rows of extremes among them."""
-    counts = np.random.default_rng(ways).integers(-127, 128, (4, 256 * ways + 5), dtype=np.int8)
+    """More rows of a bank, and events of a plane, than inner counters hold (255, 511); extremes among them."""
+    counts = np.random.default_rng(ways).integers(-127, 128, (4, 600 * ways + 5), dtype=np.int8)
     counts[1], counts[2] = 127, 85
     if coding in UNSIGNED_CODINGS:
         counts = np.abs(counts)
