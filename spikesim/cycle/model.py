@@ -38,7 +38,6 @@ class CycleModel:
         self.loaded, self.fetched = hardware.array.loaded, hardware.array.fetched
         self.drained = hardware.array.drained
         self.update_units = hardware.array.update_units
-        self.coding = hardware.numerics.coding
         self.hardware = hardware
         self.order = order_of(hardware)
         self.scan = hardware.array.scan_bits
