@@ -47,14 +47,17 @@ def run_bench(
     *,
     environment: Mapping[str, str] | None = None,
     testcases: str | Sequence[str] | None = None,
+    coverage: Path | None = None,
 ) -> None:
     """Run the cocotb tests of `benches/<module>.py` on `component`, the top module `name`; AssertionError if any
-    fails. `environment`: for the tests. `testcases`: names of those to run, all by default.
+    fails. `environment`: for the tests. `testcases`: names of those to run, all by default. `coverage`: where a record
+    of the lines goes that they reach.
 
     Random numbers of the tests are the same in every run; `BENCH_SEED` in the environment changes them. `BENCH_LOG=1`
     shows the log of the simulation.
     """
-    folder = _build(verilog(component, name), name)
+    lines = [] if coverage is None else ["--coverage-line"]
+    folder = _build(verilog(component, name), name, lines)
     with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as scratch:
         log, results = Path(scratch, "log"), Path(scratch, "results.xml")
         failed = ""
@@ -70,6 +73,7 @@ def run_bench(
                     testcase=testcases,
                     seed=os.environ.get("BENCH_SEED", "1"),
                     extra_env=dict(environment or {}),
+                    plusargs=[] if coverage is None else [f"+verilator+coverage+file+{coverage}"],
                     log_file=log,
                 )
             except (RuntimeError, SystemExit) as error:  # the simulation ended early; the log says why
@@ -94,10 +98,10 @@ def _failures(results: Path) -> str:
     return ", ".join(failed) + " failed" if failed else "" if passed else "no test ran"
 
 
-def _build(text: str, name: str) -> Path:
-    """The folder of the simulation of a Verilog text, built unless it is there."""
+def _build(text: str, name: str, more: Sequence[str]) -> Path:
+    """The folder of the simulation of a Verilog text, built unless it is there; `more` arguments for Verilator."""
     verilator.check_compiler()
-    how = [digest(verilator.__name__), verilator.toolchain(), *_ARGUMENTS, Path(__file__).read_text()]
+    how = [digest(verilator.__name__), verilator.toolchain(), *_ARGUMENTS, *more, Path(__file__).read_text()]
     key = hashlib.sha256("\0".join([text, *how]).encode()).hexdigest()[:16]
     folder = BUILDS / name / key
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +124,7 @@ def _build(text: str, name: str) -> Path:
                         sources=[control, source],
                         hdl_toplevel=name,
                         build_dir=folder,
-                        build_args=_ARGUMENTS,
+                        build_args=[*_ARGUMENTS, *more],
                         always=True,
                         log_file=log,
                     )
