@@ -8,7 +8,8 @@ import numpy as np
 
 from spikesim import timing
 from spikesim.golden.arithmetic import round_shift
-from spikesim.golden.state import _scatter
+from spikesim.golden.state import State
+from spikesim.program import StateSpec
 from spikesim.rtl.config import CoreConfig
 from spikesim.rtl.isa import Extent, RunLength
 from spikesim.spikes.digits import digits
@@ -214,12 +215,13 @@ class Reference:
             )
             # The golden model's states are square.
             size = max(n, columns)
-            matrix = np.zeros((1, 1, 1, size, size), np.int16)
-            matrix[0, 0, 0, :n, :columns] = self.states[where]
+            state = State(StateSpec(copies=1, heads=1, size=size), sequences=1)
+            rows = state.rows[0, 0, 0, :n, :columns]
+            rows[...] = self.states[where]
             padded = np.zeros((2, 1, 1, size), np.int32)
             padded[0, 0, 0, :n], padded[1, 0, 0, :columns] = counts, update
-            overflows = _scatter(padded[0], padded[1], fields["shift"], matrix, np.zeros(1, np.int64))
-            self.states[where] = matrix[0, 0, 0, :n, :columns]
+            _, overflows = state.scatter(padded[0], padded[1], fields["shift"], np.zeros(1, np.int64))
+            self.states[where] = rows
             banked = np.zeros((row.max() + 1, ways), np.int64)
             used = np.zeros_like(banked)
             banked[row, bank], used[row, bank] = counts, 1

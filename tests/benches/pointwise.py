@@ -15,8 +15,10 @@ from benches.vector_memory import Bench, any_word
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from spikesim.golden import pointwise, scalars, state
+from spikesim.golden import pointwise, scalars
 from spikesim.golden.arithmetic import pack_scalar, round_shift
+from spikesim.golden.state import State
+from spikesim.program import StateSpec
 from spikesim.rtl.isa import PointwiseOperation, Statistic
 from spikesim.timing import POINTWISE_TAIL, pointwise_latency
 from spikesim.timing import pointwise as pointwise_cycles
@@ -316,11 +318,9 @@ class Case:
         new, shifts = np.zeros_like(old), np.zeros_like(old)
         for g in range(self.groups):
             heads = self.n
-            factors = old[g].reshape(1, 1, heads).copy()
-            rows = np.zeros((1, 1, heads, 0, 0), np.int16)
-            state._decay(
-                new[g : g + 1], shifts[g : g + 1], factor[g : g + 1], rows, factors, np.zeros(1, np.int64)
-            )
+            state = State(StateSpec(copies=1, heads=heads, size=0), sequences=1)
+            state.factors[0, 0] = old[g]
+            state.decay(new[g : g + 1], shifts[g : g + 1], factor[g : g + 1], np.zeros(1, np.int64))
         self._writes(new)
         self._writes(new, "result", offset=offset)
         self._writes(shifts, "scalar")

@@ -4,6 +4,7 @@
     make mutants ARGS="pointwise" those of one list
 
 A bench that passes on a mutant is too weak; a text that is not found means that the list is out of date. Either fails.
+So does a bench that fails without any mutant: it would kill them all.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ def load(path: Path) -> list[dict[str, str]]:
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return list(module.MUTANTS)
+
+
+def passes_unchanged(bench: str) -> tuple[str, float]:
+    """The same of a tree without a mutant, "SURVIVED" if all is well."""
+    return run({"file": "pyproject.toml", "old": "[project]", "new": "[project]", "bench": bench})
 
 
 def run(mutant: dict[str, str]) -> tuple[str, float]:
@@ -84,6 +90,11 @@ def main() -> int:
     with ThreadPoolExecutor(WORKERS) as pool:
         for path in lists:
             mutants = load(path)
+            benches = list(dict.fromkeys(mutant["bench"] for mutant in mutants))
+            for bench, (outcome, _) in zip(benches, pool.map(passes_unchanged, benches), strict=True):
+                if outcome != "SURVIVED":
+                    print(f"{outcome} without a mutant: {bench}", flush=True)
+                    return 1
             for mutant, (outcome, seconds) in zip(mutants, pool.map(run, mutants), strict=True):
                 total += 1
                 failed += outcome != "killed"
