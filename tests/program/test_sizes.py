@@ -194,7 +194,9 @@ def test_map_refuses_what_the_instruction_word_does_not_hold() -> None:
 def test_rtl_and_map_in_one_command_line(tmp_path: Path) -> None:
     """A folder that `map` wrote for small memories is taken by `rtl`, which raises them."""
     path = tmp_path / "hardware.toml"
-    path.write_text(HardwareConfig().replace(**{"memory.row_kib": 16, "limits.max_context": 64}).to_toml())
+    small = {"array.ways": 2, "array.lanes": 4, "pointwise.words": 1}
+    small |= {"memory.row_kib": 16, "limits.max_context": 64}
+    path.write_text(HardwareConfig().replace(**small).to_toml())
     words = ["--hardware", str(path), "-o"]
     mapped = CliRunner().invoke(app, ["map", str(TINY), "--random-tokens", "4", *words, str(tmp_path / "a")])
     assert mapped.exit_code == 0, mapped.output

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.micro_model import HARDWARE
 from helpers.programs import port
 from numpy.typing import NDArray
 from typer.testing import CliRunner
@@ -168,7 +169,10 @@ def test_membranes_persist_through_a_session(mapped: Path) -> None:
 
 def test_other_commands_take_it_as_any_mapping(mapped: Path, tmp_path: Path) -> None:
     """simulate, rtl and export, without a word of what kind of model it was."""
-    for command, more in (("simulate", []), ("rtl", []), ("export", ["--target", "norse"])):
+    small = tmp_path / "small.toml"
+    small.write_text(HARDWARE, encoding="ascii")
+    options = {"simulate": [], "rtl": ["--hardware", str(small)], "export": ["--target", "norse"]}
+    for command, more in options.items():
         out = tmp_path / command
         result = CliRunner().invoke(app, [command, str(mapped), "-o", str(out), *more])
         assert result.exit_code == 0, result.output
