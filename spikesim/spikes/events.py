@@ -23,7 +23,7 @@ from spikesim.spikes.digits import (
     checked_coding,
     digits,
 )
-from spikesim.spikes.row_order import row_order
+from spikesim.spikes.row_order import RowOrder, row_order
 from spikesim.support.arithmetic import ceil_div
 from spikesim.support.jit import jit
 from spikesim.support.threads import in_parts, thread_count
@@ -36,7 +36,7 @@ MAX_CHANNELS = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class EventStatistics:
+class EventStatistics(RowOrder):
     """Exact event counts of `counts[rows_m, channels]`, one entry per row unless said otherwise.
 
     * `events` int32[rows_m]: non-zero digits, all planes and channels.
@@ -57,13 +57,7 @@ class EventStatistics:
     coding: Coding
     ways: int
     channels: int
-    events: NDArray[np.int32]
-    active_rows: NDArray[np.int32]
     plane_order_cycles: NDArray[np.int32]
-    row_order_cycles: NDArray[np.int32]
-    window_order_cycles: NDArray[np.int32]
-    window_order_reads: NDArray[np.int32]
-    busiest_bank_active: NDArray[np.int32]
     events_per_plane: NDArray[np.int64]
 
 
