@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument(
         "--cocotb",
         action="store_true",
-        help="the core under cocotb too: its build, with every signal visible, takes many minutes",
+        help="the core under cocotb too, which is built once more for it",
     )
     parser.add_argument("--small", action="store_true", help="a layer on a small core, once, not judged")
     arguments = parser.parse_args()
