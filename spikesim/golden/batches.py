@@ -17,7 +17,9 @@ def in_batches(kernel: Callable[..., Any], views: Sequence[NDArray[Any]], *setti
     be shorter.
     """
     batch, words = len(views[0]), views[0].size
-    if words < ONE_THREAD:
+    if (
+        words < ONE_THREAD
+    ):  # the steps of a recurrence: thousands of calls, each too short for slices of its views
         return _numbers(kernel(*views, *settings))
     found: list[tuple[int, ...]] = []
 

@@ -132,7 +132,6 @@ def _adjoining(_context: Any, array: Any) -> tuple[Any, Callable[..., Any]]:
 
 def _run_of(_context: Any, array: Any, first: Any, second: Any) -> tuple[Any, Callable[..., Any]]:
     run = types.Array(array.dtype, 1, "C")
-
     parts: Any = cgutils.unpack_tuple
     fill: Any = populate_array
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spikesim.spikes.digits import COUNT_CODINGS, UNSIGNED_CODINGS, Coding, digits
 from spikesim.spikes.intrinsics import adjoining
 from spikesim.support.jit import jit
-from spikesim.support.threads import in_parts, thread_count
+from spikesim.support.threads import in_parts
 
 _FIELD_BITS = 12
 _FIELD = (1 << _FIELD_BITS) - 1
@@ -43,15 +43,12 @@ def row_order(codes: NDArray[np.uint8], ways: int, coding: Coding, row_planes: i
     lower pass, and is not read again. Planes of the count codings all weigh the same, and are of the lower pass.
     """
     table, at_once = _table(coding, row_planes)
-    rows = len(codes)
-    found = np.zeros((6, rows), np.int32)
-    blocks = max(1, min(rows, 4 * thread_count()))
+    found = np.zeros((6, len(codes)), np.int32)
 
     def work(start: int, stop: int) -> None:
-        first, end = start * rows // blocks, stop * rows // blocks
-        _count(codes[first:end], ways, table, at_once, found[:, first:end])
+        _count(codes[start:stop], ways, table, at_once, found[:, start:stop])
 
-    in_parts(work, blocks, codes.size)
+    in_parts(work, len(codes), codes.size)
     events, active, busiest, cycles, window_cycles, window_reads = found
     return RowOrder(
         events=events,
@@ -70,15 +67,12 @@ def plane_steps(codes: NDArray[np.uint8], units: int, coding: Coding) -> NDArray
     row, what the unit needs that needs most.
     """
     steps = _highest_planes(coding)
-    rows = len(codes)
-    found = np.zeros(rows, np.int32)
-    blocks = max(1, min(rows, 4 * thread_count()))
+    found = np.zeros(len(codes), np.int32)
 
     def work(start: int, stop: int) -> None:
-        first, end = start * rows // blocks, stop * rows // blocks
-        _fullest(codes[first:end], units, steps, found[first:end])
+        _fullest(codes[start:stop], units, steps, found[start:stop])
 
-    in_parts(work, blocks, codes.size)
+    in_parts(work, len(codes), codes.size)
     return found
 
 

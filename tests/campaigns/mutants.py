@@ -38,11 +38,6 @@ def load(path: Path) -> list[dict[str, str]]:
     return list(module.MUTANTS)
 
 
-def passes_unchanged(bench: str) -> tuple[str, float]:
-    """The same of a tree without a mutant, "SURVIVED" if all is well."""
-    return run({"file": "pyproject.toml", "old": "[project]", "new": "[project]", "bench": bench})
-
-
 def run(mutant: dict[str, str]) -> tuple[str, float]:
     """("killed" | "SURVIVED" | "STALE", seconds)."""
     start = time.monotonic()
@@ -82,6 +77,11 @@ def run(mutant: dict[str, str]) -> tuple[str, float]:
     return outcome, time.monotonic() - start
 
 
+def run_unchanged(bench: str) -> tuple[str, float]:
+    """`run` of a tree without a mutant: "SURVIVED" if all is well."""
+    return run({"file": "pyproject.toml", "old": "[project]", "new": "[project]", "bench": bench})
+
+
 def main() -> int:
     """Runs the lists named on the command line, or all; 1 if any mutant lives."""
     wanted = sys.argv[1:]
@@ -91,7 +91,7 @@ def main() -> int:
         for path in lists:
             mutants = load(path)
             benches = list(dict.fromkeys(mutant["bench"] for mutant in mutants))
-            for bench, (outcome, _) in zip(benches, pool.map(passes_unchanged, benches), strict=True):
+            for bench, (outcome, _) in zip(benches, pool.map(run_unchanged, benches), strict=True):
                 if outcome != "SURVIVED":
                     print(f"{outcome} without a mutant: {bench}", flush=True)
                     return 1
